@@ -1,0 +1,50 @@
+"""Money, dates and quantities in the customer's language, by Babel."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.numbers import NumberPattern, format_decimal
+
+from orderconfirm.money import decimals_of, round_to
+
+
+@lru_cache(maxsize=256)
+def locale_of(tag: str, default: str = "en") -> Locale:
+    """The Babel locale for a language tag (de, de-AT, zh_Hant_TW); an unknown one falls back by language, then to `default`."""
+    parts = tag.replace("-", "_").split("_")
+    for length in range(len(parts), 0, -1):
+        try:
+            return Locale.parse("_".join(parts[:length]))
+        except (ValueError, UnknownLocaleError):
+            continue
+    return Locale.parse(default)
+
+
+@lru_cache(maxsize=256)
+def _money_pattern(locale: Locale, places: int) -> NumberPattern:
+    """The locale's currency pattern with the decimals of ISO 4217, where CLDR's own differ (RSD, LBP)."""
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    return pattern
+
+
+def money(amount: Decimal, currency: str, locale: Locale) -> str:
+    """`amount` as the customer reads it; a code that Babel does not know is shown as it is."""
+    places = decimals_of(currency)
+    return _money_pattern(locale, places).apply(round_to(amount, places), locale, currency=currency, currency_digits=False)
+
+
+def quantity(number: Decimal, locale: Locale) -> str:
+    """A whole or fractional quantity: 2, 1.5."""
+    return format_decimal(number, locale=locale)
+
+
+def date(moment: datetime, locale: Locale) -> str:
+    """The day of `moment`, in the zone that it carries."""
+    return format_date(moment, format="long", locale=locale)

@@ -1,0 +1,69 @@
+"""Filters for the plain text part: columns and wrapping by the width that a screen gives each character."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def width(text: str) -> int:
+    """Columns on a screen: East Asian wide characters take two, combining and invisible ones none (UAX #11)."""
+    if text.isascii():
+        return len(text)
+    return sum(_width_of(character) for character in text)
+
+
+def _width_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def wrapped(text: str, columns: int) -> str:
+    """`text` in lines of at most `columns`; only a URL may be longer, for it must stay whole."""
+    return tidy("\n".join(line for paragraph in text.split("\n") for line in _lines(paragraph, columns))).rstrip("\n")
+
+
+def columns(left: str, right: str, total: int) -> str:
+    """`left` and `right` at the two ends of a row `total` columns wide; a long `left` takes more rows below."""
+    room = total - width(right) - 2
+    if room < total // 3:
+        return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
+    first, *rest = _lines(left, room)
+    gap = " " * (total - width(first) - width(right))
+    return "\n".join([f"{first}{gap}{right}", *rest])
+
+
+def indented(text: str, spaces: int) -> str:
+    """Every line moved in."""
+    return textwrap.indent(text, " " * spaces)
+
+
+def tidy(text: str) -> str:
+    """No blanks at line ends, never more than one empty line, one line break at the end."""
+    lines = (line.rstrip() if line != "-- " else line for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
+
+
+def _lines(text: str, room: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if width(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines += [word] if "://" in word else _broken(word, room)
+    return [line for line in lines if line] or [""]
+
+
+def _broken(word: str, room: int) -> list[str]:
+    """A word cut where it is too wide, as CJK text, which has no blanks, always may be."""
+    pieces = [""]
+    for character in word:
+        if width(pieces[-1]) + _width_of(character) > room:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces

@@ -1,0 +1,64 @@
+"""What a relay's reply means: read by its text first, then by its code, in one table.
+
+Mailtrap answers `550 … too many emails per second` and `535 … too many connections` to things that pass by themselves,
+so a code alone misleads. Only short substrings are matched: the wording around them has changed before.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orderconfirm.errors import DeliveryFailure, Refused, RelayMisconfigured, RelayTrouble, SlowDown, TryLater
+
+#: The stages before any order is spoken of: trouble there is the relay's, whatever the code.
+SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
+
+#: Lower-case words in a reply, and what they say of it.
+_BY_TEXT: tuple[tuple[str, type[DeliveryFailure]], ...] = (
+    ("too many emails per second", SlowDown),
+    ("too many connections", SlowDown),
+    ("too many failed login", RelayMisconfigured),
+    ("limit reached", RelayMisconfigured),
+    ("limit is reached", RelayMisconfigured),
+    ("sending from domain", RelayMisconfigured),
+    ("match the sender's domain", RelayMisconfigured),
+)
+
+#: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
+_CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
+
+#: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address.
+_BAD_SENDER = re.compile(r"^5\.(?:7\.\d+|1\.[78])\b|\bsender\b", re.IGNORECASE)
+
+_TRY_AGAIN = re.compile(r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I)
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def read_reply(stage: str, code: int, text: str) -> DeliveryFailure:
+    """The failure that an unwelcome reply at `stage` stands for."""
+    kind = _kind(stage, code, text)
+    return kind(stage, text, code, _retry_after(text))
+
+
+def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
+    words = text.lower()
+    for part, kind in _BY_TEXT:
+        if part in words:
+            return kind
+    if code in _CONFIGURATION_CODES:
+        return RelayMisconfigured
+    if stage in SESSION_STAGES:
+        return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
+    if code == 421:
+        return RelayTrouble
+    if code < 500:
+        return TryLater
+    # The sender is the same in every order, so its refusal is no order's fault.
+    if stage == "mail" and _BAD_SENDER.search(text):
+        return RelayMisconfigured
+    return Refused
+
+
+def _retry_after(text: str) -> float | None:
+    found = _TRY_AGAIN.search(text)
+    return float(found[1]) * _SECONDS[found[2][0].lower()] if found else None

@@ -1,0 +1,172 @@
+"""The values that travel through the service: an order, its mail, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who ordered. `email` is an ASCII address that any SMTP relay can carry."""
+
+    name: str
+    email: str
+    address: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of an order. `line_total` is the shop's own word; without it price times quantity counts."""
+
+    name: str
+    quantity: Decimal
+    price: Decimal
+    product_id: str | None = None
+    variant: str | None = None
+    sku: str | None = None
+    image_url: str | None = None
+    url: str | None = None
+    line_total: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A fee, tip, gift card or anything else that changes the total; negative when it lowers it."""
+
+    label: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address as the shop writes it, line by line."""
+
+    lines: tuple[str, ...]
+    city: str | None = None
+    postcode: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A valid order. Money is `Decimal` in `currency`, times are aware, absent parts are None."""
+
+    order_id: str
+    customer: Customer
+    items: tuple[Item, ...]
+    total: Decimal
+    currency: str
+    locale: str
+    order_date: datetime
+    shipping_method: str | None = None
+    estimated_delivery: datetime | None = None
+    subtotal: Decimal | None = None
+    discount: Decimal | None = None
+    shipping_cost: Decimal | None = None
+    tax: Decimal | None = None
+    tax_included: bool | None = None
+    adjustments: tuple[Adjustment, ...] = ()
+    billing_address: Address | None = None
+    shipping_address: Address | None = None
+    payment_method: str | None = None
+    order_url: str | None = None
+    notes: str | None = None
+    send_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """A finished confirmation: what the customer will read, before it becomes a message."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class State(StrEnum):
+    """Where an order's mail is. Only QUEUED, SENDING and UNKNOWN still move by themselves."""
+
+    #: On disk, waits for its due time.
+    QUEUED = "queued"
+    #: Leased by a dispatcher, which is talking to the relay.
+    SENDING = "sending"
+    #: The relay answered 250 to the finished message.
+    SENT = "sent"
+    #: Contact was lost after the final dot; sent again later under the same Message-ID, unless held.
+    UNKNOWN = "unknown"
+    #: Refused for good, or given up.
+    FAILED = "failed"
+    #: Waits for a person.
+    HELD = "held"
+    #: Withdrawn before it was sent.
+    CANCELLED = "cancelled"
+    #: Its `send_before` passed first.
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One thing that happened to a mail. `stage`, `code` and `text` quote the relay when it spoke."""
+
+    at: datetime
+    event: str
+    state: State
+    stage: str | None = None
+    code: int | None = None
+    text: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A mail as the outbox holds it. `possible_copies` counts sends whose outcome nobody knows."""
+
+    id: int
+    shop: str
+    order_id: str
+    message_id: str
+    state: State
+    accepted_at: datetime
+    changed_at: datetime
+    due_at: datetime
+    attempts: int
+    possible_copies: int
+    reason: str | None
+    history: tuple[HistoryEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewMail:
+    """An order about to enter the outbox.
+
+    `sent` is what the shop said in canonical form, `defaults` what the service filled in; together they are the order.
+    """
+
+    shop: str
+    order_id: str
+    message_id: str
+    recipient: str
+    sent: dict[str, object]
+    defaults: dict[str, object]
+    fingerprint: str
+    send_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """A mail leased to this process; only the holder of `lease_token` may change it, while the lease lasts."""
+
+    id: int
+    shop: str
+    order_id: str
+    message_id: str
+    payload: str
+    accepted_at: datetime
+    claimed_at: datetime
+    send_before: datetime | None
+    attempts: int
+    lease_token: str

@@ -1,0 +1,159 @@
+"""The two tables, the engines that reach them, and the one clock they go by: the database's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.functions import FunctionElement
+
+#: Seconds that a connection waits for another process's write lock (SQLite) or for the server (PostgreSQL).
+LOCK_TIMEOUT = 10
+
+#: States whose mails go out by themselves once due. As SQL text: a partial index is used only for its own words.
+DUE_STATES = "state IN ('queued', 'unknown')"
+LEASED_STATES = "state = 'sending'"
+
+metadata = MetaData()
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+#: One row a mail, for ever; all times are seconds since 1970 by the database's clock.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("shop", String(64), nullable=False),
+    Column("order_id", String(128), nullable=False),
+    #: 0 for the confirmation of the order, 1, 2 … for mails sent again on request.
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("fingerprint", String(64), nullable=False),
+    Column("message_id", String(255), nullable=False),
+    Column("recipient", String(254)),
+    #: {"sent": …, "defaults": …} in canonical JSON.
+    Column("payload", Text),
+    Column("accepted_at", Double, nullable=False),
+    Column("send_before", Double),
+    Column("state", String(16), nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("possible_copies", Integer, nullable=False, server_default="0"),
+    Column("reason", Text),
+    Column("lease_token", String(32)),
+    Column("lease_until", Double),
+    UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
+)
+Index("outbox_due", outbox.c.due_at, sqlite_where=text(DUE_STATES), postgresql_where=text(DUE_STATES))
+Index("outbox_leased", outbox.c.lease_until, sqlite_where=text(LEASED_STATES), postgresql_where=text(LEASED_STATES))
+
+#: What happened to each mail, in order; rows are only ever added.
+history = Table(
+    "history",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("mail_id", _Id, ForeignKey("outbox.id"), nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("stage", String(16)),
+    Column("code", Integer),
+    Column("text", Text),
+    Column("seconds", Double),
+)
+
+
+class database_now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """Seconds since 1970 by the database's clock, the only one that all processes share."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _now_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_now, "postgresql")
+def _now_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+def writing_engine(url: str) -> Engine:
+    """An engine with one connection whose transactions hold the write lock from their first statement.
+
+    A deferred SQLite transaction that reads before it writes fails at once with SQLITE_BUSY_SNAPSHOT when another
+    process wrote in between; BEGIN IMMEDIATE waits its turn instead.
+    """
+    engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, pool_pre_ping=True, **_options(url))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _tune_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def reading_engine(url: str) -> Engine:
+    """An engine for single SELECTs from many threads, which never wait for the writer."""
+    engine = create_engine(
+        _driver_url(url), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, pool_pre_ping=True, **_options(url)
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _tune_sqlite)
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def create_tables(engine: Engine) -> None:
+    """Create what is missing; several processes may do so at once."""
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # IF NOT EXISTS alone still races in PostgreSQL's catalogue.
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20250315)")
+        for table in metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _driver_url(url: str) -> URL:
+    """`postgres://` and `postgresql://` both mean psycopg 3."""
+    parsed = make_url(url)
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in ("postgres", "postgresql") else parsed
+
+
+def _options(url: str) -> dict[str, Any]:
+    if _driver_url(url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": LOCK_TIMEOUT}}
+    return {"connect_args": {"connect_timeout": LOCK_TIMEOUT}}
+
+
+def _tune_sqlite(connection: Any, record: Any) -> None:
+    # The driver must not open transactions on its own: see writing_engine.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    # The 202 is a promise: a commit must be on the disk, not in its cache.
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")

@@ -1,0 +1,232 @@
+"""The request body: what an order may hold, and how its faults are told, all at once and by JSON pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from orderconfirm.errors import Fault, InvalidOrder
+from orderconfirm.money import fit_amount, fit_unit_price
+from orderconfirm.web.fields import (
+    CurrencyCode,
+    LocaleTag,
+    MailAddress,
+    Moment,
+    Number,
+    Text,
+    TimeZoneName,
+    WebUrl,
+    YesNo,
+)
+
+#: An answer names at most this many ignored fields: it must not grow with a careless body.
+_MOST_IGNORED = 100
+
+_NESTED_MESSAGES = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
+
+
+class _Part(Schema):
+    """A part of the body. Absent, null and empty are one and the same; unknown fields are left out."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    error_messages = {"type": "must be an object", "unknown": "is unknown"}
+
+    @post_load
+    def drop_absent(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class CustomerSchema(_Part):
+    name = Text(200, required=True)
+    email = MailAddress(required=True)
+    address = Text(1000, lines=True)
+    phone = Text(60, numbers=True)
+
+
+class ItemSchema(_Part):
+    product_id = Text(100, numbers=True)
+    name = Text(500, required=True, entities=True)
+    quantity = Number(required=True, least="positive", places=3)
+    price = Number(
+        required=True,
+        least="zero",
+        negative="must not be negative: send a coupon as `discount`, a gift card or refund in `adjustments`",
+    )
+    variant = Text(500, entities=True)
+    sku = Text(100, numbers=True)
+    image_url = WebUrl()
+    url = WebUrl()
+    line_total = Number(least="zero")
+
+
+class AdjustmentSchema(_Part):
+    label = Text(200, required=True, entities=True)
+    amount = Number(required=True)
+
+
+class AddressSchema(_Part):
+    lines = fields.List(
+        Text(200),
+        allow_none=True,
+        validate=validate.Length(max=10, error="must have at most 10 lines"),
+        error_messages=_NESTED_MESSAGES,
+    )
+    city = Text(200)
+    postcode = Text(20, numbers=True)
+    country = Text(100)
+
+    @post_load
+    def drop_empty_lines(self, data: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+        """Shops send blank lines, and whole blank addresses for goods that need none."""
+        lines = [line for line in data.pop("lines", None) or () if line]
+        return {"lines": lines, **data} if lines or data else None
+
+
+class PostalAddress(fields.Field[dict[str, Any]]):
+    """An address as text with line breaks, or as an object of lines, city, postcode and country."""
+
+    schema = AddressSchema()
+    _text = Text(1000, lines=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> dict[str, Any] | None:
+        if isinstance(value, str):
+            text = self._text.deserialize(value)
+            return {"lines": [line.strip() for line in text.split("\n") if line.strip()]} if text else None
+        if not isinstance(value, Mapping):
+            raise ValidationError("must be a string, or an object of lines, city, postcode and country")
+        return self.schema.load(value)
+
+
+class OrderSchema(_Part):
+    """An order. Loading gives what the shop said, normalised, and nothing that it did not say."""
+
+    order_id = Text(128, required=True, numbers=True, exact=True)
+    customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
+    items = fields.List(
+        fields.Nested(ItemSchema),
+        required=True,
+        validate=validate.Length(1, 500, error="must have 1 to 500 items"),
+        error_messages=_NESTED_MESSAGES,
+    )
+    total = Number(required=True, least="zero")
+    order_date = Moment()
+    shipping_method = Text(200, entities=True)
+    estimated_delivery = Moment()
+
+    currency = CurrencyCode()
+    locale = LocaleTag()
+    timezone = TimeZoneName()
+    subtotal = Number(least="zero")
+    discount = Number()
+    shipping_cost = Number(least="zero")
+    tax = Number(least="zero")
+    tax_included = YesNo(allow_none=True)
+    adjustments = fields.List(
+        fields.Nested(AdjustmentSchema),
+        allow_none=True,
+        validate=validate.Length(max=50, error="must have at most 50 entries"),
+        error_messages=_NESTED_MESSAGES,
+    )
+    billing_address = PostalAddress()
+    shipping_address = PostalAddress()
+    payment_method = Text(200, entities=True)
+    order_url = WebUrl()
+    notes = Text(2000, lines=True)
+    send_before = Moment()
+
+    def __init__(self, default_currency: str) -> None:
+        super().__init__()
+        self.default_currency = default_currency
+
+    @validates_schema(skip_on_field_errors=False)
+    def fit_amounts(self, data: dict[str, Any], **_: Any) -> None:
+        """Give each amount the decimals of its currency, in place; a real extra decimal is a fault."""
+        currency = data.get("currency") or self.default_currency
+        faults: dict[str, Any] = {}
+        for holder, name, path in _amounts(data):
+            amount = holder.get(name)
+            if amount is None:
+                continue
+            try:
+                holder[name] = fit_unit_price(amount) if name == "price" else fit_amount(amount, currency)
+            except ValueError as wrong:
+                _put(faults, path, str(wrong))
+        if faults:
+            raise ValidationError(faults)
+
+    @post_load
+    def unsign_discount(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A discount is what comes off; some shops (Magento) send it with its minus sign."""
+        return {**data, "discount": abs(data["discount"])} if data.get("discount") else data
+
+
+def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str]]:
+    """Read a decoded JSON body. Returns the order as said, normalised, and the pointers of ignored fields.
+
+    Raises InvalidOrder with every fault.
+    """
+    if not isinstance(body, Mapping):
+        raise InvalidOrder([Fault("", "the body must be a JSON object that holds one order")])
+    try:
+        order: dict[str, Any] = schema.load(body)
+    except ValidationError as wrong:
+        raise InvalidOrder(sorted(_faults(wrong.normalized_messages()), key=lambda fault: fault.pointer)) from None
+    return order, list(islice(_ignored(schema, body), _MOST_IGNORED))
+
+
+def _amounts(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, tuple[str | int, ...]]]:
+    """Every place an amount may stand: its holder, its name there, its path from the top."""
+    for name in ("total", "subtotal", "discount", "shipping_cost", "tax"):
+        yield data, name, (name,)
+    for name, inner in (("items", "price"), ("items", "line_total"), ("adjustments", "amount")):
+        for index, part in enumerate(data.get(name) or ()):
+            if isinstance(part, dict):
+                yield part, inner, (name, index, inner)
+
+
+def _put(tree: dict[Any, Any], path: tuple[str | int, ...], message: str) -> None:
+    for step in path[:-1]:
+        tree = tree.setdefault(step, {})
+    tree[path[-1]] = [message]
+
+
+def _pointer(prefix: str, step: str | int) -> str:
+    """RFC 6901: ~ and / are escaped."""
+    return f"{prefix}/{str(step).replace('~', '~0').replace('/', '~1')}"
+
+
+def _faults(messages: Any, prefix: str = "") -> Iterator[Fault]:
+    """marshmallow's nested messages as a flat row of faults."""
+    if isinstance(messages, Mapping):
+        for step, inner in messages.items():
+            yield from _faults(inner, prefix if step == "_schema" else _pointer(prefix, step))
+    else:
+        for message in [messages] if isinstance(messages, str) else messages:
+            yield Fault(prefix, message)
+
+
+def _ignored(schema: Schema, body: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in body.items():
+        pointer = _pointer(prefix, name)
+        field = schema.fields.get(name)
+        if field is None:
+            yield pointer
+        elif inner := _schema_of(field):
+            parts = value if isinstance(value, list) else [value]
+            for index, part in enumerate(parts):
+                if isinstance(part, Mapping):
+                    yield from _ignored(inner, part, _pointer(pointer, index) if isinstance(value, list) else pointer)
+
+
+def _schema_of(field: Any) -> Schema | None:
+    inner = field.inner if isinstance(field, fields.List) else field
+    found = getattr(inner, "schema", None)
+    return found if isinstance(found, Schema) else None

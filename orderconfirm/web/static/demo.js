@@ -1,0 +1,197 @@
+// The demo page: sends the form's order as a shop would, and follows its mail until it has an outcome.
+
+import { fieldOf, form, readOrder, startForm } from "./order_form.js";
+
+const FINAL_STATES = ["sent", "failed", "held", "cancelled", "expired"];
+const LONGEST_ANSWER = 30_000;
+const LONGEST_FOLLOW = 60_000;
+const FIRST_PAUSE = 300;
+const LONGEST_PAUSE = 3000;
+
+const byId = (id) => document.getElementById(id);
+const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
+
+let following = new AbortController();
+
+function element(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function listOf(lines) {
+  const list = element("ul");
+  list.append(...lines);
+  return list;
+}
+
+function showRequest(body, note) {
+  const quoted = body.replaceAll("'", "'\\''");
+  byId("request-note").textContent = note;
+  byId("request-body").textContent = body;
+  byId("request-curl").textContent =
+    `curl -X POST ${form.action} -H 'content-type: application/json' -d '${quoted}'`;
+}
+
+const orderText = () => JSON.stringify(readOrder(), null, 2);
+
+// What the service said: accepted, or a problem (RFC 9457) whose errors belong to fields.
+
+function showAccepted({ message, warnings = [], ignored_fields: ignored = [] }) {
+  const remarks = [...warnings, ...ignored.map((pointer) => `${pointer} is not a field of an order and was ignored.`)];
+  byId("outcome").replaceChildren(element("p", message));
+  if (remarks.length) byId("outcome").append(listOf(remarks.map((remark) => element("li", remark, "warning"))));
+}
+
+function showProblem(title, detail, errors = []) {
+  byId("outcome").replaceChildren(element("h3", title, "badge bad"));
+  if (detail) byId("outcome").append(element("p", detail));
+  if (errors.length) byId("outcome").append(listOf(errors.map(errorLine)));
+}
+
+function errorLine({ pointer, detail }) {
+  const line = element("li");
+  const field = pointer && fieldOf(pointer);
+  const place = element(field ? "a" : "code", pointer || "body");
+  if (field) place.href = `#${markField(field, detail)}`;
+  line.append(place, ` ${detail}`);
+  return line;
+}
+
+function markField(field, detail) {
+  field.id = `field${field.name.replaceAll("/", "-")}`;
+  const row = field.closest(".item");
+  const label = row ? `${field.closest("label").querySelector(".label").textContent} ` : "";
+  const message = element("p", label + detail, "error");
+  message.id = `${field.id}-error`;
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", message.id);
+  (row ?? field.closest(".field, .sum")).append(message);
+  if (byId("advanced").contains(field)) byId("advanced").open = true;
+  return field.id;
+}
+
+function clearErrors() {
+  for (const message of form.querySelectorAll(".error")) message.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) {
+    for (const mark of ["aria-invalid", "aria-describedby", "id"]) field.removeAttribute(mark);
+  }
+}
+
+// The mail's way.
+
+function historyLine({ at, event, stage, code, text, seconds }) {
+  const line = element("li");
+  const time = element("time", new Date(at).toLocaleTimeString());
+  time.dateTime = at;
+  const said = [stage && `${stage}:`, code, text, seconds != null && `(${seconds} s)`].filter(Boolean).join(" ");
+  line.append(time, element("strong", event), element("span", said, "muted"));
+  return line;
+}
+
+function showProgress({ order_id: orderId, state, attempts = 0, history = [] }) {
+  const tone = state === "sent" ? "good" : FINAL_STATES.includes(state) ? "bad" : "busy";
+  const head = element("p");
+  const count = element("span", attempts === 1 ? "1 attempt" : `${attempts} attempts`, "muted");
+  head.append(element("span", state, `badge ${tone}`), " ", count);
+  const steps = element("ol", "", "history");
+  steps.append(...history.map(historyLine));
+  byId("progress").replaceChildren(head, steps);
+  if (state !== "sent" || !form.dataset.inbox) return;
+  const link = element("a", "Read the mail", "button");
+  link.href = `${form.dataset.inbox}?order_id=${encodeURIComponent(orderId)}`;
+  byId("progress").append(link);
+}
+
+async function readState(orderId, signal) {
+  try {
+    const answer = await fetch(`${form.action}/${encodeURIComponent(orderId)}`, { signal });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+async function follow(orderId, signal) {
+  const end = Date.now() + LONGEST_FOLLOW;
+  let shown = "";
+  for (let wait = FIRST_PAUSE; Date.now() < end; wait = Math.min(wait * 1.15, LONGEST_PAUSE)) {
+    await pause(wait);
+    const entry = await readState(orderId, signal);
+    if (signal.aborted) return;
+    if (!entry) continue;
+    // Repeating what is on the page would make screen readers say it again.
+    if (JSON.stringify(entry) !== shown) showProgress({ ...entry, order_id: orderId });
+    shown = JSON.stringify(entry);
+    if (FINAL_STATES.includes(entry.state)) return;
+  }
+  byId("progress").append(element("p", "No outcome within a minute; this page stops asking. The order is safe and its mail still due."));
+}
+
+// Sending.
+
+async function post(body) {
+  const answer = await fetch(form.action, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+    signal: AbortSignal.timeout(LONGEST_ANSWER),
+  });
+  const text = await answer.text();
+  showAnswer(answer, text);
+  try {
+    return { ok: answer.ok, ...JSON.parse(text) };
+  } catch {
+    return { ok: false, title: `HTTP ${answer.status}`, detail: "The answer is not JSON: it did not come from this service." };
+  }
+}
+
+function showAnswer(answer, text) {
+  byId("answer").hidden = false;
+  byId("answer").querySelector("summary").textContent = `Answer ${answer.status} ${answer.statusText}`.trim();
+  try {
+    text = JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    // Shown as it came.
+  }
+  byId("answer").querySelector("pre").textContent = text;
+}
+
+function clearOutcome() {
+  following.abort();
+  following = new AbortController();
+  clearErrors();
+  byId("answer").hidden = true;
+  byId("progress").replaceChildren();
+  byId("outcome").replaceChildren(element("p", "Sending…", "muted"));
+}
+
+async function send() {
+  const body = orderText();
+  clearOutcome();
+  showRequest(body, "as it was sent");
+  try {
+    const answer = await post(body);
+    if (!answer.ok) return showProblem(answer.title, answer.detail, answer.errors);
+    showAccepted(answer);
+    showProgress(answer);
+    follow(answer.order_id, following.signal);
+  } catch {
+    showProblem("No answer", `The service at ${location.host} did not answer. Is it running? Sending the same order again is safe.`);
+  }
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  byId("send").disabled = true;
+  await send();
+  byId("send").disabled = false;
+  byId("outcome").scrollIntoView({ block: "nearest" });
+});
+
+// Beside the form there is room for it; below the form it would only be in the way.
+byId("request").open = matchMedia("(min-width: 62rem)").matches;
+
+startForm(() => showRequest(orderText(), "as it will be sent"));
+byId("send").disabled = false;
