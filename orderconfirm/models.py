@@ -170,3 +170,11 @@ class ClaimedMail:
     send_before: datetime | None
     attempts: int
     lease_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A relay's acceptance: its reply to the final dot."""
+
+    code: int
+    text: str

@@ -1,0 +1,54 @@
+"""How gunicorn runs the service: from the same settings, with the dispatcher started after the fork."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from orderconfirm.errors import OrderConfirmError, SettingsError
+from orderconfirm.settings import load_environment
+
+try:
+    settings = load_environment(os.environ)
+except SettingsError as wrong:
+    print("orderconfirm cannot start:", *wrong.problems, sep="\n  ", file=sys.stderr)
+    raise SystemExit(1) from None
+
+wsgi_app = "wsgi:app"
+bind = settings.bind
+workers = settings.workers
+worker_class = "gthread"
+# A thread waits for its order's commit, and little else: many of them make one commit serve many orders.
+threads = 32
+keepalive = 30
+timeout = 60
+# Longer than the dispatcher's drain; ECS must be told to wait longer still (stopTimeout).
+graceful_timeout = 40
+# Its socket lies in the home directory, which a container's user does not have.
+control_socket_disable = True
+
+
+def when_ready(server: Any) -> None:
+    """Say where to look."""
+    address = f"http://localhost:{settings.port}"
+    places = [f"orders: {address}/api/order-confirmation"]
+    if settings.has_demo_page:
+        places.append(f"demo page: {address}/")
+    places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
+    server.log.info("orderconfirm is ready. %s", ", ".join(places))
+
+
+def post_worker_init(worker: Any) -> None:
+    """Threads do not survive a fork, so each worker starts its own here."""
+    try:
+        worker.wsgi.extensions["orderconfirm"].start()
+    except OrderConfirmError as wrong:
+        print(f"orderconfirm cannot start: {wrong}", file=sys.stderr)
+        raise SystemExit(4) from None
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Requests are finished by now: let the mails in flight finish too."""
+    if worker.wsgi:
+        worker.wsgi.extensions["orderconfirm"].stop()

@@ -1,0 +1,25 @@
+"""orderconfirm: an order comes in, it waits safely, a mail goes out."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Flask
+
+from orderconfirm import web
+from orderconfirm.service import Service
+from orderconfirm.settings import Settings, load_environment
+from orderconfirm.telemetry import configure_logging
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The wired application; nothing runs until `app.extensions["orderconfirm"].start()`.
+
+    Without `settings` they come from the environment and `.env`. Raises SettingsError or TemplateError.
+    """
+    settings = settings or load_environment(os.environ)
+    configure_logging(settings.log_level)
+    app = Flask(__name__, static_folder=None)
+    app.extensions["orderconfirm"] = Service(app, settings)
+    web.init_app(app, settings)
+    return app

@@ -1,0 +1,1 @@
+"""What goes out: the mail, and the way to the relay."""

@@ -1,0 +1,61 @@
+"""One claimed mail on its way: read the order, compose the message, send it over a kept connection."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Flask
+
+from orderconfirm.canonical import to_order
+from orderconfirm.mail.compose import Composer
+from orderconfirm.mail.message import OrderMessage, custom_variables
+from orderconfirm.mail.pool import ConnectionPool
+from orderconfirm.models import ClaimedMail, Delivered, Order
+from orderconfirm.settings import Settings
+
+CATEGORY = "order-confirmation"
+
+
+class RelayCourier:
+    """The dispatcher's way to the relay."""
+
+    def __init__(self, app: Flask, settings: Settings, composer: Composer, pool: ConnectionPool) -> None:
+        """`app` is pushed around each send: Flask-Mail announces every mail on its signal."""
+        self._app = app
+        self._settings = settings
+        self._composer = composer
+        self._pool = pool
+
+    def deliver(self, mail: ClaimedMail) -> Delivered:
+        """Send one mail; returns the relay's acceptance.
+
+        Raises a DeliveryFailure when the relay did not take it, TemplateError when it cannot be made, and KeyError,
+        TypeError or ValueError when the stored order cannot be read.
+        """
+        stored = json.loads(mail.payload)
+        order = to_order(stored["sent"], stored["defaults"], mail.accepted_at)
+        message = self._message(order, mail)
+        with self._app.app_context():
+            return Delivered(*self._pool.send(message))
+
+    def tidy(self) -> None:
+        self._pool.close_idle()
+
+    def close(self) -> None:
+        self._pool.close_idle(older_than=0)
+
+    def _message(self, order: Order, mail: ClaimedMail) -> OrderMessage:
+        settings = self._settings
+        headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
+        if settings.mailtrap_headers:
+            headers["X-MT-Category"] = CATEGORY
+            headers["X-MT-Custom-Variables"] = custom_variables({"order_id": mail.order_id, "shop": mail.shop})
+        return OrderMessage(
+            self._composer.compose(order),
+            sender=(settings.sender_name, settings.sender_address),
+            recipient=(order.customer.name, order.customer.email),
+            reply_to=settings.support_address,
+            message_id=mail.message_id,
+            date=mail.accepted_at,
+            headers=headers,
+        )

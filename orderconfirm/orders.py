@@ -1,0 +1,85 @@
+"""What can be done with an order: place it, ask for it. The one door between the web and the outbox."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from orderconfirm.canonical import canonical, differences, encode, fingerprint, to_order
+from orderconfirm.errors import Fault, InvalidOrder, OrderConflict
+from orderconfirm.models import NewMail, OutboxEntry
+from orderconfirm.outbox.store import Receipt, Store
+from orderconfirm.settings import Settings
+from orderconfirm.totals import add_up, describe_difference
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that is on disk. `is_new` is False for one that was there already: no second mail goes out."""
+
+    entry: OutboxEntry
+    is_new: bool
+    warnings: tuple[str, ...]
+
+
+class Orders:
+    """The verbs. `wake` is called when a mail became due."""
+
+    def __init__(self, store: Store, settings: Settings, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._settings = settings
+        self._wake = wake
+
+    def place(self, shop: str, said: Mapping[str, Any]) -> Placed:
+        """Take in a validated order; on return it is on disk, and its mail will be sent.
+
+        Raises OrderConflict when another order has its id, InvalidOrder when totals are strict and do not add up,
+        OutboxUnavailable when nothing could be stored.
+        """
+        sent = canonical(said)
+        defaults = {"currency": self._settings.default_currency, "locale": self._settings.default_locale}
+        order = to_order(sent, defaults, datetime.now(UTC))
+        warning = describe_difference(order, add_up(order))
+        if warning and self._settings.strict_totals:
+            raise InvalidOrder([Fault("/total", warning)])
+        receipt = self._store.add(
+            NewMail(
+                shop=shop,
+                order_id=order.order_id,
+                message_id=self._message_id(shop, order.order_id),
+                recipient=order.customer.email,
+                sent=sent,
+                defaults=defaults,
+                fingerprint=fingerprint(sent),
+                send_before=order.send_before,
+            )
+        )
+        if receipt.is_new:
+            self._wake()
+            log.info("order accepted", extra={"order_id": order.order_id, "shop": shop, "warning": warning})
+        else:
+            _expect_same(receipt, sent)
+        return Placed(receipt.entry, receipt.is_new, (warning,) if warning else ())
+
+    def status(self, shop: str, order_id: str) -> OutboxEntry | None:
+        """Where the order's mail is and what happened to it; None for an order that was never placed."""
+        return self._store.find(shop, order_id)
+
+    def _message_id(self, shop: str, order_id: str) -> str:
+        """The same for every copy of one order's mail, so that receivers can drop a double; no host name in it."""
+        digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": "0"}).encode()).hexdigest()
+        return f"<{digest[:32]}@{self._settings.sender_address.rpartition('@')[2]}>"
+
+
+def _expect_same(receipt: Receipt, sent: dict[str, Any]) -> None:
+    if receipt.fingerprint == fingerprint(sent):
+        return
+    stored = json.loads(receipt.payload)["sent"] if receipt.payload else None
+    raise OrderConflict(receipt.entry.order_id, differences(stored, sent) if stored else [])

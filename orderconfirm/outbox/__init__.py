@@ -1,0 +1,1 @@
+"""What waits: the outbox, and the dispatcher that empties it."""

@@ -1,0 +1,84 @@
+"""The running parts of one process, started and stopped together, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy.engine import make_url
+
+from orderconfirm.mail.compose import Composer
+from orderconfirm.mail.courier import RelayCourier
+from orderconfirm.mail.inbox import Inbox, InboxServer
+from orderconfirm.mail.pool import ConnectionPool
+from orderconfirm.mail.transport import RelayMail
+from orderconfirm.orders import Orders
+from orderconfirm.outbox.dispatcher import Dispatcher
+from orderconfirm.outbox.retry import Policy
+from orderconfirm.outbox.store import Store
+from orderconfirm.settings import ROOT, Relay, Settings
+
+TEMPLATES = ROOT / "templates"
+
+
+@dataclass
+class Service:
+    """Wired by the constructor, which opens nothing; alive between `start` and `stop`."""
+
+    app: Flask
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        """Compiles the mail's templates; raises TemplateError."""
+        self.composer = Composer(self.settings, TEMPLATES)
+        self.store = Store(self.settings.database_url)
+        self.orders = Orders(self.store, self.settings, self._wake)
+        self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
+        self._inbox_server = InboxServer(self.inbox) if self.inbox else None
+        self._dispatcher: Dispatcher | None = None
+
+    def start(self) -> None:
+        """Open the outbox and send what waits in it. Call it after the fork. Raises OutboxUnavailable."""
+        self.store.open()
+        if self._inbox_server:
+            self._inbox_server.start()
+        self._dispatcher = self._make_dispatcher(self._relay())
+        self._dispatcher.start()
+
+    def stop(self) -> None:
+        """Finish the mails in flight, then close everything; what is not sent waits for the next start."""
+        if self._dispatcher:
+            self._dispatcher.stop()
+            self._dispatcher = None
+        if self._inbox_server:
+            self._inbox_server.stop()
+        self.store.close()
+
+    def _wake(self) -> None:
+        if self._dispatcher:
+            self._dispatcher.wake()
+
+    def _relay(self) -> Relay:
+        if self._inbox_server:
+            return Relay("127.0.0.1", self._inbox_server.port, "none")
+        assert self.settings.relay is not None
+        return self.settings.relay
+
+    def _make_dispatcher(self, relay: Relay) -> Dispatcher:
+        settings = self.settings
+        ehlo_name = settings.sender_address.rpartition("@")[2]
+        mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
+        pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
+        return Dispatcher(
+            self.store,
+            RelayCourier(self.app, settings, self.composer, pool),
+            Policy(settings.mail_retry_delays, settings.mail_give_up_after),
+            settings.connections_per_worker,
+        )
+
+
+def _inbox_folder(database_url: str) -> Path:
+    """Beside the SQLite file, or in the project's var folder."""
+    database = make_url(database_url).database if database_url.startswith("sqlite") else None
+    return (Path(database).parent if database else ROOT / "var") / "inbox"

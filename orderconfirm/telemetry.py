@@ -1,0 +1,46 @@
+"""Logs as JSON lines: one object an event, without secrets and without personal data."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+
+_ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@([^\s@<>\"',;:()]+)")
+#: What every log record has; everything else was given as `extra`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def mask_addresses(text: str) -> str:
+    """`text` with each mail address reduced to its domain: relays repeat the recipient in their replies."""
+    return _ADDRESS.sub(r"…@\1", text)
+
+
+class JsonFormatter(logging.Formatter):
+    """time, level, logger, message and the record's own extras."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update(
+            (name, value) for name, value in vars(record).items() if name not in _STANDARD and value is not None
+        )
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return mask_addresses(json.dumps(line, ensure_ascii=False, default=str))
+
+
+def configure_logging(level: str) -> None:
+    """Send the package's log to stderr as JSON lines. Safe to call again."""
+    logger = logging.getLogger("orderconfirm")
+    logger.setLevel(level)
+    logger.propagate = False
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+        logger.addHandler(handler)
