@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from flask import Flask
+if TYPE_CHECKING:
+    from flask import Flask
 
-from orderconfirm import web
-from orderconfirm.service import Service
-from orderconfirm.settings import Settings, load_environment
-from orderconfirm.telemetry import configure_logging
+    from orderconfirm.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -17,6 +16,14 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Without `settings` they come from the environment and `.env`. Raises SettingsError or TemplateError.
     """
+    # Imported here, because gunicorn's master reads only the settings: the rest would cost it 30 MB.
+    from flask import Flask
+
+    from orderconfirm import web
+    from orderconfirm.service import Service
+    from orderconfirm.settings import load_environment
+    from orderconfirm.telemetry import configure_logging
+
     settings = settings or load_environment(os.environ)
     configure_logging(settings.log_level)
     app = Flask(__name__, static_folder=None)

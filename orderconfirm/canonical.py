@@ -71,9 +71,7 @@ def to_order(sent: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: 
         shipping_cost=_amount(said.get("shipping_cost")),
         tax=_amount(said.get("tax")),
         tax_included=said.get("tax_included"),
-        adjustments=tuple(
-            Adjustment(each["label"], Decimal(each["amount"])) for each in said.get("adjustments", ())
-        ),
+        adjustments=tuple(Adjustment(each["label"], Decimal(each["amount"])) for each in said.get("adjustments", ())),
         billing_address=_address(said.get("billing_address")),
         shipping_address=_address(said.get("shipping_address")),
         payment_method=said.get("payment_method"),

@@ -1,18 +1,18 @@
 """Everything that can go wrong, as one tree, split by what the caller does next.
 
-    OrderConfirmError
-    ├── SettingsError            stop the start, tell the operator
-    ├── InvalidOrder             tell the shop what to change (422)
-    ├── OrderConflict            another order has this id (409)
-    ├── OutboxUnavailable        nothing was stored, the shop tries again (503)
-    ├── TemplateError            this mail cannot be made: give up on it, go on with the rest
-    └── DeliveryFailure          one attempt to send, ended badly
-        ├── TryLater             not sent: this order again, later
-        ├── Refused              not sent: this order has failed for good
-        ├── RelayTrouble         not sent: no order's fault, pause the whole relay
-        │   ├── RelayMisconfigured   …and only an operator can end it (password, sender, quota)
-        │   └── SlowDown             …for a moment: too many mails or connections
-        └── UnknownOutcome       contact lost after the final dot: sent or not, nobody knows
+OrderConfirmError
+├── SettingsError            stop the start, tell the operator
+├── InvalidOrder             tell the shop what to change (422)
+├── OrderConflict            another order has this id (409)
+├── OutboxUnavailable        nothing was stored, the shop tries again (503)
+├── TemplateError            this mail cannot be made: give up on it, go on with the rest
+└── DeliveryFailure          one attempt to send, ended badly
+    ├── TryLater             not sent: this order again, later
+    ├── Refused              not sent: this order has failed for good
+    ├── RelayTrouble         not sent: no order's fault, pause the whole relay
+    │   ├── RelayMisconfigured   …and only an operator can end it (password, sender, quota)
+    │   └── SlowDown             …for a moment: too many mails or connections
+    └── UnknownOutcome       contact lost after the final dot: sent or not, nobody knows
 """
 
 from __future__ import annotations
@@ -69,13 +69,11 @@ class TemplateError(OrderConfirmError):
 class DeliveryFailure(OrderConfirmError):
     """An attempt that did not end with a 250. `details` quote where it ended and what the relay said.
 
-    `stage` is one of connect, banner, ehlo, starttls, auth, mail, rcpt, data, dot; `code` the SMTP reply code, None when
-    there was no reply; `text` the relay's words; `retry_after` the seconds it asked for, None when it did not.
+    `stage` is one of connect, banner, ehlo, starttls, auth, mail, rcpt, data, dot; `code` the SMTP reply code, None
+    when there was no reply; `text` the relay's words; `retry_after` the seconds it asked for, None when it did not.
     """
 
-    def __init__(
-        self, stage: str, text: str, code: int | None = None, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, stage: str, text: str, code: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(f"{stage}: {code or 'no reply'} {text}")
         self.stage = stage
         self.code = code

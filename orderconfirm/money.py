@@ -51,7 +51,9 @@ def fit_unit_price(price: Decimal) -> Decimal:
     """`price` with at most six decimals; more of them are taken only from a double that ran out of digits."""
     rounded = round_to(price, UNIT_PRICE_PLACES)
     if rounded != price and len(price.as_tuple().digits) < _DOUBLE_DIGITS:
-        raise ValueError(f"{price:f} has more than {UNIT_PRICE_PLACES} decimals: send a rounded unit price and the line_total")
+        raise ValueError(
+            f"{price:f} has more than {UNIT_PRICE_PLACES} decimals: send a rounded unit price and the line_total"
+        )
     return plain(rounded)
 
 

@@ -44,7 +44,10 @@ class Orders:
         OutboxUnavailable when nothing could be stored.
         """
         sent = canonical(said)
-        defaults = {"currency": self._settings.default_currency, "locale": self._settings.default_locale}
+        defaults: dict[str, object] = {
+            "currency": self._settings.default_currency,
+            "locale": self._settings.default_locale,
+        }
         order = to_order(sent, defaults, datetime.now(UTC))
         warning = describe_difference(order, add_up(order))
         if warning and self._settings.strict_totals:

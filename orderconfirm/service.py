@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
 from sqlalchemy.engine import make_url
@@ -62,8 +63,7 @@ class Service:
     def _relay(self) -> Relay:
         if self._inbox_server:
             return Relay("127.0.0.1", self._inbox_server.port, "none")
-        assert self.settings.relay is not None
-        return self.settings.relay
+        return cast(Relay, self.settings.relay)
 
     def _make_dispatcher(self, relay: Relay) -> Dispatcher:
         settings = self.settings

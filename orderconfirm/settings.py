@@ -103,9 +103,7 @@ class Relay:
 class Settings:
     """All that can be set. Each field's variable, default and meaning stand here and, for people, in .env.example."""
 
-    environment: str = _setting(
-        "APP_ENV", "development", "production refuses to start half configured", _environment
-    )
+    environment: str = _setting("APP_ENV", "development", "production refuses to start half configured", _environment)
     host: str = _setting("HOST", "", "address to listen on; empty: 127.0.0.1, in production 0.0.0.0")
     port: int = _setting("PORT", 8000, "port to listen on", _port)
     workers: int = _setting("WEB_CONCURRENCY", 1, "gunicorn worker processes", _positive)
@@ -119,20 +117,19 @@ class Settings:
 
     company_name: str = _setting("COMPANY_NAME", "Our Shop", "the shop's name, in the subject and the mail")
     sender: str = _setting(
-        "EMAIL_SENDER", "", "From address: orders@shop.example, or Name <orders@shop.example>", alias="MAIL_DEFAULT_SENDER"
+        "EMAIL_SENDER",
+        "",
+        "From address: orders@shop.example, or Name <orders@shop.example>",
+        alias="MAIL_DEFAULT_SENDER",
     )
     support_email: str = _setting("SUPPORT_EMAIL", "", "where replies go; empty: the sender")
     company_address: str = _setting("COMPANY_ADDRESS", "", "postal address in the footer")
     website_url: str = _setting("WEBSITE_URL", "", "the shop's site, in the footer", _web_url)
     logo_url: str = _setting("LOGO_URL", "", "picture at the top instead of the name", _web_url)
     brand_color: str = _setting("BRAND_COLOR", "#1f5fbf", "colour of the button, as #rrggbb", _color)
-    default_currency: str = _setting(
-        "DEFAULT_CURRENCY", "USD", "currency of an order that names none", _currency
-    )
+    default_currency: str = _setting("DEFAULT_CURRENCY", "USD", "currency of an order that names none", _currency)
     default_locale: str = _setting("DEFAULT_LOCALE", "en", "language of an order that names none")
-    strict_totals: bool = _setting(
-        "STRICT_TOTALS", False, "refuse orders whose total does not add up (422)", _boolean
-    )
+    strict_totals: bool = _setting("STRICT_TOTALS", False, "refuse orders whose total does not add up (422)", _boolean)
 
     mailtrap_api_token: str = _setting(
         "MAILTRAP_API_TOKEN", "", "send through live.smtp.mailtrap.io with this token", secret=True
@@ -140,9 +137,7 @@ class Settings:
     mailtrap_sandbox_user: str = _setting(
         "MAILTRAP_SANDBOX_USER", "", "send into a Mailtrap sandbox instead: its user…"
     )
-    mailtrap_sandbox_password: str = _setting(
-        "MAILTRAP_SANDBOX_PASSWORD", "", "…and its password", secret=True
-    )
+    mailtrap_sandbox_password: str = _setting("MAILTRAP_SANDBOX_PASSWORD", "", "…and its password", secret=True)
     mail_server: str = _setting("MAIL_SERVER", "", "any other SMTP relay: its host", str.strip)
     mail_port: int | None = _setting("MAIL_PORT", None, "its port; empty: 587, 465 or 25 by its security", _port)
     mail_username: str = _setting("MAIL_USERNAME", "", "its user", str.strip)
@@ -168,9 +163,7 @@ class Settings:
     mail_give_up_after: int = _setting(
         "MAIL_GIVE_UP_AFTER", 172800, "seconds until an order that never got through has failed", _positive
     )
-    mailtrap_headers: bool = _setting(
-        "MAILTRAP_HEADERS", True, "add X-MT-Category and X-MT-Custom-Variables", _boolean
-    )
+    mailtrap_headers: bool = _setting("MAILTRAP_HEADERS", True, "add X-MT-Category and X-MT-Custom-Variables", _boolean)
 
     demo_page: bool | None = _setting(
         "DEMO_PAGE", None, "serve the demo page at /; empty: only in development", _boolean

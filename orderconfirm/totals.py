@@ -94,6 +94,6 @@ def describe_difference(order: Order, totals: Totals) -> str | None:
     if not totals.difference:
         return None
     return (
-        f"total is {order.total} {order.currency}, but its parts make {totals.parts}: the mail shows the difference of "
-        f"{totals.difference} as one line. Send fees, tips and gift cards as `adjustments`, and `tax_included` as it is."
+        f"total is {order.total} {order.currency}, but its parts make {totals.parts}: the mail shows the difference "
+        f"of {totals.difference} as one line. Send fees, tips and gift cards as `adjustments`, and say `tax_included`."
     )

@@ -20,7 +20,7 @@ from orderconfirm.money import line_total
 from orderconfirm.settings import Settings
 from orderconfirm.totals import Sum, add_up
 
-#: Lines shown in the HTML part. Gmail clips a mail at about 102 kB, and a line takes 0.7 kB; the text part has them all.
+#: Lines shown in the HTML part. Gmail clips a mail at about 102 kB, and a line takes 0.7 kB; the text has all.
 MOST_LINES = 50
 
 
@@ -130,9 +130,7 @@ class Composer:
             extensions=["jinja2.ext.i18n"],
         )
         environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-        environment.filters.update(
-            columns=plaintext.columns, wrapped=plaintext.wrapped, indented=plaintext.indented
-        )
+        environment.filters.update(columns=plaintext.columns, wrapped=plaintext.wrapped, indented=plaintext.indented)
         try:
             return environment.get_template(name)
         except jinja2.TemplateSyntaxError as wrong:

@@ -6,6 +6,7 @@ from copy import copy
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import cast
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
@@ -16,7 +17,7 @@ from orderconfirm.money import decimals_of, round_to
 
 @lru_cache(maxsize=256)
 def locale_of(tag: str, default: str = "en") -> Locale:
-    """The Babel locale for a language tag (de, de-AT, zh_Hant_TW); an unknown one falls back by language, then to `default`."""
+    """The Babel locale for a tag like de, de-AT or zh_Hant_TW; an unknown one falls back by language, then to `default`."""
     parts = tag.replace("-", "_").split("_")
     for length in range(len(parts), 0, -1):
         try:
@@ -31,13 +32,14 @@ def _money_pattern(locale: Locale, places: int) -> NumberPattern:
     """The locale's currency pattern with the decimals of ISO 4217, where CLDR's own differ (RSD, LBP)."""
     pattern = copy(locale.currency_formats["standard"])
     pattern.frac_prec = (places, places)
-    return pattern
+    return cast(NumberPattern, pattern)
 
 
 def money(amount: Decimal, currency: str, locale: Locale) -> str:
     """`amount` as the customer reads it; a code that Babel does not know is shown as it is."""
     places = decimals_of(currency)
-    return _money_pattern(locale, places).apply(round_to(amount, places), locale, currency=currency, currency_digits=False)
+    pattern = _money_pattern(locale, places)
+    return str(pattern.apply(round_to(amount, places), locale, currency=currency, currency_digits=False))
 
 
 def quantity(number: Decimal, locale: Locale) -> str:

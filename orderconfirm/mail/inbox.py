@@ -10,7 +10,7 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.controller import Controller
 
@@ -53,7 +53,7 @@ class Inbox:
             for name in names[: max(0, len(names) - MOST_KEPT)]:
                 box.discard(name)
 
-    def list(self, search: str = "", most: int = 100) -> list[InboxMail]:
+    def newest(self, search: str = "", most: int = 100) -> list[InboxMail]:
         """The newest mails first, those whose subject or custom variables hold `search`."""
         found = []
         for name in reversed(self._names()):
@@ -70,8 +70,7 @@ class Inbox:
         if path is None:
             return None
         source = path.read_bytes()
-        message = _PARSER.parsebytes(source)
-        assert isinstance(message, EmailMessage)
+        message = cast(EmailMessage, _PARSER.parsebytes(source))
         return InboxMail(
             id=name,
             sender=str(message["From"]),
@@ -104,8 +103,8 @@ class _FreePortController(Controller):
     """aiosmtpd's controller on a port that the system chooses: it must learn it before it knocks on its own door."""
 
     def _trigger_server(self) -> None:
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 class InboxServer:
@@ -131,7 +130,7 @@ class InboxServer:
             raise RuntimeError("the local inbox is not running")
         return int(self._controller.port)
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """aiosmtpd calls this for each message."""
         self._inbox.add(envelope.original_content)
         return "250 2.0.0 Ok: kept in the local inbox"
@@ -143,4 +142,6 @@ def _part(message: EmailMessage, subtype: str) -> str:
 
 
 def _mentions(mail: InboxMail, search: str) -> bool:
-    return search in mail.subject or any(search in value for name, value in mail.headers if name == "X-MT-Custom-Variables")
+    return search in mail.subject or any(
+        search in value for name, value in mail.headers if name == "X-MT-Custom-Variables"
+    )

@@ -69,7 +69,7 @@ class OrderMessage(Message):
 
     def as_bytes(self) -> bytes:
         """The message as it goes over the wire, with CRLF."""
-        # "=_" can stand in neither quoted-printable nor base64, so no part can hold the boundary (RFC 2045 section 6.7).
+        # "=_" can stand in neither quoted-printable nor base64, so no part can hold the boundary (RFC 2045, 6.7).
         boundary = f"=_{secrets.token_hex(12)}"
         lines = [
             f"From: {mailbox(*self._from, used=6)}",
@@ -89,7 +89,7 @@ class OrderMessage(Message):
 
 
 def custom_variables(values: dict[str, str]) -> str:
-    """The value of X-MT-Custom-Variables: ASCII JSON, folded at its blanks, at most 1000 bytes or Mailtrap ignores it."""
+    """The value of X-MT-Custom-Variables: ASCII JSON, folded at its blanks; Mailtrap ignores more than 1000 bytes."""
     text = json.dumps(values)
     return text.replace(", ", ",\r\n ") if len(text) > _LINE - len("X-MT-Custom-Variables: ") else text
 

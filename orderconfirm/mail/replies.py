@@ -30,7 +30,9 @@ _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 #: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address.
 _BAD_SENDER = re.compile(r"^5\.(?:7\.\d+|1\.[78])\b|\bsender\b", re.IGNORECASE)
 
-_TRY_AGAIN = re.compile(r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I)
+_TRY_AGAIN = re.compile(
+    r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I
+)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -60,7 +60,7 @@ class RelaySMTP(smtplib.SMTP):
             self.close()
             raise _translated(failure, self.stage) from failure
 
-    def sendmail(  # type: ignore[override]
+    def sendmail(
         self,
         from_addr: str,
         to_addrs: str | Sequence[str],
@@ -124,7 +124,7 @@ class RelaySMTP(smtplib.SMTP):
         self.ehlo_or_helo_if_needed()
 
     def _log_in(self, username: str, password: str) -> None:
-        """One mechanism, one try: smtplib's own login tries several, which loses the first refusal and locks accounts."""
+        """One mechanism, one try: smtplib's own login tries several, loses the first refusal and locks accounts."""
         self._enter("auth")
         offered = self.esmtp_features.get("auth", "").upper().split()
         self.user, self.password = username, password

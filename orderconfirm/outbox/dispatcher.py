@@ -59,13 +59,12 @@ class Dispatcher:
         self._in_flight: set[Future[None]] = set()
         self._lock = threading.Lock()
         self._loop: threading.Thread | None = None
-        self._senders: ThreadPoolExecutor | None = None
+        # It starts its threads with its first mails.
+        self._senders = ThreadPoolExecutor(seats, thread_name_prefix="sender")
         self._next_reclaim = 0.0
 
     def start(self) -> None:
-        """Start the threads. Call it after the fork: threads do not survive one."""
-        self._stopping.clear()
-        self._senders = ThreadPoolExecutor(self._seats, thread_name_prefix="sender")
+        """Start claiming. Call it after the fork: threads do not survive one."""
         self._loop = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._loop.start()
 
@@ -79,17 +78,17 @@ class Dispatcher:
         In this order: a mail that finishes after its claim was stopped is still recorded, and a connection is closed
         only when nobody uses it. Whatever is not sent by then stays in the outbox; its lease brings it back.
         """
+        deadline = time.monotonic() + DRAIN_SECONDS
         self._stopping.set()
         self._wake.set()
         if self._loop is not None:
             self._loop.join(DRAIN_SECONDS)
         with self._lock:
             flying = set(self._in_flight)
-        _, late = wait(flying, timeout=DRAIN_SECONDS)
+        _, late = wait(flying, timeout=max(0.0, deadline - time.monotonic()))
         if late:
             log.warning("stopped with mails in flight", extra={"mails": len(late)})
-        if self._senders is not None:
-            self._senders.shutdown(wait=not late, cancel_futures=True)
+        self._senders.shutdown(wait=not late, cancel_futures=True)
         self._courier.close()
 
     def _run(self) -> None:
@@ -133,7 +132,6 @@ class Dispatcher:
             log.warning("mails of a dead process are sent again: each may arrive twice", extra={"mails": count})
 
     def _start(self, mail: ClaimedMail) -> None:
-        assert self._senders is not None
         future = self._senders.submit(self._handle, mail)
         with self._lock:
             self._in_flight.add(future)
@@ -171,7 +169,9 @@ class Dispatcher:
 
     def _note(self, failure: Exception) -> None:
         if isinstance(failure, RelayTrouble) and self._breaker.trip(failure, time.monotonic()):
-            log.error("the relay is paused", extra={"stage": failure.stage, "code": failure.code, "reason": failure.text})
+            log.error(
+                "the relay is paused", extra={"stage": failure.stage, "code": failure.code, "reason": failure.text}
+            )
         if not isinstance(failure, OrderConfirmError):
             log.error("a mail could not be made", exc_info=failure)
 
@@ -187,7 +187,9 @@ class Dispatcher:
                 time.sleep(RECORD_PAUSE)
         level = logging.ERROR if settlement.state is State.FAILED else logging.INFO
         about = {"order_id": mail.order_id, "shop": mail.shop, "state": settlement.state, "event": settlement.event}
-        log.log(level, "mail %s", settlement.event, extra={**about, "reason": settlement.reason, "seconds": report.seconds})
+        log.log(
+            level, "mail %s", settlement.event, extra={**about, "reason": settlement.reason, "seconds": report.seconds}
+        )
         if not is_ours:
             log.warning("the lease ended before the send did: the mail may arrive twice", extra=about)
 

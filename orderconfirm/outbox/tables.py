@@ -83,7 +83,7 @@ history = Table(
 )
 
 
-class database_now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+class database_now(FunctionElement[float]):
     """Seconds since 1970 by the database's clock, the only one that all processes share."""
 
     type = Double()

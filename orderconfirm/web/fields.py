@@ -28,7 +28,7 @@ _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 _LARGEST = Decimal(10) ** 12
 
 
-class Text(fields.Field[str]):
+class Text(fields.Field[str | None]):
     """A string, trimmed, of at most `longest` characters, control characters replaced by spaces.
 
     `numbers`: a JSON number is taken for its digits (shops send ids so). `lines`: line breaks stay.
@@ -79,7 +79,7 @@ class Text(fields.Field[str]):
             return None
         if len(value) > self.longest:
             raise self.make_error("long", longest=self.longest, length=len(value))
-        return value
+        return str(value)
 
 
 class Number(fields.Field[Decimal]):
@@ -95,7 +95,9 @@ class Number(fields.Field[Decimal]):
         "places": "must have at most {places} decimals",
     }
 
-    def __init__(self, *, least: str = "any", places: int | None = None, negative: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, least: str = "any", places: int | None = None, negative: str | None = None, **options: Any
+    ) -> None:
         super().__init__(allow_none=not options.get("required"), **options)
         self.least = least
         self.places = places
@@ -131,7 +133,7 @@ class Number(fields.Field[Decimal]):
             raise self.make_error("number") from wrong
 
 
-class Moment(fields.Field[datetime]):
+class Moment(fields.Field[datetime | None]):
     """An ISO 8601 time in any of its usual forms, as an aware datetime; without a zone it counts as UTC."""
 
     default_error_messages = {
@@ -165,7 +167,7 @@ class MailAddress(Text):
     """
 
     default_error_messages = {
-        "ascii": "has a letter before the @ that mail relays cannot carry (that needs SMTPUTF8): ask for an ASCII address",
+        "ascii": "has a letter before the @ that relays cannot carry (it needs SMTPUTF8): ask for an ASCII address",
         "address": "is not a mail address: {reason}",
     }
 

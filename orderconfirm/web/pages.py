@@ -13,7 +13,7 @@ from orderconfirm.settings import ROOT, Settings
 bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
 #: The service's own pages load nothing from elsewhere and run nothing inline.
-_PAGE_POLICY = "default-src 'self'; frame-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+_PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 #: A mail has inline styles and remote pictures, and must run nothing at all.
 _MAIL_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'self'"
@@ -42,7 +42,7 @@ def demo() -> str:
 def inbox() -> str:
     """The mails of the local inbox, newest first."""
     query = request.args.get("order_id", "")
-    return _page("inbox.html", mails=_inbox().list(query), query=query)
+    return _page("inbox.html", mails=_inbox().newest(query), query=query)
 
 
 @bp.get("/inbox/<mail_id>")

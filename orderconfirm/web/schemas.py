@@ -25,7 +25,7 @@ from orderconfirm.web.fields import (
 #: An answer names at most this many ignored fields: it must not grow with a careless body.
 _MOST_IGNORED = 100
 
-_NESTED_MESSAGES = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
+_NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
 
 
 class _Part(Schema):
@@ -87,7 +87,7 @@ class AddressSchema(_Part):
         return {"lines": lines, **data} if lines or data else None
 
 
-class PostalAddress(fields.Field[dict[str, Any]]):
+class PostalAddress(fields.Field[dict[str, Any] | None]):
     """An address as text with line breaks, or as an object of lines, city, postcode and country."""
 
     schema = AddressSchema()
@@ -102,7 +102,8 @@ class PostalAddress(fields.Field[dict[str, Any]]):
             return {"lines": [line.strip() for line in text.split("\n") if line.strip()]} if text else None
         if not isinstance(value, Mapping):
             raise ValidationError("must be a string, or an object of lines, city, postcode and country")
-        return self.schema.load(value)
+        loaded: dict[str, Any] | None = self.schema.load(value)
+        return loaded
 
 
 class OrderSchema(_Part):
@@ -178,7 +179,7 @@ def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str
     try:
         order: dict[str, Any] = schema.load(body)
     except ValidationError as wrong:
-        raise InvalidOrder(sorted(_faults(wrong.normalized_messages()), key=lambda fault: fault.pointer)) from None
+        raise InvalidOrder(sorted(_faults(wrong.messages), key=lambda fault: fault.pointer)) from None
     return order, list(islice(_ignored(schema, body), _MOST_IGNORED))
 
 
