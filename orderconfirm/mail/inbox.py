@@ -10,7 +10,7 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aiosmtpd.controller import Controller
 
@@ -70,7 +70,7 @@ class Inbox:
         if path is None:
             return None
         source = path.read_bytes()
-        message = cast(EmailMessage, _PARSER.parsebytes(source))
+        message = _PARSER.parsebytes(source)
         return InboxMail(
             id=name,
             sender=str(message["From"]),

@@ -56,7 +56,7 @@ class RelaySMTP(smtplib.SMTP):
                 self._start_tls()
             if self._relay.username and self._relay.password:
                 self._log_in(self._relay.username, self._relay.password)
-        except (OSError, smtplib.SMTPException, ValueError) as failure:
+        except (OSError, smtplib.SMTPException, DeliveryFailure, ValueError) as failure:
             self.close()
             raise _translated(failure, self.stage) from failure
 
@@ -195,7 +195,7 @@ class RelayConnection(Connection):
     mail: RelayMail
     host: RelaySMTP
 
-    def configure_host(self) -> RelaySMTP:  # type: ignore[override]
+    def configure_host(self) -> RelaySMTP:
         host = RelaySMTP(self.mail.relay, self.mail.ehlo_name, self.mail.reply_timeout, self.mail.trust)
         host.open()
         return host

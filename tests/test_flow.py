@@ -1,0 +1,223 @@
+"""The whole way in one process: an order comes in over HTTP, waits in the outbox, and a mail arrives over SMTP."""
+
+from __future__ import annotations
+
+import email
+import time
+from collections.abc import Callable
+from email import policy
+from email.message import EmailMessage
+from typing import Any, cast
+
+import pytest
+from conftest import relay_variables
+from factories import make_body
+from flask import Flask
+from smtp_server import Sink
+
+URL = "/api/order-confirmation"
+StartApp = Callable[..., Flask]
+
+
+def parsed(source: bytes) -> EmailMessage:
+    return cast(EmailMessage, email.message_from_bytes(source, policy=policy.default))
+
+
+def state_of(app: Flask, order_id: str, *wanted: str, seconds: float = 10) -> dict[str, Any]:
+    """The order's status once its state is one of `wanted`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        status = app.test_client().get(f"{URL}/{order_id}").get_json()
+        if status["state"] in wanted:
+            return cast(dict[str, Any], status)
+        time.sleep(0.02)
+    raise AssertionError(f"still {status}")
+
+
+def test_an_order_becomes_one_mail_with_everything_in_it(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    app = start_app(**relay_variables(port, SUPPORT_EMAIL="help@acme.example"))
+    answer = app.test_client().post(URL, json=make_body())
+    assert answer.status_code == 202
+    assert answer.get_json()["state"] == "queued"
+    [source] = kept.wait_for(1)
+    mail = parsed(source)
+    assert kept.recipients == ["john.doe@example.com"]
+    assert mail["From"].addresses[0].display_name == "Acme, Inc."
+    assert mail["From"].addresses[0].addr_spec == "orders@acme.example"
+    assert mail["To"].addresses[0].display_name == "John Doe"
+    assert mail["Reply-To"] == "help@acme.example"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["X-MT-Category"] == "order-confirmation"
+    assert "ORD-12345" in mail["X-MT-Custom-Variables"]
+    assert "Acme, Inc." in mail["Subject"] and "ORD-12345" in mail["Subject"]
+    assert mail["Message-ID"] == answer.get_json()["message_id"]
+    assert mail["Message-ID"].endswith("@acme.example>")
+    assert mail.get_content_type() == "multipart/alternative"
+    for subtype in ("plain", "html"):
+        part = cast(EmailMessage, mail.get_body((subtype,))).get_content()
+        for fact in ("Wireless Headphones", "Phone Case", "$79.99", "2 × $19.99", "$39.98", "$119.97", "Express"):
+            assert fact in part, (subtype, fact)
+    status = state_of(app, "ORD-12345", "sent")
+    assert [(e["event"], e["stage"], e["code"]) for e in status["history"]] == [("sent", "dot", 250)]
+
+
+def test_the_same_order_again_is_answered_with_the_first_and_sends_nothing(
+    start_app: StartApp, sink: tuple[Sink, int]
+) -> None:
+    kept, port = sink
+    app = start_app(**relay_variables(port))
+    first = app.test_client().post(URL, json=make_body())
+    kept.wait_for(1)
+    state_of(app, "ORD-12345", "sent")
+    again = app.test_client().post(URL, json=make_body(total="119.970"))
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.get_json()["state"] == "sent"
+    assert again.get_json()["message_id"] == first.get_json()["message_id"]
+    assert len(kept.mails) == 1
+
+
+def test_another_order_under_a_used_id_is_refused_and_told_what_differs(start_app: StartApp) -> None:
+    client = start_app().test_client()
+    client.post(URL, json=make_body())
+    answer = client.post(URL, json=make_body(total=120, shipping_method="Slow"))
+    assert answer.status_code == 409
+    assert answer.content_type == "application/problem+json"
+    assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/shipping_method", "/total"]
+
+
+def test_a_temporary_refusal_comes_back_and_is_sent_as_the_same_mail(
+    start_app: StartApp, sink: tuple[Sink, int]
+) -> None:
+    kept, port = sink
+    kept.replies["DATA"] = ["451 4.3.0 try later", "451 4.3.0 try later"]
+    app = start_app(**relay_variables(port, MAIL_RETRY_DELAYS="0.05,0.1"))
+    app.test_client().post(URL, json=make_body())
+    kept.wait_for(1)
+    status = state_of(app, "ORD-12345", "sent")
+    assert [event["event"] for event in status["history"]] == ["deferred", "deferred", "sent"]
+    assert status["attempts"] == 3
+    assert status["history"][0]["text"] == "4.3.0 try later"
+
+
+def test_a_permanent_refusal_ends_as_failed_with_the_relay_s_words(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    kept.replies["RCPT"] = ["550 5.1.1 no such user"]
+    app = start_app(**relay_variables(port))
+    app.test_client().post(URL, json=make_body())
+    status = state_of(app, "ORD-12345", "failed")
+    assert "no such user" in status["reason"]
+    assert kept.mails == []
+
+
+def test_a_connection_cut_after_the_dot_is_counted_and_sent_again_under_one_message_id(
+    start_app: StartApp, sink: tuple[Sink, int]
+) -> None:
+    kept, port = sink
+    kept.hang_up_after_dot = True
+    app = start_app(**relay_variables(port, MAIL_RETRY_DELAYS="0.05"))
+    app.test_client().post(URL, json=make_body())
+    first, second = (parsed(source) for source in kept.wait_for(2))
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first["Date"] == second["Date"]
+    status = state_of(app, "ORD-12345", "sent")
+    assert status["possible_copies"] == 1
+    assert [event["event"] for event in status["history"]] == ["unknown", "sent"]
+
+
+def test_orders_wait_for_a_relay_that_is_away_and_pay_no_attempt(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    kept.replies["MAIL"] = ["421 4.3.2 shutting down"]
+    app = start_app(**relay_variables(port, MAIL_MAX_CONNECTIONS="1"))
+    for number in range(5):
+        app.test_client().post(URL, json=make_body(order_id=f"O{number}"))
+    kept.wait_for(5)
+    assert sum(state_of(app, f"O{number}", "sent")["attempts"] for number in range(5)) == 5
+
+
+def test_without_a_relay_the_mail_is_in_the_local_inbox(start_app: StartApp) -> None:
+    app = start_app()
+    client = app.test_client()
+    client.post(URL, json=make_body(order_id="A/1 ä"))
+    state_of(app, "A%2F1%20%C3%A4", "sent")
+    page = client.get("/inbox").get_data(as_text=True)
+    assert "A/1 ä" in page
+    mail_id = page.split('href="/inbox/')[1].split('"')[0]
+    assert "$119.97" in client.get(f"/inbox/{mail_id}").get_data(as_text=True)
+    framed = client.get(f"/inbox/{mail_id}/html")
+    assert "Wireless Headphones" in framed.get_data(as_text=True)
+    assert framed.headers["Content-Security-Policy"].startswith("sandbox;")
+    assert client.get(f"/inbox/{mail_id}/source").get_data().startswith(b"From: ")
+    assert client.get("/inbox/../../etc/passwd").status_code == 404
+
+
+def test_the_demo_page_is_there_in_development_and_gone_when_it_is_off(start_app: StartApp) -> None:
+    assert "ORD-12345" in start_app().test_client().get("/").get_data(as_text=True)
+
+
+def test_the_demo_page_can_be_switched_off(start_app: StartApp) -> None:
+    assert start_app(DEMO_PAGE="false").test_client().get("/").status_code == 404
+
+
+def test_health_is_a_plain_yes(start_app: StartApp) -> None:
+    answer = start_app().test_client().get("/health")
+    assert (answer.status_code, answer.get_json()) == (200, {"status": "healthy"})
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "says"),
+    [
+        ("{", "application/json", 400, "not JSON"),
+        ('{"total": NaN}', "application/json", 400, "NaN"),
+        ('{"a": 1, "a": 2}', "application/json", 400, "twice"),
+        (b"\xff\xfe", "application/json", 400, "UTF-8"),
+        ("[" * 100_000, "application/json", 400, "nested too deep"),
+        ("1" * 5000, "application/json", 400, "cannot be read"),
+        ("{}", "text/plain", 415, "Content-Type: application/json"),
+        ("[]", "application/json", 422, "1 fault"),
+        ("{}", "application/json", 422, "4 faults"),
+        ('"' + "x" * 1_100_000 + '"', "application/json", 413, "exceeds"),
+    ],
+)
+def test_a_bad_body_is_a_problem_that_says_what_to_do(
+    start_app: StartApp, body: str | bytes, content_type: str, status: int, says: str
+) -> None:
+    answer = start_app().test_client().post(URL, data=body, content_type=content_type)
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    told = answer.get_json()
+    assert told["status"] == status
+    assert told["type"].startswith("urn:orderconfirm:problem:")
+    assert says in told["detail"]
+
+
+def test_every_fault_has_its_pointer_and_nothing_is_stored(start_app: StartApp) -> None:
+    client = start_app().test_client()
+    answer = client.post(URL, json=make_body(total="x", notes=5, items=[{"name": "A", "quantity": 0, "price": -1}]))
+    pointers = [error["pointer"] for error in answer.get_json()["errors"]]
+    assert pointers == ["/items/0/price", "/items/0/quantity", "/notes", "/total"]
+    assert client.get(f"{URL}/ORD-12345").status_code == 404
+
+
+def test_totals_that_do_not_add_up_are_told_and_refused_only_on_request(start_app: StartApp) -> None:
+    loose = start_app().test_client().post(URL, json=make_body(total=100))
+    assert loose.status_code == 202
+    assert "119.97" in loose.get_json()["warnings"][0] and "100.00" in loose.get_json()["warnings"][0]
+
+
+def test_strict_totals_refuse(start_app: StartApp) -> None:
+    strict = start_app(STRICT_TOTALS="true").test_client().post(URL, json=make_body(total=100))
+    assert (strict.status_code, strict.get_json()["errors"][0]["pointer"]) == (422, "/total")
+
+
+def test_unknown_fields_are_ignored_by_name(start_app: StartApp) -> None:
+    body = make_body(loyalty=1)
+    body["customer"]["vip"] = True
+    answer = start_app().test_client().post(URL, json=body)
+    assert sorted(answer.get_json()["ignored_fields"]) == ["/customer/vip", "/loyalty"]
+
+
+def test_a_wrong_method_names_the_right_ones(start_app: StartApp) -> None:
+    answer = start_app().test_client().put(URL, json={})
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
