@@ -1,0 +1,24 @@
+FROM python:3.13-slim AS build
+RUN python -m venv /venv
+COPY requirements.txt .
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+
+FROM python:3.13-slim
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    APP_ENV=production \
+    DATABASE_URL=sqlite:////data/outbox.db
+RUN mkdir /data && chown 10001:10001 /data
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY wsgi.py gunicorn.conf.py ./
+COPY examples examples
+COPY templates templates
+COPY orderconfirm orderconfirm
+USER 10001:10001
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT') or 8000}/health\", timeout=2)"]
+CMD ["gunicorn"]

@@ -1,0 +1,143 @@
+"""The environment: every wrong value is named, no secret is told, and .env.example says the truth."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderconfirm.errors import SettingsError
+from orderconfirm.settings import ROOT, Settings
+
+SECRET = "s3cret-token"
+
+
+def problems(**environ: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(environ)
+    return "\n".join(caught.value.problems)
+
+
+def printed(default: Any) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(f"{each:g}" for each in default)
+    return str(default).replace(f"{ROOT}/", "")
+
+
+def test_the_example_file_lists_every_setting_with_its_meaning_and_default() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    listed = [pair for pair in zip(lines, lines[1:], strict=False) if re.match(r"# [A-Z_]+=", pair[1])]
+    expected = []
+    for each in fields(Settings):
+        about = each.metadata
+        alias = f" (or {about['alias']})" if about["alias"] else ""
+        expected.append((f"# {about['meaning']}{alias}", f"# {about['env']}={printed(each.default)}"))
+    assert listed == expected
+
+
+def test_without_any_variable_it_runs_with_the_local_inbox() -> None:
+    settings = Settings.from_env({})
+    assert settings.has_local_inbox and settings.has_demo_page
+    assert settings.bind == "127.0.0.1:8000"
+
+
+def test_a_token_alone_means_mailtrap_s_live_relay() -> None:
+    relay = Settings.from_env({"MAILTRAP_API_TOKEN": SECRET, "EMAIL_SENDER": "a@b.example"}).relay
+    assert relay is not None
+    assert (relay.host, relay.port, relay.security, relay.username, relay.password) == (
+        "live.smtp.mailtrap.io",
+        587,
+        "starttls",
+        "api",
+        SECRET,
+    )
+
+
+def test_sandbox_credentials_mean_mailtrap_s_sandbox() -> None:
+    environ = {"MAILTRAP_SANDBOX_USER": "u", "MAILTRAP_SANDBOX_PASSWORD": SECRET, "EMAIL_SENDER": "a@b.example"}
+    relay = Settings.from_env(environ).relay
+    assert relay is not None
+    assert (relay.host, relay.port, relay.username) == ("sandbox.smtp.mailtrap.io", 2525, "u")
+
+
+@pytest.mark.parametrize(
+    ("environ", "security", "port"),
+    [
+        ({}, "starttls", 587),
+        ({"MAIL_USE_SSL": "true"}, "tls", 465),
+        ({"MAIL_USE_TLS": "false"}, "none", 25),
+        ({"MAIL_PORT": "2525"}, "starttls", 2525),
+    ],
+)
+def test_another_relay_speaks_tls_unless_told_otherwise(environ: dict[str, str], security: str, port: int) -> None:
+    relay = Settings.from_env({"MAIL_SERVER": "smtp.example", "MAIL_DEFAULT_SENDER": "a@b.example", **environ}).relay
+    assert relay is not None
+    assert (relay.security, relay.port) == (security, port)
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"PORT": "no"}, "PORT must be a whole number"),
+        ({"PORT": "70000"}, "PORT must be a port"),
+        ({"APP_ENV": "staging"}, "APP_ENV"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+        ({"BRAND_COLOR": "red"}, "BRAND_COLOR"),
+        ({"DEFAULT_CURRENCY": "EURO"}, "DEFAULT_CURRENCY"),
+        ({"STRICT_TOTALS": "maybe"}, "STRICT_TOTALS must be true or false"),
+        ({"LOGO_URL": "logo.png"}, "LOGO_URL"),
+        ({"MAIL_RETRY_DELAYS": "soon"}, "MAIL_RETRY_DELAYS"),
+        ({"MAIL_RETRY_DELAYS": "nan"}, "MAIL_RETRY_DELAYS"),
+        ({"MAIL_CA_FILE": "/does/not/exist"}, "MAIL_CA_FILE"),
+        ({"EMAIL_SENDER": "not an address"}, "EMAIL_SENDER"),
+        ({"SUPPORT_EMAIL": "help"}, "SUPPORT_EMAIL"),
+        ({"COMPANY_NAME": "A\nBcc: x"}, "COMPANY_NAME"),
+        ({"MAIL_SERVER": "smtp.example"}, "EMAIL_SENDER is missing"),
+        ({"MAIL_USERNAME": "u"}, "MAIL_USERNAME and MAIL_PASSWORD"),
+        ({"MAILTRAP_SANDBOX_USER": "u", "EMAIL_SENDER": "a@b.example"}, "MAILTRAP_SANDBOX_PASSWORD"),
+        ({"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}, "exclude each other"),
+        ({"MAILTRAP_API_TOKEN": "t", "MAIL_SERVER": "s", "EMAIL_SENDER": "a@b.example"}, "keep the one that is meant"),
+    ],
+)
+def test_a_wrong_value_is_told_by_the_name_of_its_variable(environ: dict[str, str], name: str) -> None:
+    assert name in problems(**environ)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    told = problems(PORT="no", BRAND_COLOR="red", APP_ENV="production")
+    for name in ("PORT", "BRAND_COLOR", "MAILTRAP_API_TOKEN", "EMAIL_SENDER"):
+        assert name in told
+
+
+def test_a_password_never_crosses_the_network_in_clear() -> None:
+    environ = {
+        "MAIL_SERVER": "smtp.example",
+        "MAIL_USERNAME": "u",
+        "MAIL_PASSWORD": SECRET,
+        "MAIL_USE_TLS": "false",
+        "EMAIL_SENDER": "a@b.example",
+    }
+    told = problems(**environ)
+    assert "in clear" in told
+    assert SECRET not in told
+
+
+def test_a_secret_may_stand_in_a_file_and_is_never_printed(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    settings = Settings.from_env({"MAILTRAP_API_TOKEN_FILE": f"{tmp_path}/token", "EMAIL_SENDER": "a@b.example"})
+    assert settings.mailtrap_api_token == SECRET
+    assert SECRET not in repr(settings) + repr(settings.relay)
+
+
+def test_the_sender_s_name_may_hold_a_comma_and_defaults_to_the_company() -> None:
+    named = Settings.from_env({"EMAIL_SENDER": "Acme, Inc. <orders@acme.example>"})
+    bare = Settings.from_env({"EMAIL_SENDER": "orders@acme.example", "COMPANY_NAME": "Acme"})
+    assert (named.sender_name, named.sender_address) == ("Acme, Inc.", "orders@acme.example")
+    assert (bare.sender_name, bare.sender_address) == ("Acme", "orders@acme.example")
