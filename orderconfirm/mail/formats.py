@@ -17,7 +17,7 @@ from orderconfirm.money import decimals_of, round_to
 
 @lru_cache(maxsize=256)
 def locale_of(tag: str, default: str = "en") -> Locale:
-    """The Babel locale for a tag like de, de-AT or zh_Hant_TW; unknown ones fall back by language, then to `default`."""
+    """The Babel locale for a tag like de, de-AT or zh_Hant_TW; unknown ones fall back by language, then `default`."""
     parts = tag.replace("-", "_").split("_")
     for length in range(len(parts), 0, -1):
         try:

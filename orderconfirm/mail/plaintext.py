@@ -28,13 +28,13 @@ def wrapped(text: str, columns: int) -> str:
 
 
 def columns(left: str, right: str, total: int) -> str:
-    """`left` and `right` at the two ends of a row `total` columns wide; a long `left` takes more rows below."""
+    """`left` and `right` at the two ends of a row `total` columns wide; a long `left` takes more rows above."""
     room = total - width(right) - 2
     if room < total // 3:
         return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
-    first, *rest = _lines(left, room)
-    gap = " " * (total - width(first) - width(right))
-    return "\n".join([f"{first}{gap}{right}", *rest])
+    *before, last = _lines(left, room)
+    gap = " " * (total - width(last) - width(right))
+    return "\n".join([*before, f"{last}{gap}{right}"])
 
 
 def indented(text: str, spaces: int) -> str:
