@@ -10,7 +10,6 @@ from typing import Any
 import css_inline
 import jinja2
 from babel import Locale
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail import formats, plaintext
@@ -121,7 +120,8 @@ class Composer:
         }
 
     def _template(self, folder: Path, name: str) -> jinja2.Template:
-        environment = ImmutableSandboxedEnvironment(
+        # No sandbox: templates are the operator's own files, and shop data never becomes a template.
+        environment = jinja2.Environment(  # noqa: S701 - autoescape is for HTML alone
             loader=jinja2.FileSystemLoader(folder),
             autoescape=name.endswith(".html"),
             undefined=jinja2.StrictUndefined,

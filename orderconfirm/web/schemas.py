@@ -216,15 +216,17 @@ def _faults(messages: Any, prefix: str = "") -> Iterator[Fault]:
 
 def _ignored(schema: Schema, body: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in body.items():
-        pointer = _pointer(prefix, name)
         field = schema.fields.get(name)
         if field is None:
-            yield pointer
-        elif inner := _schema_of(field):
-            parts = value if isinstance(value, list) else [value]
-            for index, part in enumerate(parts):
+            yield _pointer(prefix, name)
+        elif isinstance(value, Mapping | list) and (inner := _schema_of(field)):
+            pointer = _pointer(prefix, name)
+            if isinstance(value, Mapping):
+                yield from _ignored(inner, value, pointer)
+                continue
+            for index, part in enumerate(value):
                 if isinstance(part, Mapping):
-                    yield from _ignored(inner, part, _pointer(pointer, index) if isinstance(value, list) else pointer)
+                    yield from _ignored(inner, part, _pointer(pointer, index))
 
 
 def _schema_of(field: Any) -> Schema | None:
