@@ -8,13 +8,14 @@ import re
 from datetime import UTC, datetime
 
 _ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@([^\s@<>\"',;:()]+)")
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 #: What every log record has; everything else was given as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def mask_addresses(text: str) -> str:
     """`text` with each mail address reduced to its domain: relays repeat the recipient in their replies."""
-    return _ADDRESS.sub(r"…@\1", text)
+    return _ADDRESS.sub(r"…@\1", text) if "@" in text else text
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,7 +33,7 @@ class JsonFormatter(logging.Formatter):
         )
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return mask_addresses(json.dumps(line, ensure_ascii=False, default=str))
+        return mask_addresses(_encode(line))
 
 
 def configure_logging(level: str) -> None:
