@@ -88,6 +88,21 @@ def test_two_hundred_accepted_orders_survive_kill_9(tmp_path: Path) -> None:
         assert copies(sink) == Counter(names)
 
 
+def test_what_was_in_flight_at_kill_9_is_sent_right_after_the_next_start(tmp_path: Path) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never greets: mails hang in flight
+        with service(tmp_path, port, silent.getsockname()[1], MAIL_TIMEOUT="60") as process:
+            for number in range(5):
+                post(port, f"K{number}")
+            silent.settimeout(10)
+            taken = [silent.accept()[0]]
+            kill_everything(process)
+            taken[0].close()
+    with smtp_server() as (sink, relay_port), service(tmp_path, port, relay_port):
+        sink.wait_for(5, seconds=20)
+        assert set(copies(sink)) == {f"K{number}" for number in range(5)}
+
+
 def test_what_is_in_flight_at_sigterm_is_finished_and_the_rest_waits(tmp_path: Path) -> None:
     port = free_port()
     with smtp_server() as (sink, relay_port):

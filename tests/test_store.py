@@ -116,7 +116,7 @@ def test_an_unknown_outcome_is_counted_as_a_possible_copy(store: Store) -> None:
 def test_an_expired_lease_is_claimed_again_and_its_old_holder_can_change_nothing(store: Store) -> None:
     store.add(mail("1"))
     [old] = store.claim(1, -1)
-    assert store.reclaim_expired() == 1
+    assert store.reclaim_abandoned() == 1
     [new] = store.claim(1, 60)
     assert store.settle(old, SENT) is False
     entry = store.find("shop", "1")
@@ -127,7 +127,7 @@ def test_an_expired_lease_is_claimed_again_and_its_old_holder_can_change_nothing
 def test_a_lease_that_still_runs_is_left_alone(store: Store) -> None:
     store.add(mail("1"))
     store.claim(1, 60)
-    assert store.reclaim_expired() == 0
+    assert store.reclaim_abandoned() == 0
 
 
 def test_nothing_waits_in_an_empty_outbox(store: Store) -> None:
@@ -164,3 +164,19 @@ def test_the_clock_is_the_database_s_and_right(store: Store) -> None:
     before = time.time()
     entry = store.add(mail("1")).entry
     assert before - 2 < entry.accepted_at.timestamp() < time.time() + 2
+
+
+def test_the_mails_of_a_dead_process_are_back_at_once_and_those_of_a_living_one_are_not(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/outbox.db"
+    dead, living, next_start = Store(url), Store(url), Store(url)
+    for store in (dead, living, next_start):
+        store.open()
+    dead.add(mail("1"))
+    living.add(mail("2"))
+    [first], [second] = dead.claim(1, 60), living.claim(1, 60)
+    dead.close()  # its lock goes, as it does at kill -9
+    assert next_start.reclaim_abandoned() == 1
+    assert [claimed.order_id for claimed in next_start.claim(5, 60)] == [first.order_id]
+    assert living.settle(second, SENT)
+    for store in (living, next_start):
+        store.close()

@@ -127,7 +127,7 @@ class Dispatcher:
         return POLL_SECONDS if due is None else max(0.01, min(POLL_SECONDS, due))
 
     def _reclaim(self) -> None:
-        count = self._store.reclaim_expired()
+        count = self._store.reclaim_abandoned()
         if count:
             log.warning("mails of a dead process are sent again: each may arrive twice", extra={"mails": count})
 

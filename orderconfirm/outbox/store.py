@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, null, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, null, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.canonical import encode
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.models import ClaimedMail, HistoryEntry, NewMail, OutboxEntry, State
+from orderconfirm.outbox.liveness import Liveness
 from orderconfirm.outbox.retry import Settlement
 from orderconfirm.outbox.tables import (
     DUE_STATES,
@@ -59,11 +61,16 @@ class Store:
         self._reading = reading_engine(url)
         self._writer = Writer(self._writing)
         self._insert = _insert_statement(self._writing.dialect.name)
+        database = self._writing.url.database
+        is_file = self._writing.dialect.name == "sqlite" and database
+        self._liveness = Liveness(Path(f"{database}.alive")) if is_file else None
 
     def open(self) -> None:
         """Create missing tables and start to take writes. Call it after the fork."""
         try:
             create_tables(self._writing)
+            if self._liveness:
+                self._liveness.claim()
         except (DBAPIError, OSError) as failure:
             reason = getattr(failure, "orig", failure)
             raise OutboxUnavailable(f"the database of DATABASE_URL cannot be opened: {reason}") from failure
@@ -71,6 +78,8 @@ class Store:
 
     def close(self) -> None:
         self._writer.stop()
+        if self._liveness:
+            self._liveness.release()
         self._reading.dispose()
         self._writing.dispose()
 
@@ -108,7 +117,8 @@ class Store:
 
     def claim(self, seats: int, lease_seconds: float) -> list[ClaimedMail]:
         """Lease at most `seats` due mails, longest due first. No other process gets them before the lease ends."""
-        values = {"token": secrets.token_hex(16), "seats": seats, "lease": lease_seconds}
+        owner = self._liveness.owner if self._liveness else None
+        values = {"token": secrets.token_hex(16), "owner": owner, "seats": seats, "lease": lease_seconds}
         rows = self._writer.do(lambda connection: connection.execute(_CLAIM, values).all())
         return [_claimed(row) for row in rows]
 
@@ -142,11 +152,16 @@ class Store:
 
         return self._writer.do(job)
 
-    def reclaim_expired(self) -> int:
-        """Put mails back whose lease has run out: their process died while it was sending. Returns how many."""
+    def reclaim_abandoned(self) -> int:
+        """Put mails back whose process died while it was sending: it is seen to be gone, or their lease has run out.
+
+        Returns how many.
+        """
 
         def job(connection: Connection) -> int:
-            rows = connection.execute(_RECLAIM).all()
+            owners = [row.lease_owner for row in connection.execute(_OWNERS)] if self._liveness else []
+            dead = [owner for owner in owners if self._liveness and self._liveness.is_dead(owner)]
+            rows = connection.execute(_RECLAIM, {"dead": dead}).all()
             for row in rows:
                 text = "the process that was sending it ended without a word"
                 event = {"mail_id": row.id, "event": "interrupted", "state": State.QUEUED, "text": text}
@@ -232,7 +247,13 @@ _due = (
 _CLAIM = (
     update(outbox)
     .where(outbox.c.id.in_(_due), text(DUE_STATES))
-    .values(state=State.SENDING, changed_at=_now, lease_token=bindparam("token"), lease_until=_now + bindparam("lease"))
+    .values(
+        state=State.SENDING,
+        changed_at=_now,
+        lease_token=bindparam("token"),
+        lease_owner=bindparam("owner"),
+        lease_until=_now + bindparam("lease"),
+    )
     .returning(*outbox.c)
 )
 
@@ -247,13 +268,19 @@ _SETTLE = (
         attempts=outbox.c.attempts + bindparam("spent"),
         possible_copies=outbox.c.possible_copies + bindparam("copies"),
         lease_token=null(),
+        lease_owner=null(),
         lease_until=null(),
     )
 )
 
+_OWNERS = select(outbox.c.lease_owner).where(text(LEASED_STATES), outbox.c.lease_owner.is_not(None)).distinct()
+
 _RECLAIM = (
     update(outbox)
-    .where(text(LEASED_STATES), outbox.c.lease_until < _now)
+    .where(
+        text(LEASED_STATES),
+        or_(outbox.c.lease_until < _now, outbox.c.lease_owner.in_(bindparam("dead", expanding=True))),
+    )
     .values(
         state=State.QUEUED,
         changed_at=_now,
@@ -261,6 +288,7 @@ _RECLAIM = (
         attempts=outbox.c.attempts + 1,
         possible_copies=outbox.c.possible_copies + 1,
         lease_token=null(),
+        lease_owner=null(),
         lease_until=null(),
     )
     .returning(outbox.c.id)

@@ -61,6 +61,8 @@ outbox = Table(
     Column("possible_copies", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
     Column("lease_token", String(32)),
+    #: The process that holds the lease, by the name of its lock file.
+    Column("lease_owner", String(16)),
     Column("lease_until", Double),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
 )

@@ -1,0 +1,66 @@
+"""Text colours that stay readable on, and beside, any brand colour."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from orderconfirm.mail.colors import DARK_BACKGROUND, contrast, on_color, on_dark
+
+_CHANCE = random.Random(20250315)
+COLORS = ["#000000", "#ffffff", "#1f5fbf", "#ffcc00", "#ff0000", "#00ff00", "#0000ff", "#777777", "#767676"]
+COLORS += [f"#{_CHANCE.randrange(1 << 24):06x}" for _ in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ratio"),
+    [
+        ("#000000", "#ffffff", 21.0),
+        ("#ffffff", "#ffffff", 1.0),
+        ("#777777", "#ffffff", 4.48),
+        ("#767676", "#ffffff", 4.54),
+        ("#ff0000", "#ffffff", 4.0),
+        ("#0000ff", "#ffffff", 8.59),
+        ("#FF0000", "#ffffff", 4.0),
+    ],
+)
+def test_contrast_is_that_of_wcag_whichever_colour_comes_first(one: str, other: str, ratio: float) -> None:
+    assert contrast(one, other) == pytest.approx(ratio, abs=0.005)
+    assert contrast(other, one) == contrast(one, other)
+
+
+@pytest.mark.parametrize(
+    ("color", "text"),
+    [
+        ("#000000", "#ffffff"),
+        ("#1f5fbf", "#ffffff"),
+        ("#ffffff", "#111111"),
+        ("#ffcc00", "#111111"),
+        ("#00ff00", "#111111"),
+    ],
+)
+def test_text_is_white_on_dark_colours_and_near_black_on_light_ones(color: str, text: str) -> None:
+    assert on_color(color) == text
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_text_on_a_colour_is_the_better_of_the_two(color: str) -> None:
+    assert contrast(on_color(color), color) == max(contrast("#ffffff", color), contrast("#111111", color)) >= 4.3
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_a_colour_reads_on_the_dark_background(color: str) -> None:
+    assert contrast(on_dark(color), DARK_BACKGROUND) >= 4.5
+
+
+@pytest.mark.parametrize("color", [each for each in COLORS if contrast(each, DARK_BACKGROUND) >= 4.5])
+def test_a_colour_that_reads_already_is_left_alone(color: str) -> None:
+    assert on_dark(color) == color
+
+
+@pytest.mark.parametrize("color", ["#000000", "#1f5fbf", "#ff0000"])
+def test_a_colour_is_only_ever_lightened(color: str) -> None:
+    lighter = on_dark(color)
+    pairs = [(int(color[at : at + 2], 16), int(lighter[at : at + 2], 16)) for at in (1, 3, 5)]
+    assert lighter != color and all(before <= after for before, after in pairs)

@@ -1,0 +1,110 @@
+"""Money, dates and quantities as customers read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from orderconfirm.mail.formats import date, locale_of, money, quantity
+
+
+@pytest.mark.parametrize(
+    ("tag", "locale"),
+    [
+        ("en", "en"),
+        ("de-AT", "de_AT"),
+        ("pt_BR", "pt_BR"),
+        ("zh_Hant_TW", "zh_Hant_TW"),
+        ("DE", "de"),
+        ("de-XX", "de"),
+        ("xx-YY", "en"),
+        ("zz", "en"),
+        ("", "en"),
+        ("not a locale", "en"),
+        ("../../etc/passwd", "en"),
+    ],
+)
+def test_a_tag_falls_back_by_language_and_then_to_english(tag: str, locale: str) -> None:
+    assert str(locale_of(tag)) == locale
+
+
+def test_another_default_may_be_named() -> None:
+    assert str(locale_of("zz", default="de")) == "de"
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "tag", "text"),
+    [
+        ("119.97", "USD", "en", "$119.97"),
+        ("0", "USD", "en", "$0.00"),
+        ("-5", "USD", "en", "-$5.00"),
+        ("1234567.8", "USD", "en", "$1,234,567.80"),
+        ("1234567.8", "EUR", "de", "1.234.567,80\u00a0€"),
+        ("1234567.8", "EUR", "fr", "1\u202f234\u202f567,80\u00a0€"),
+        ("1234567.8", "INR", "hi", "₹12,34,567.80"),
+        ("1234567.8", "CHF", "de-CH", "CHF\u00a01’234’567.80"),
+        ("1200", "JPY", "ja", "￥1,200"),
+        ("1200", "JPY", "en", "¥1,200"),
+        ("1.5", "KWD", "en", "KWD1.500"),
+    ],
+)
+def test_money_is_written_as_the_locale_writes_it(amount: str, currency: str, tag: str, text: str) -> None:
+    assert money(Decimal(amount), currency, locale_of(tag)) == text
+
+
+@pytest.mark.parametrize(("currency", "decimals"), [("RSD", 2), ("LBP", 2), ("ISK", 0), ("BHD", 3), ("CLF", 4)])
+def test_decimals_are_those_of_iso_4217_where_cldr_has_others(currency: str, decimals: int) -> None:
+    assert money(Decimal(5), currency, locale_of("en")).partition(".")[2] == "0" * decimals
+
+
+@pytest.mark.parametrize("currency", ["XTS", "IRT", "QQQ"])
+def test_an_unknown_code_is_shown_as_it_is(currency: str) -> None:
+    text = money(Decimal("7.5"), currency, locale_of("en"))
+    assert text.startswith(currency) and text.endswith("7.50")
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [("0.005", "$0.01"), ("0.004", "$0.00"), ("17.647059", "$17.65"), ("2.675", "$2.68")]
+)
+def test_halves_are_rounded_up_as_shops_do(amount: str, text: str) -> None:
+    assert money(Decimal(amount), "USD", locale_of("en")) == text
+
+
+def test_one_currency_s_decimals_do_not_reach_the_next() -> None:
+    english = locale_of("en")
+    written = [money(Decimal(5), currency, english) for currency in ("JPY", "USD", "JPY", "EUR")]
+    assert written == ["¥5", "$5.00", "¥5", "€5.00"]
+
+
+@pytest.mark.parametrize(
+    ("number", "tag", "text"),
+    [
+        ("2", "en", "2"),
+        ("1.5", "en", "1.5"),
+        ("1.5", "de", "1,5"),
+        ("2.000", "en", "2"),
+        ("0.125", "en", "0.125"),
+        ("12345", "en", "12,345"),
+    ],
+)
+def test_a_quantity_has_the_decimals_it_needs(number: str, tag: str, text: str) -> None:
+    assert quantity(Decimal(number), locale_of(tag)) == text
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [("en", "March 15, 2025"), ("de", "15. März 2025"), ("fr", "15 mars 2025"), ("ja", "2025年3月15日")],
+)
+def test_a_date_is_written_out_in_the_locale(tag: str, text: str) -> None:
+    assert date(datetime(2025, 3, 15, 14, 30, tzinfo=UTC), locale_of(tag)) == text
+
+
+@pytest.mark.parametrize(
+    "zone", [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-11)), ZoneInfo("Asia/Tokyo")]
+)
+def test_a_date_is_the_day_in_the_zone_that_the_moment_carries(zone: timezone | ZoneInfo) -> None:
+    assert date(datetime(2025, 3, 15, 23, 59, tzinfo=zone), locale_of("en")) == "March 15, 2025"
+    assert date(datetime(2025, 3, 15, 0, 0, tzinfo=zone), locale_of("en")) == "March 15, 2025"

@@ -1,0 +1,51 @@
+"""The arrows: which part may import which. A new arrow is a decision, not an accident."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "orderconfirm"
+
+#: What each part may import of the package, beside itself. Everything not named here is a leaf.
+LEAVES = {"canonical", "errors", "models", "money", "settings", "telemetry", "totals"}
+ALLOWED = {
+    "mail": LEAVES,
+    "outbox": LEAVES,
+    "orders": LEAVES | {"outbox"},
+    "web": LEAVES | {"orders", "mail"},
+    "service": LEAVES | {"orders", "outbox", "mail"},
+    "__init__": LEAVES | {"service", "web"},
+    **{leaf: {"errors", "models", "money"} for leaf in LEAVES},
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "orderconfirm":
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("orderconfirm."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    assert imported_parts(path) - {part} <= ALLOWED[part]
+
+
+def test_only_the_store_speaks_sql() -> None:
+    speaking = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "sqlalchemy" in path.read_text(encoding="utf-8")
+    }
+    assert speaking <= {"outbox/store.py", "outbox/tables.py", "outbox/writer.py", "service.py"}
