@@ -1,4 +1,5 @@
 FROM python:3.13-slim AS build
+WORKDIR /build
 RUN python -m venv /venv
 COPY requirements.txt .
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
@@ -8,6 +9,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     APP_ENV=production \
+    HOST=0.0.0.0 \
     DATABASE_URL=sqlite:////data/outbox.db
 RUN mkdir /data && chown 10001:10001 /data
 COPY --from=build /venv /venv

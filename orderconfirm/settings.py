@@ -28,6 +28,12 @@ def _boolean(text: str) -> bool:
     raise ValueError("must be true or false")
 
 
+def _database(text: str) -> str:
+    if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
+        raise ValueError("must be sqlite:///file or postgresql://…")
+    return text
+
+
 def _positive(text: str) -> int:
     try:
         number = int(text)
@@ -58,7 +64,7 @@ def _currency(text: str) -> str:
 
 
 def _web_url(text: str) -> str:
-    if not re.match(r"https?://[^\s/]+", text):
+    if not re.fullmatch(r"https?://[^\s/]\S*", text):
         raise ValueError("must start with https:// or http://")
     return text
 
@@ -112,6 +118,7 @@ class Settings:
         "DATABASE_URL",
         f"sqlite:///{ROOT}/var/outbox.db",
         "where accepted orders wait: sqlite:///file or postgresql://…",
+        _database,
         secret=True,
     )
 
@@ -209,7 +216,7 @@ class Settings:
     @property
     def sender_address(self) -> str:
         """The bare From address."""
-        return self.sender.rpartition("<")[2].rstrip("> ") or "orders@shop.example"
+        return self.sender.rpartition("<")[2].rstrip("> ") if self.sender else "orders@shop.example"
 
     @property
     def sender_name(self) -> str:
@@ -324,7 +331,7 @@ def _sender_problems(settings: Settings) -> list[str]:
     problems = []
     if not settings.sender and (settings.is_production or settings.relay):
         problems.append("EMAIL_SENDER is missing: the address that confirmations come from")
-    if settings.sender and not _ADDRESS.match(settings.sender_address):
+    if settings.sender and not (_ADDRESS.match(settings.sender_address) and settings.sender_address.isascii()):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
     if settings.support_email and not _ADDRESS.match(settings.support_email):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")

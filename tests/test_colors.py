@@ -35,9 +35,9 @@ def test_contrast_is_that_of_wcag_whichever_colour_comes_first(one: str, other: 
     [
         ("#000000", "#ffffff"),
         ("#1f5fbf", "#ffffff"),
-        ("#ffffff", "#111111"),
-        ("#ffcc00", "#111111"),
-        ("#00ff00", "#111111"),
+        ("#ffffff", "#000000"),
+        ("#ffcc00", "#000000"),
+        ("#00ff00", "#000000"),
     ],
 )
 def test_text_is_white_on_dark_colours_and_near_black_on_light_ones(color: str, text: str) -> None:
@@ -46,7 +46,7 @@ def test_text_is_white_on_dark_colours_and_near_black_on_light_ones(color: str, 
 
 @pytest.mark.parametrize("color", COLORS)
 def test_text_on_a_colour_is_the_better_of_the_two(color: str) -> None:
-    assert contrast(on_color(color), color) == max(contrast("#ffffff", color), contrast("#111111", color)) >= 4.3
+    assert contrast(on_color(color), color) == max(contrast("#ffffff", color), contrast("#000000", color)) >= 4.5
 
 
 @pytest.mark.parametrize("color", COLORS)

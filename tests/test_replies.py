@@ -131,3 +131,14 @@ def test_a_wait_is_read_from_a_session_s_refusal_too() -> None:
 
 def test_a_failure_says_where_it_ended_and_what_the_relay_said() -> None:
     assert str(read_reply("rcpt", 550, "5.1.1 No such user")) == "rcpt: 550 5.1.1 No such user"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (552, "5.2.2 mailbox size limit reached", Refused),
+        (452, "4.2.2 quota limit is reached for recipient", TryLater),
+    ],
+)
+def test_a_recipient_s_own_limit_is_not_the_relay_s(code: int, text: str, kind: type[DeliveryFailure]) -> None:
+    assert type(read_reply("rcpt", code, text)) is kind

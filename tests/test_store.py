@@ -180,3 +180,12 @@ def test_the_mails_of_a_dead_process_are_back_at_once_and_those_of_a_living_one_
     assert living.settle(second, SENT)
     for store in (living, next_start):
         store.close()
+
+
+def test_tables_of_another_version_are_refused_by_name(url: str) -> None:
+    store = Store(url)
+    store.open()
+    store._writer.do(lambda connection: connection.exec_driver_sql("ALTER TABLE outbox DROP COLUMN reason"))
+    store.close()
+    with pytest.raises(OutboxUnavailable, match="outbox.reason"):
+        Store(url).open()

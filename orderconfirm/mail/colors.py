@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 #: The dark card behind the mail in dark mode; the templates use the same.
-DARK_BACKGROUND = "#1c1e21"
+DARK_BACKGROUND = "#1e2227"
 _ENOUGH = 4.5
 
 
 def on_color(color: str) -> str:
-    """White or near black, whichever reads better on `color` (#rrggbb)."""
-    return max(("#ffffff", "#111111"), key=lambda text: contrast(text, color))
+    """White or black, whichever reads better on `color` (#rrggbb)."""
+    return max(("#ffffff", "#000000"), key=lambda text: contrast(text, color))
 
 
 def on_dark(color: str) -> str:

@@ -89,9 +89,16 @@ class OrderMessage(Message):
 
 
 def custom_variables(values: dict[str, str]) -> str:
-    """The value of X-MT-Custom-Variables: ASCII JSON, folded at its blanks; Mailtrap ignores more than 1000 bytes."""
-    text = json.dumps(values)
-    return text.replace(", ", ",\r\n ") if len(text) > _LINE - len("X-MT-Custom-Variables: ") else text
+    """The value of X-MT-Custom-Variables: ASCII JSON, folded after its commas.
+
+    A value too long for a line is left out: it cannot be folded, and Mailtrap ignores more than 1000 bytes altogether.
+    """
+    members = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()]
+    members = [member for member in members if len(member) <= _LINE - 4]
+    text = "{" + ", ".join(members) + "}"
+    if len(text) <= _LINE - len("X-MT-Custom-Variables: "):
+        return text
+    return "\r\n {" + ",\r\n ".join(members) + "}"
 
 
 def unstructured(text: str, used: int) -> str:
@@ -107,9 +114,10 @@ def mailbox(name: str, address: str, used: int) -> str:
     name = _clean(name)
     if not name:
         return address
-    if not name.isascii() or len(name) > 60 or "=?" in name:
+    is_plain = _ATOMS.match(name) and "  " not in name
+    phrase = name if is_plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if not name.isascii() or len(phrase) > 60 or "=?" in name:
         return f"{_encoded_words(name, used)}\r\n <{address}>"
-    phrase = name if _ATOMS.match(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     fold = " " if used + len(phrase) + len(address) + 3 <= _LINE else "\r\n "
     return f"{phrase}{fold}<{address}>"
 

@@ -13,15 +13,19 @@ from orderconfirm.errors import DeliveryFailure, Refused, RelayMisconfigured, Re
 #: The stages before any order is spoken of: trouble there is the relay's, whatever the code.
 SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 
-#: Lower-case words in a reply, and what they say of it.
-_BY_TEXT: tuple[tuple[str, type[DeliveryFailure]], ...] = (
-    ("too many emails per second", SlowDown),
-    ("too many connections", SlowDown),
-    ("too many failed login", RelayMisconfigured),
-    ("limit reached", RelayMisconfigured),
-    ("limit is reached", RelayMisconfigured),
-    ("sending from domain", RelayMisconfigured),
-    ("match the sender's domain", RelayMisconfigured),
+#: Before a recipient is named, so that a recipient's own quota is not taken for ours.
+_BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
+_ANY_STAGE = _BEFORE_RECIPIENT | {"rcpt", "data", "dot"}
+
+#: Lower-case words in a reply, the stages where they count, and what they say of it.
+_BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
+    ("too many emails per second", _ANY_STAGE, SlowDown),
+    ("too many connections", _ANY_STAGE, SlowDown),
+    ("too many failed login", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("limit reached", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("limit is reached", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("sending from domain", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("match the sender's domain", _ANY_STAGE, RelayMisconfigured),
 )
 
 #: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
@@ -44,8 +48,8 @@ def read_reply(stage: str, code: int, text: str) -> DeliveryFailure:
 
 def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
     words = text.lower()
-    for part, kind in _BY_TEXT:
-        if part in words:
+    for part, stages, kind in _BY_TEXT:
+        if stage in stages and part in words:
             return kind
     if code in _CONFIGURATION_CODES:
         return RelayMisconfigured

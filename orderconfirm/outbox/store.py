@@ -23,6 +23,7 @@ from orderconfirm.outbox.tables import (
     create_tables,
     database_now,
     history,
+    missing_columns,
     outbox,
     reading_engine,
     writing_engine,
@@ -69,11 +70,14 @@ class Store:
         """Create missing tables and start to take writes. Call it after the fork."""
         try:
             create_tables(self._writing)
+            if missing := missing_columns(self._writing):
+                raise OutboxUnavailable(f"the database of DATABASE_URL was made by another version: no {missing}")
             if self._liveness:
                 self._liveness.claim()
         except (DBAPIError, OSError) as failure:
             reason = getattr(failure, "orig", failure)
-            raise OutboxUnavailable(f"the database of DATABASE_URL cannot be opened: {reason}") from failure
+            where = f"{self._writing.dialect.name} {self._writing.url.database}"
+            raise OutboxUnavailable(f"the database of DATABASE_URL ({where}) cannot be opened: {reason}") from failure
         self._writer.start()
 
     def close(self) -> None:

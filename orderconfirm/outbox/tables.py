@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
     text,
 )
 from sqlalchemy.engine import URL, make_url
@@ -138,6 +139,16 @@ def create_tables(engine: Engine) -> None:
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def missing_columns(engine: Engine) -> list[str]:
+    """Columns that another version's tables lack, as table.column."""
+    known = inspect(engine)
+    return [
+        f"{table.name}.{name}"
+        for table in metadata.sorted_tables
+        for name in {*table.columns.keys()} - {column["name"] for column in known.get_columns(table.name)}
+    ]
 
 
 def _driver_url(url: str) -> URL:

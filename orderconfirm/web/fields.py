@@ -65,7 +65,7 @@ class Text(fields.Field[str | None]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
         if self.numbers and isinstance(value, int | Decimal) and not isinstance(value, bool):
-            value = str(value)
+            value = f"{value:f}" if isinstance(value, Decimal) else str(value)
         if not isinstance(value, str):
             raise self.make_error("text")
         if self.exact and _CONTROLS.search(value):
@@ -96,11 +96,18 @@ class Number(fields.Field[Decimal]):
     }
 
     def __init__(
-        self, *, least: str = "any", places: int | None = None, negative: str | None = None, **options: Any
+        self,
+        *,
+        least: str = "any",
+        places: int | None = None,
+        below: Decimal = _LARGEST,
+        negative: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(allow_none=not options.get("required"), **options)
         self.least = least
         self.places = places
+        self.below = below
         if negative:
             self.error_messages["negative"] = negative
 
@@ -108,6 +115,10 @@ class Number(fields.Field[Decimal]):
         number = self._decimal(value)
         if not number.is_finite():
             raise self.make_error("number")
+        if not number:
+            number = abs(number)  # no minus zero
+        elif number >= self.below:
+            raise self.make_error("large")
         if number and (number.adjusted() >= _LARGEST.adjusted() or number.adjusted() < -40):
             raise self.make_error("large" if number.adjusted() > 0 else "number")
         if self.least != "any" and number < 0:
@@ -181,7 +192,9 @@ class MailAddress(Text):
         if not text.rpartition("@")[0].isascii():
             raise self.make_error("ascii")
         try:
-            found = validate_email(text, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+            found = validate_email(
+                text, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True
+            )
         except EmailNotValidError as wrong:
             raise self.make_error("address", reason=str(wrong).rstrip(".")) from wrong
         return found.ascii_email
@@ -201,9 +214,10 @@ class WebUrl(Text):
             return None
         try:
             parts = urlsplit(text)
+            is_whole = bool(parts.hostname) and parts.port != 0  # reading the port checks it
         except ValueError as wrong:
             raise self.make_error("url") from wrong
-        if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r'[\s<>"]', text):
+        if parts.scheme not in ("http", "https") or not is_whole or re.search(r'[\s<>"]', text):
             raise self.make_error("url")
         return text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -38,7 +39,7 @@ class _Part(Schema):
 
     @post_load
     def drop_absent(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if value is not None}
+        return {name: value for name, value in data.items() if value not in (None, [])}
 
 
 class CustomerSchema(_Part):
@@ -51,7 +52,7 @@ class CustomerSchema(_Part):
 class ItemSchema(_Part):
     product_id = Text(100, numbers=True)
     name = Text(500, required=True, entities=True)
-    quantity = Number(required=True, least="positive", places=3)
+    quantity = Number(required=True, least="positive", places=3, below=Decimal(10) ** 6)
     price = Number(
         required=True,
         least="zero",
@@ -112,7 +113,7 @@ class OrderSchema(_Part):
     order_id = Text(128, required=True, numbers=True, exact=True)
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = fields.List(
-        fields.Nested(ItemSchema),
+        fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES),
         required=True,
         validate=validate.Length(1, 500, error="must have 1 to 500 items"),
         error_messages=_NESTED_MESSAGES,
@@ -131,7 +132,7 @@ class OrderSchema(_Part):
     tax = Number(least="zero")
     tax_included = YesNo(allow_none=True)
     adjustments = fields.List(
-        fields.Nested(AdjustmentSchema),
+        fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES),
         allow_none=True,
         validate=validate.Length(max=50, error="must have at most 50 entries"),
         error_messages=_NESTED_MESSAGES,
