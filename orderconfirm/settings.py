@@ -15,7 +15,8 @@ from orderconfirm.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
-_ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+\Z")
+#: Printable ASCII: neither SMTP without SMTPUTF8 nor a header carries more.
+_ADDRESS = re.compile(r"(?:(?![@<>,;\"])[!-~])+@(?:(?![@<>,;\"])[!-~])+\Z")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -221,7 +222,9 @@ class Settings:
     @property
     def sender_name(self) -> str:
         """The name beside it: the one in EMAIL_SENDER, else the company's."""
-        return self.sender.rpartition("<")[0].strip().strip('"') or self.company_name
+        name = self.sender.rpartition("<")[0].strip()
+        is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
+        return (name[1:-1] if is_quoted else name) or self.company_name
 
     @property
     def support_address(self) -> str:
@@ -331,7 +334,7 @@ def _sender_problems(settings: Settings) -> list[str]:
     problems = []
     if not settings.sender and (settings.is_production or settings.relay):
         problems.append("EMAIL_SENDER is missing: the address that confirmations come from")
-    if settings.sender and not (_ADDRESS.match(settings.sender_address) and settings.sender_address.isascii()):
+    if settings.sender and not _ADDRESS.match(settings.sender_address):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
     if settings.support_email and not _ADDRESS.match(settings.support_email):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")

@@ -101,3 +101,7 @@ def test_every_line_with_words_is_moved_in(text: str, expected: str) -> None:
 def test_tidy_leaves_no_trailing_blanks_but_the_signature_s(text: str, expected: str) -> None:
     assert tidy(text) == expected
     assert tidy(expected) == expected
+
+
+def test_an_amount_never_sticks_to_a_url() -> None:
+    assert columns("see https://x.example/" + "a" * 30, "1.00", 20).split("\n")[-1] == "1.00".rjust(20)

@@ -554,3 +554,11 @@ def test_a_url_has_a_real_port(url: str) -> None:
     with pytest.raises(InvalidOrder) as caught:
         load_order(OrderSchema("USD"), make_body(order_url=url))
     assert [fault.pointer for fault in caught.value.faults] == ["/order_url"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [("AT&amp;T", "AT&T"), ("a &copyright; b", "a &copyright; b"), ("&#8211;", "–")]
+)
+def test_only_known_entities_are_read(sent: str, read: str) -> None:
+    order, _ = load_order(OrderSchema("USD"), make_body(items=[{"name": sent, "quantity": 1, "price": 1}]))
+    assert order["items"][0]["name"] == read

@@ -141,3 +141,16 @@ def test_the_sender_s_name_may_hold_a_comma_and_defaults_to_the_company() -> Non
     bare = Settings.from_env({"EMAIL_SENDER": "orders@acme.example", "COMPANY_NAME": "Acme"})
     assert (named.sender_name, named.sender_address) == ("Acme, Inc.", "orders@acme.example")
     assert (bare.sender_name, bare.sender_address) == ("Acme", "orders@acme.example")
+
+
+@pytest.mark.parametrize("name", ["EMAIL_SENDER", "SUPPORT_EMAIL"])
+def test_an_address_that_no_header_carries_stops_the_start(name: str) -> None:
+    assert name in problems(**{name: "hilfe@bücher.example"})
+
+
+def test_a_sender_without_an_address_is_named() -> None:
+    assert "EMAIL_SENDER" in problems(EMAIL_SENDER="Shop <>", MAIL_SERVER="s")
+
+
+def test_an_unknown_kind_of_database_is_named() -> None:
+    assert "DATABASE_URL" in problems(DATABASE_URL="mysql://h/d")

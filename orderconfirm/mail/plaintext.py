@@ -33,6 +33,8 @@ def columns(left: str, right: str, total: int) -> str:
     if room < total // 3:
         return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
     *before, last = _lines(left, room)
+    if width(last) > room:  # a URL, which stays whole
+        before, last = [*before, last], ""
     gap = " " * (total - width(last) - width(right))
     return "\n".join([*before, f"{last}{gap}{right}"])
 

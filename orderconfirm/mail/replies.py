@@ -37,6 +37,8 @@ _BAD_SENDER = re.compile(r"^5\.(?:7\.\d+|1\.[78])\b|\bsender\b", re.IGNORECASE)
 _TRY_AGAIN = re.compile(
     r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I
 )
+#: The longest pause that a reply's own words can ask for, in seconds.
+LONGEST_WAIT = 3600.0
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -67,4 +69,4 @@ def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
 
 def _retry_after(text: str) -> float | None:
     found = _TRY_AGAIN.search(text)
-    return float(found[1]) * _SECONDS[found[2][0].lower()] if found else None
+    return min(float(found[1]) * _SECONDS[found[2][0].lower()], LONGEST_WAIT) if found else None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from html.entities import html5
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -26,6 +27,12 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,8}){0,3}\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _LARGEST = Decimal(10) ** 12
+
+
+def _character(entity: re.Match[str]) -> str:
+    """What an entity stands for; a name that HTML does not know stays as it is."""
+    is_known = entity[0][1] == "#" or entity[0][1:] in html5
+    return html.unescape(entity[0]) if is_known else entity[0]
 
 
 class Text(fields.Field[str | None]):
@@ -71,7 +78,7 @@ class Text(fields.Field[str | None]):
         if self.exact and _CONTROLS.search(value):
             raise self.make_error("control")
         if self.entities and "&" in value:
-            value = _ENTITY.sub(lambda entity: html.unescape(entity[0]), value)
+            value = _ENTITY.sub(_character, value)
         value = self.controls.sub(" ", value.replace("\r\n", "\n")).strip()
         if not value or value == "-":
             if self.required:
