@@ -50,5 +50,5 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Requests are finished by now: let the mails in flight finish too."""
-    if worker.wsgi:
-        worker.wsgi.extensions["orderconfirm"].stop()
+    if app := getattr(worker, "wsgi", None):  # a worker that could not load it has none
+        app.extensions["orderconfirm"].stop()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -17,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 #: Printable ASCII: neither SMTP without SMTPUTF8 nor a header carries more.
 _ADDRESS = re.compile(r"(?:(?![@<>,;\"])[!-~])+@(?:(?![@<>,;\"])[!-~])+\Z")
+#: No number of seconds, mails or ports that anyone means is larger, and timers take no more.
+_LARGEST = 10**8
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -32,6 +36,16 @@ def _boolean(text: str) -> bool:
 def _database(text: str) -> str:
     if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
         raise ValueError("must be sqlite:///file or postgresql://…")
+    try:
+        urlsplit(text).port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ValueError("has a port that is no number") from None
+    return text
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*", text):
+        raise ValueError("must be a host name or address alone, without a port or http://")
     return text
 
 
@@ -40,8 +54,8 @@ def _positive(text: str) -> int:
         number = int(text)
     except ValueError:
         raise ValueError("must be a whole number") from None
-    if number < 1:
-        raise ValueError("must be 1 or more")
+    if not 1 <= number <= _LARGEST:
+        raise ValueError(f"must be from 1 to {_LARGEST}")
     return number
 
 
@@ -111,7 +125,7 @@ class Settings:
     """All that can be set. Each field's variable, default and meaning stand here and, for people, in .env.example."""
 
     environment: str = _setting("APP_ENV", "development", "production refuses to start half configured", _environment)
-    host: str = _setting("HOST", "", "address to listen on; empty: 127.0.0.1, in production 0.0.0.0")
+    host: str = _setting("HOST", "", "address to listen on; empty: 127.0.0.1, in production 0.0.0.0", _host)
     port: int = _setting("PORT", 8000, "port to listen on", _port)
     workers: int = _setting("WEB_CONCURRENCY", 1, "gunicorn worker processes", _positive)
     log_level: str = _setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
@@ -146,7 +160,7 @@ class Settings:
         "MAILTRAP_SANDBOX_USER", "", "send into a Mailtrap sandbox instead: its user…"
     )
     mailtrap_sandbox_password: str = _setting("MAILTRAP_SANDBOX_PASSWORD", "", "…and its password", secret=True)
-    mail_server: str = _setting("MAIL_SERVER", "", "any other SMTP relay: its host", str.strip)
+    mail_server: str = _setting("MAIL_SERVER", "", "any other SMTP relay: its host", _host)
     mail_port: int | None = _setting("MAIL_PORT", None, "its port; empty: 587, 465 or 25 by its security", _port)
     mail_username: str = _setting("MAIL_USERNAME", "", "its user", str.strip)
     mail_password: str = _setting("MAIL_PASSWORD", "", "its password", secret=True)
@@ -203,7 +217,7 @@ class Settings:
     def bind(self) -> str:
         """host:port for gunicorn; a development server listens on this machine only."""
         host = self.host or ("0.0.0.0" if self.is_production else "127.0.0.1")  # noqa: S104
-        return f"{host}:{self.port}"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def has_demo_page(self) -> bool:
@@ -273,7 +287,10 @@ class Settings:
 
 def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -> Settings:
     """Settings from `environ`, with what it lacks taken from the `.env` file beside the project."""
-    from_file = {name: text for name, text in dotenv_values(dotenv).items() if text is not None}
+    try:
+        from_file = {name: text for name, text in dotenv_values(dotenv).items() if text is not None}
+    except (UnicodeDecodeError, OSError) as wrong:
+        raise SettingsError([f"{dotenv.name} cannot be read as UTF-8 text"]) from wrong
     return Settings.from_env({**from_file, **environ})
 
 
@@ -323,8 +340,13 @@ def _relay_problems(settings: Settings) -> list[str]:
     relay = settings.relay
     if relay and relay.security == "none" and relay.password and relay.host not in _LOOPBACK:
         problems.append("MAIL_USE_TLS is false: MAIL_PASSWORD would cross the network in clear")
-    if settings.mail_ca_file and not Path(settings.mail_ca_file).is_file():
-        problems.append("MAIL_CA_FILE names no file")
+    if settings.mail_ca_file:
+        try:
+            ssl.create_default_context(cafile=settings.mail_ca_file)
+        except OSError:  # which SSLError is too
+            problems.append("MAIL_CA_FILE names no readable PEM file of certificates")
+    if settings.mail_username and not settings.mail_server:
+        problems.append("MAIL_USERNAME is set without MAIL_SERVER: name the relay it is for")
     if settings.is_production and relay is None:
         problems.append("MAILTRAP_API_TOKEN is missing (or MAIL_SERVER): production needs a relay")
     return problems

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orderconfirm.errors import SettingsError
-from orderconfirm.settings import ROOT, Settings
+from orderconfirm.settings import ROOT, Settings, load_environment
 
 SECRET = "s3cret-token"
 
@@ -154,3 +154,32 @@ def test_a_sender_without_an_address_is_named() -> None:
 
 def test_an_unknown_kind_of_database_is_named() -> None:
     assert "DATABASE_URL" in problems(DATABASE_URL="mysql://h/d")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("DATABASE_URL", "foo"),
+        ("DATABASE_URL", "postgresql://u:pw@h:port/db"),
+        ("MAIL_CA_FILE", __file__),
+        ("MAIL_TIMEOUT", "99999999999"),
+        ("MAIL_SERVER", "http://h"),
+        ("MAIL_SERVER", "h:25"),
+        ("HOST", "a b"),
+        ("MAIL_USERNAME", "u"),
+    ],
+)
+def test_what_would_only_fail_later_stops_the_start(name: str, text: str) -> None:
+    told = problems(**{name: text, "EMAIL_SENDER": "a@b.example", "MAIL_PASSWORD": SECRET})
+    assert name in told
+    assert SECRET not in told
+
+
+def test_an_ipv6_address_is_bound_in_brackets() -> None:
+    assert Settings.from_env({"HOST": "::1", "PORT": "8080"}).bind == "[::1]:8080"
+
+
+def test_a_dotenv_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"\.env"):
+        load_environment({}, tmp_path / ".env")

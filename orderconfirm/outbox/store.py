@@ -70,14 +70,17 @@ class Store:
         """Create missing tables and start to take writes. Call it after the fork."""
         try:
             create_tables(self._writing)
-            if missing := missing_columns(self._writing):
-                raise OutboxUnavailable(f"the database of DATABASE_URL was made by another version: no {missing}")
+            missing = missing_columns(self._writing)
             if self._liveness:
                 self._liveness.claim()
         except (DBAPIError, OSError) as failure:
+            self.close()
             reason = getattr(failure, "orig", failure)
             where = f"{self._writing.dialect.name} {self._writing.url.database}"
             raise OutboxUnavailable(f"the database of DATABASE_URL ({where}) cannot be opened: {reason}") from failure
+        if missing:
+            self.close()
+            raise OutboxUnavailable(f"the database of DATABASE_URL was made by another version: no {missing}")
         self._writer.start()
 
     def close(self) -> None:

@@ -110,8 +110,12 @@ def _json_body() -> Any:
         raise BadRequest(f"The body is not UTF-8: byte {wrong.start} does not fit.") from wrong
     except RecursionError as wrong:
         raise BadRequest("The body is not JSON that anyone means: it is nested too deep.") from wrong
+    except ArithmeticError as wrong:
+        raise BadRequest("The body has a number that is too large or too small to be read.") from wrong
     except ValueError as wrong:
-        raise BadRequest(f"The body cannot be read: {wrong}.") from wrong
+        # Python's own advice on integers of more than 4300 digits is not for the shop.
+        reason = "a number has too many digits" if "digits" in str(wrong) else str(wrong)
+        raise BadRequest(f"The body cannot be read: {reason}.") from wrong
 
 
 def _refuse_constant(name: str) -> None:
