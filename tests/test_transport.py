@@ -175,6 +175,15 @@ def test_a_kept_connection_that_died_is_replaced_without_a_word() -> None:
                 assert len(kept.mails) == 1
 
 
+def test_a_quit_that_fails_says_nothing_about_the_mail_before_it() -> None:
+    with ExitStack() as server:
+        kept, port = server.enter_context(smtp_server())
+        with sender(plain(port)) as send:
+            assert send() == (250, "2.0.0 Ok: queued")
+            server.close()  # QUIT, at the end of this block, meets a dead connection
+        assert len(kept.mails) == 1
+
+
 def test_a_refused_connection_is_the_relay_s_trouble() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -109,7 +109,7 @@ def writing_engine(url: str) -> Engine:
     A deferred SQLite transaction that reads before it writes fails at once with SQLITE_BUSY_SNAPSHOT when another
     process wrote in between; BEGIN IMMEDIATE waits its turn instead.
     """
-    engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, pool_pre_ping=True, **_options(url))
+    engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, **_options(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -118,9 +118,7 @@ def writing_engine(url: str) -> Engine:
 
 def reading_engine(url: str) -> Engine:
     """An engine for single SELECTs from many threads, which never wait for the writer."""
-    engine = create_engine(
-        _driver_url(url), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, pool_pre_ping=True, **_options(url)
-    )
+    engine = create_engine(_driver_url(url), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
         return engine
@@ -160,7 +158,7 @@ def _driver_url(url: str) -> URL:
 def _options(url: str) -> dict[str, Any]:
     if _driver_url(url).get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": LOCK_TIMEOUT}}
-    return {"connect_args": {"connect_timeout": LOCK_TIMEOUT}}
+    return {"connect_args": {"connect_timeout": LOCK_TIMEOUT}, "pool_pre_ping": True}
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:
