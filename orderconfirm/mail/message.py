@@ -89,16 +89,16 @@ class OrderMessage(Message):
 
 
 def custom_variables(values: dict[str, str]) -> str:
-    """The value of X-MT-Custom-Variables: ASCII JSON, folded after its commas.
+    """The value of X-MT-Custom-Variables: ASCII JSON, folded where JSON has blanks.
 
     A value too long for a line is left out: it cannot be folded, and Mailtrap ignores more than 1000 bytes altogether.
     """
-    members = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()]
-    members = [member for member in members if len(member) <= _LINE - 4]
-    text = "{" + ", ".join(members) + "}"
+    fitting = {name: value for name, value in values.items() if len(json.dumps(value)) <= _LINE - 3}
+    text = json.dumps(fitting)
     if len(text) <= _LINE - len("X-MT-Custom-Variables: "):
         return text
-    return "\r\n {" + ",\r\n ".join(members) + "}"
+    members = (f"{json.dumps(name)}:\r\n {json.dumps(value)}" for name, value in fitting.items())
+    return "{" + ",\r\n ".join(members) + "}"
 
 
 def unstructured(text: str, used: int) -> str:
