@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -292,11 +292,6 @@ def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -
     except (UnicodeDecodeError, OSError) as wrong:
         raise SettingsError([f"{dotenv.name} cannot be read as UTF-8 text"]) from wrong
     return Settings.from_env({**from_file, **environ})
-
-
-def default_of(each: Field[Any]) -> Any:
-    """A setting's default, None when it has none."""
-    return None if each.default is MISSING else each.default
 
 
 def _lookup(environ: Mapping[str, str], each: Field[Any]) -> str:

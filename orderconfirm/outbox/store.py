@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,28 +185,13 @@ class Store:
             waits = [wait for wait in connection.execute(_NEXT).one() if wait is not None]
         return max(0.0, min(waits)) if waits else None
 
-    def _reader(self) -> _Reader:
-        return _Reader(self)
-
-
-class _Reader:
-    """A reading connection for one `with` block, its errors translated."""
-
-    def __init__(self, store: Store) -> None:
-        self._engine = store._reading
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> Connection:
+    @contextmanager
+    def _reader(self) -> Iterator[Connection]:
+        """A reading connection for one `with` block, its errors translated."""
         try:
-            self._connection = self._engine.connect()
+            with self._reading.connect() as connection:
+                yield connection
         except DBAPIError as failure:
-            raise OutboxUnavailable(str(failure.orig)) from failure
-        return self._connection
-
-    def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if isinstance(failure, DBAPIError):
             raise OutboxUnavailable(str(failure.orig)) from failure
 
 
