@@ -23,8 +23,8 @@ worker_class = "gthread"
 threads = 32
 keepalive = 30
 timeout = 60
-# Longer than the dispatcher's drain; ECS must be told to wait longer still (stopTimeout).
-graceful_timeout = 40
+# Longer than the dispatcher's drain, shorter than the platform's patience.
+graceful_timeout = settings.graceful_timeout
 # Its socket lies in the home directory, which a container's user does not have.
 control_socket_disable = True
 

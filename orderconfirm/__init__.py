@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Imported here, because gunicorn's master reads only the settings: the rest would cost it 30 MB.
     from flask import Flask
 
-    from orderconfirm import web
+    from orderconfirm import cli, web
     from orderconfirm.service import Service
     from orderconfirm.settings import load_environment
     from orderconfirm.telemetry import configure_logging
@@ -29,4 +29,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.extensions["orderconfirm"] = Service(app, settings)
     web.init_app(app, settings)
+    app.cli.add_command(cli.outbox)
     return app

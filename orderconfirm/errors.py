@@ -5,13 +5,16 @@ OrderConfirmError
 ├── InvalidOrder             tell the shop what to change (422)
 ├── OrderConflict            another order has this id (409)
 ├── OutboxUnavailable        nothing was stored, the shop tries again (503)
+│   └── OutboxFull           …because too many mails wait already
 ├── TemplateError            this mail cannot be made: give up on it, go on with the rest
+├── UnreadableOrder          its row is damaged: give up on it, go on with the rest
 └── DeliveryFailure          one attempt to send, ended badly
     ├── TryLater             not sent: this order again, later
     ├── Refused              not sent: this order has failed for good
     ├── RelayTrouble         not sent: no order's fault, pause the whole relay
     │   ├── RelayMisconfigured   …and only an operator can end it (password, sender, quota)
-    │   └── SlowDown             …for a moment: too many mails or connections
+    │   ├── SlowDown             …for a moment: too many mails a second
+    │   └── TooManyConnections   …over another connection
     └── UnknownOutcome       contact lost after the final dot: sent or not, nobody knows
 """
 
@@ -62,6 +65,14 @@ class OutboxUnavailable(OrderConfirmError):
     """The database did not take the write (full, locked, gone). Nothing was stored."""
 
 
+class OutboxFull(OutboxUnavailable):
+    """As many mails wait as may. Nothing was stored."""
+
+
+class UnreadableOrder(OrderConfirmError):
+    """A stored order cannot be read back."""
+
+
 class TemplateError(OrderConfirmError):
     """A template cannot be compiled or rendered. The text names the file, the line and the reason."""
 
@@ -99,6 +110,10 @@ class RelayMisconfigured(RelayTrouble):
 
 class SlowDown(RelayTrouble):
     """The relay takes mail, only not this fast."""
+
+
+class TooManyConnections(RelayTrouble):
+    """The relay takes mail, only not over so many connections."""
 
 
 class UnknownOutcome(DeliveryFailure):

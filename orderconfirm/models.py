@@ -7,6 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+#: The shop of a caller without a key of its own.
+DEFAULT_SHOP = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -158,7 +161,10 @@ class NewMail:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMail:
-    """A mail leased to this process; only the holder of `lease_token` may change it, while the lease lasts."""
+    """A mail leased to this process; only the holder of `lease_token` may change it, while the lease lasts.
+
+    `queued_at` is when it was accepted, or put back by a person: giving up counts from there.
+    """
 
     id: int
     shop: str
@@ -166,9 +172,11 @@ class ClaimedMail:
     message_id: str
     payload: str
     accepted_at: datetime
+    queued_at: datetime
     claimed_at: datetime
     send_before: datetime | None
     attempts: int
+    possible_copies: int
     lease_token: str
 
 
@@ -178,3 +186,21 @@ class Delivered:
 
     code: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How the outbox stands. `mails` has the states that move or wait for a person; `oldest_due` is in seconds."""
+
+    mails: dict[State, int]
+    oldest_due: float
+    possible_copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How this process stands. `idle_seconds` grows while its dispatcher is stuck or cannot reach the outbox."""
+
+    figures: Figures
+    is_relay_paused: bool
+    idle_seconds: float

@@ -13,6 +13,7 @@ from typing import Any
 from orderconfirm.canonical import canonical, differences, encode, fingerprint, to_order
 from orderconfirm.errors import Fault, InvalidOrder, OrderConflict
 from orderconfirm.models import NewMail, OutboxEntry
+from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.store import Receipt, Store
 from orderconfirm.settings import Settings
 from orderconfirm.totals import add_up, describe_difference
@@ -32,8 +33,9 @@ class Placed:
 class Orders:
     """The verbs. `wake` is called when a mail became due."""
 
-    def __init__(self, store: Store, settings: Settings, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, desk: Desk, settings: Settings, wake: Callable[[], None]) -> None:
         self._store = store
+        self._desk = desk
         self._settings = settings
         self._wake = wake
 
@@ -75,7 +77,7 @@ class Orders:
 
     def status(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Where the order's mail is and what happened to it; None for an order that was never placed."""
-        return self._store.find(shop, order_id)
+        return self._desk.find(shop, order_id)
 
     def _message_id(self, shop: str, order_id: str) -> str:
         """The same for every copy of one order's mail, so that receivers can drop a double; no host name in it."""

@@ -9,15 +9,23 @@ from typing import cast
 from flask import Flask
 from sqlalchemy.engine import make_url
 
+from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.mail.compose import Composer
 from orderconfirm.mail.courier import RelayCourier
 from orderconfirm.mail.inbox import Inbox, InboxServer
 from orderconfirm.mail.pool import ConnectionPool
 from orderconfirm.mail.transport import RelayMail
+from orderconfirm.models import Condition
 from orderconfirm.orders import Orders
-from orderconfirm.outbox.dispatcher import Dispatcher
+from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.desk import Desk
+from orderconfirm.outbox.dispatcher import Dispatcher, Limits
+from orderconfirm.outbox.pace import Pace
 from orderconfirm.outbox.retry import Policy
+from orderconfirm.outbox.sender import Sender
 from orderconfirm.outbox.store import Store
+from orderconfirm.outbox.upkeep import Upkeep
 from orderconfirm.settings import ROOT, Relay, Settings
 
 TEMPLATES = ROOT / "templates"
@@ -33,15 +41,17 @@ class Service:
     def __post_init__(self) -> None:
         """Compiles the mail's templates; raises TemplateError."""
         self.composer = Composer(self.settings, TEMPLATES)
-        self.store = Store(self.settings.database_url)
-        self.orders = Orders(self.store, self.settings, self._wake)
+        self.database = Database(self.settings.database_url)
+        self._store = Store(self.database, self.settings.outbox_max_pending)
+        self.desk = Desk(self.database)
+        self.orders = Orders(self._store, self.desk, self.settings, self._wake)
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
 
     def start(self) -> None:
         """Open the outbox and send what waits in it. Call it after the fork. Raises OutboxUnavailable."""
-        self.store.open()
+        self.database.open()
         if self._inbox_server:
             self._inbox_server.start()
         self._dispatcher = self._make_dispatcher(self._relay())
@@ -54,7 +64,15 @@ class Service:
             self._dispatcher = None
         if self._inbox_server:
             self._inbox_server.stop()
-        self.store.close()
+        self.database.close()
+
+    def condition(self) -> Condition:
+        """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
+        if self._dispatcher is None:
+            raise OutboxUnavailable("the service is not started")
+        return Condition(
+            self.desk.figures(), self._dispatcher.is_relay_paused, self._dispatcher.seconds_since_last_round
+        )
 
     def _wake(self) -> None:
         if self._dispatcher:
@@ -70,11 +88,21 @@ class Service:
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
+        holds_unknown = settings.mail_unknown_outcome == "hold"
+        policy = Policy(
+            settings.mail_retry_delays, settings.mail_give_up_after, settings.mail_unknown_outcome_delay, holds_unknown
+        )
+        courier = RelayCourier(self.app, settings, self.composer, pool)
+        breaker = Breaker(settings.login_pause_per_worker)
+        pace = Pace(settings.rate_per_worker)
         return Dispatcher(
-            self.store,
-            RelayCourier(self.app, settings, self.composer, pool),
-            Policy(settings.mail_retry_delays, settings.mail_give_up_after),
-            settings.connections_per_worker,
+            self._store,
+            Sender(self._store, courier, policy, breaker, pace),
+            courier,
+            Upkeep(self._store, self.desk, settings.retention_days * 86400, settings.lease_seconds, holds_unknown),
+            breaker,
+            pace,
+            Limits(settings.connections_per_worker, settings.lease_seconds, settings.drain_seconds),
         )
 
 

@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 import trustme
 from flask import Flask
+from outboxes import opened
 from smtp_server import Sink, smtp_server
+from sqlalchemy import create_engine
 
 from orderconfirm import create_app
+from orderconfirm.outbox.store import Store
+from orderconfirm.outbox.tables import metadata
 from orderconfirm.settings import Settings
 
 
@@ -73,6 +77,23 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield server.get_uri()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/outbox.db"
+    server: str = request.getfixturevalue("postgres")
+    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
+    metadata.drop_all(engine)
+    engine.dispose()
+    return server
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    with opened(url) as store:
+        yield store
 
 
 @pytest.fixture

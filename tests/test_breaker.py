@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from orderconfirm.errors import RelayMisconfigured, RelayTrouble, SlowDown
-from orderconfirm.outbox.breaker import FIRST_PAUSE, LONGEST_PAUSE, MISCONFIGURED_PAUSE, Breaker
+from orderconfirm.errors import RelayMisconfigured, RelayTrouble
+from orderconfirm.outbox.breaker import FIRST_PAUSE, LONGEST_PAUSE, PROVEN_SECONDS, Breaker
 
 NOW = 1000.0
+LOGIN_PAUSE = 60.0
 TROUBLE = RelayTrouble("connect", "refused")
 MISCONFIGURED = RelayMisconfigured("auth", "bad password", 535)
 
 
+def closed() -> Breaker:
+    """A breaker of a relay that has just taken a mail."""
+    breaker = Breaker(LOGIN_PAUSE)
+    breaker.reset(NOW, NOW)
+    return breaker
+
+
 def tripped(trouble: RelayTrouble = TROUBLE) -> Breaker:
-    breaker = Breaker()
+    breaker = closed()
     breaker.trip(trouble, NOW)
     return breaker
 
 
 @pytest.mark.parametrize(("seats", "busy"), [(10, 0), (3, 7), (0, 10)])
 def test_a_closed_breaker_lets_every_free_seat_send(seats: int, busy: int) -> None:
-    assert Breaker().allowance(seats, busy, NOW) == seats
+    assert closed().allowance(seats, busy, NOW) == seats
 
 
 def test_a_closed_breaker_has_no_seconds_left() -> None:
-    assert Breaker().seconds_left(NOW) is None
+    assert closed().seconds_left(NOW) is None
 
 
 def test_an_open_breaker_lets_nobody_send_until_the_pause_is_over() -> None:
@@ -43,7 +51,7 @@ def test_seconds_left_count_down_to_zero_and_stay_there() -> None:
 
 
 def test_failed_probes_double_the_pause_up_to_the_longest() -> None:
-    breaker, now, pauses = Breaker(), NOW, []
+    breaker, now, pauses = closed(), NOW, []
     for _ in range(7):
         breaker.trip(TROUBLE, now)
         pauses.append(breaker.seconds_left(now))
@@ -62,8 +70,8 @@ def test_trouble_during_the_pause_neither_doubles_nor_moves_it() -> None:
     ("trouble", "pause"),
     [
         (TROUBLE, FIRST_PAUSE),
-        (SlowDown("dot", "too many emails per second", 550), FIRST_PAUSE),
-        (MISCONFIGURED, MISCONFIGURED_PAUSE),
+        (MISCONFIGURED, LOGIN_PAUSE),
+        (RelayMisconfigured("auth", "no", 535, 5.0), LOGIN_PAUSE),
         (RelayTrouble("banner", "busy", 421, 12.5), 12.5),
         (RelayMisconfigured("auth", "locked", 535, 600.0), 600.0),
     ],
@@ -73,20 +81,37 @@ def test_the_first_pause_follows_the_trouble(trouble: RelayTrouble, pause: float
 
 
 def test_only_the_trip_that_opens_says_so() -> None:
-    breaker = Breaker()
+    breaker = closed()
     assert [breaker.trip(TROUBLE, NOW + after) for after in (0, 0.5, 1, 10)] == [True, False, False, False]
 
 
 def test_only_the_reset_that_closes_says_so() -> None:
     breaker = tripped()
-    assert [breaker.reset(), breaker.reset()] == [True, False]
-    assert Breaker().reset() is False
+    assert [breaker.reset(NOW + 1, NOW + 2), breaker.reset(NOW + 1, NOW + 2)] == [True, False]
 
 
 def test_a_reset_opens_all_seats_and_forgets_the_doubling() -> None:
     breaker = tripped()
     breaker.trip(TROUBLE, NOW + 1)
-    breaker.reset()
-    assert (breaker.allowance(10, 3, NOW + 1), breaker.seconds_left(NOW + 1)) == (10, None)
-    assert breaker.trip(TROUBLE, NOW + 1) is True
-    assert breaker.seconds_left(NOW + 1) == FIRST_PAUSE
+    breaker.reset(NOW + 2, NOW + 2)
+    assert (breaker.allowance(10, 3, NOW + 2), breaker.seconds_left(NOW + 2)) == (10, None)
+    assert breaker.trip(TROUBLE, NOW + 2) is True
+    assert breaker.seconds_left(NOW + 2) == FIRST_PAUSE
+
+
+def test_until_the_relay_has_taken_something_mails_go_one_by_one() -> None:
+    breaker = Breaker(LOGIN_PAUSE)
+    assert [breaker.allowance(10, 0, NOW), breaker.allowance(9, 1, NOW)] == [1, 0]
+    breaker.reset(NOW, NOW)
+    assert breaker.allowance(9, 1, NOW) == 9
+
+
+def test_after_a_quiet_spell_the_first_mail_goes_alone() -> None:
+    assert closed().allowance(10, 0, NOW + PROVEN_SECONDS) == 1
+
+
+def test_a_mail_that_was_under_way_before_the_trouble_does_not_end_it() -> None:
+    breaker = tripped(MISCONFIGURED)
+    assert breaker.reset(NOW - 1, NOW + 1) is False
+    assert breaker.allowance(10, 0, NOW + 1) == 0
+    assert breaker.reset(NOW + LOGIN_PAUSE, NOW + LOGIN_PAUSE) is True

@@ -91,7 +91,7 @@ def test_two_hundred_accepted_orders_survive_kill_9(tmp_path: Path) -> None:
 def test_what_was_in_flight_at_kill_9_is_sent_right_after_the_next_start(tmp_path: Path) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never greets: mails hang in flight
-        with service(tmp_path, port, silent.getsockname()[1], MAIL_TIMEOUT="60") as process:
+        with service(tmp_path, port, silent.getsockname()[1]) as process:
             for number in range(5):
                 post(port, f"K{number}")
             silent.settimeout(10)

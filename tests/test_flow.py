@@ -115,7 +115,7 @@ def test_a_connection_cut_after_the_dot_is_counted_and_sent_again_under_one_mess
 ) -> None:
     kept, port = sink
     kept.hang_up_after_dot = True
-    app = start_app(**relay_variables(port, MAIL_RETRY_DELAYS="0.05"))
+    app = start_app(**relay_variables(port, MAIL_UNKNOWN_OUTCOME_DELAY="1"))
     app.test_client().post(URL, json=make_body())
     first, second = (parsed(source) for source in kept.wait_for(2))
     assert first["Message-ID"] == second["Message-ID"]

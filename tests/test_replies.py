@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from orderconfirm.errors import DeliveryFailure, Refused, RelayMisconfigured, RelayTrouble, SlowDown, TryLater
+from orderconfirm.errors import (
+    DeliveryFailure,
+    Refused,
+    RelayMisconfigured,
+    RelayTrouble,
+    SlowDown,
+    TooManyConnections,
+    TryLater,
+)
 from orderconfirm.mail.replies import SESSION_STAGES, read_reply
 
 UPGRADE = "Please upgrade your plan https://mailtrap.io/billing/plans/testing"
@@ -13,7 +21,7 @@ MAILTRAP = [
     ("data", 550, "5.7.0 Requested action not taken: too many emails per second", SlowDown),
     ("dot", 550, "5.7.0 Requested action not taken: too many emails per second", SlowDown),
     ("data", 550, f"5.7.0 Too many emails per second. {UPGRADE}", SlowDown),
-    ("auth", 535, "5.7.8 Too many connections per account", SlowDown),
+    ("auth", 535, "5.7.8 Too many connections per account", TooManyConnections),
     ("auth", 535, "5.7.0 Too many failed login attempts", RelayMisconfigured),
     ("auth", 535, "5.7.0 Monthly messages limit reached", RelayMisconfigured),
     ("auth", 535, f"5.7.0 The email limit is reached. {UPGRADE}", RelayMisconfigured),
@@ -49,10 +57,15 @@ def test_words_count_in_any_case(text: str) -> None:
     assert type(read_reply("dot", 550, text.upper())) is SlowDown
 
 
+@pytest.mark.parametrize(("stage", "kind"), [("mail", RelayTrouble), ("rcpt", TryLater), ("dot", TryLater)])
+def test_a_421_is_the_relay_s_trouble_until_a_recipient_is_named(stage: str, kind: type[DeliveryFailure]) -> None:
+    assert type(read_reply(stage, 421, "4.3.2 Closing")) is kind
+
+
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(421, RelayTrouble), (450, TryLater), (451, TryLater), (452, TryLater), (550, Refused), (554, Refused)],
+    [(450, TryLater), (451, TryLater), (452, TryLater), (550, Refused), (554, Refused)],
 )
 def test_inside_a_mail_the_code_decides(stage: str, code: int, kind: type[DeliveryFailure]) -> None:
     assert type(read_reply(stage, code, "No more words")) is kind

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from outboxes import find, mail, opened, reclaim, run
 
-from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.models import NewMail, State
+from orderconfirm.errors import OutboxFull, OutboxUnavailable
+from orderconfirm.models import State
+from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import SENT, Settlement
 from orderconfirm.outbox.store import Report, Store
-from orderconfirm.outbox.tables import metadata
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/outbox.db"
-    server: str = request.getfixturevalue("postgres")
-    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-    metadata.drop_all(engine)
-    engine.dispose()
-    return server
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store(url)
-    store.open()
-    yield store
-    store.close()
-
-
-def mail(order_id: str, fingerprint: str = "f") -> NewMail:
-    return NewMail("shop", order_id, f"<{order_id}@x>", "a@example.com", {"order_id": order_id}, {}, fingerprint)
 
 
 def test_an_order_is_stored_once_and_the_first_one_stays(store: Store) -> None:
@@ -56,10 +32,8 @@ def test_the_same_order_id_in_many_threads_becomes_one_row(store: Store) -> None
 
 def test_what_was_stored_is_there_after_a_reopening(url: str) -> None:
     for is_new in (True, False):
-        store = Store(url)
-        store.open()
-        assert store.add(mail("1")).is_new is is_new
-        store.close()
+        with opened(url) as store:
+            assert store.add(mail("1")).is_new is is_new
 
 
 def test_a_claim_takes_due_mails_only_once_and_no_more_than_asked(store: Store) -> None:
@@ -73,24 +47,22 @@ def test_a_claim_takes_due_mails_only_once_and_no_more_than_asked(store: Store) 
 def test_two_stores_on_one_database_never_claim_the_same_mail(url: str, store: Store) -> None:
     for number in range(60):
         store.add(mail(str(number)))
-    other = Store(url)
-    other.open()
-    with ThreadPoolExecutor(4) as threads:
+    with opened(url) as other, ThreadPoolExecutor(4) as threads:
         claims = list(threads.map(lambda number: (store, other)[number % 2].claim(5, 60), range(16)))
-    other.close()
     ids = [claimed.id for claim in claims for claimed in claim]
     assert sorted(ids) == sorted(set(ids))
     assert len(ids) == 60
 
 
-def test_a_settled_mail_tells_its_story(store: Store) -> None:
+def test_a_settled_mail_tells_its_story_without_the_recipient(store: Store) -> None:
     store.add(mail("1"))
     [claimed] = store.claim(1, 60)
-    assert store.settle(claimed, SENT, Report("dot", 250, "2.0.0 Ok", 0.5))
-    entry = store.find("shop", "1")
-    assert entry is not None
+    assert store.settle(claimed, SENT, Report("dot", 250, "2.0.0 <a@example.com> Ok", 0.5))
+    entry = find(store, "1")
     assert (entry.state, entry.attempts) == (State.SENT, 1)
-    assert [(e.event, e.code, e.text, e.seconds) for e in entry.history] == [("sent", 250, "2.0.0 Ok", 0.5)]
+    assert [(e.event, e.code, e.text, e.seconds) for e in entry.history] == [
+        ("sent", 250, "2.0.0 <…@example.com> Ok", 0.5)
+    ]
     assert store.claim(1, 60) == []
 
 
@@ -109,83 +81,149 @@ def test_an_unknown_outcome_is_counted_as_a_possible_copy(store: Store) -> None:
     store.settle(claimed, Settlement(State.UNKNOWN, "unknown", "cut off", may_be_copy=True))
     [again] = store.claim(1, 60)
     assert again.message_id == claimed.message_id
-    entry = store.find("shop", "1")
-    assert entry is not None and entry.possible_copies == 1
+    assert (again.possible_copies, find(store, "1").possible_copies) == (1, 1)
 
 
-def test_an_expired_lease_is_claimed_again_and_its_old_holder_can_change_nothing(store: Store) -> None:
+def test_a_row_that_cannot_be_read_fails_alone(store: Store) -> None:
+    for number in range(3):
+        store.add(mail(str(number)))
+    run(store, "UPDATE outbox SET accepted_at = 1e300 WHERE order_id = '1'")
+    assert [claimed.order_id for claimed in store.claim(5, 60)] == ["0", "2"]
+    with store._database.reading() as connection:
+        row = connection.exec_driver_sql("SELECT state, reason FROM outbox WHERE order_id = '1'").one()
+    assert row.state == State.FAILED
+    assert "cannot be read" in row.reason
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_claim(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store:
+        store.add(mail("1"))
+        run(store, "UPDATE outbox SET payload = CAST(x'7bff' AS TEXT)")
+        assert len(store.claim(5, 60)) == 1
+
+
+def test_a_lease_that_ran_out_is_claimed_again_and_its_old_holder_can_change_nothing(store: Store) -> None:
     store.add(mail("1"))
     [old] = store.claim(1, -1)
-    assert store.reclaim_abandoned() == 1
+    assert reclaim(store) == 1
     [new] = store.claim(1, 60)
     assert store.settle(old, SENT) is False
-    entry = store.find("shop", "1")
-    assert entry is not None and (entry.state, entry.possible_copies) == (State.SENDING, 1)
+    entry = find(store, "1")
+    assert (entry.state, entry.possible_copies) == (State.SENDING, 1)
+    assert [event.event for event in entry.history] == ["interrupted"]
     assert store.settle(new, SENT) is True
 
 
 def test_a_lease_that_still_runs_is_left_alone(store: Store) -> None:
     store.add(mail("1"))
     store.claim(1, 60)
-    assert store.reclaim_abandoned() == 0
+    assert reclaim(store) == 0
+
+
+def test_what_is_still_under_way_here_is_left_alone_whatever_the_clock_says(store: Store) -> None:
+    store.add(mail("1"))
+    [claimed] = store.claim(1, -1)
+    assert reclaim(store, tokens=[claimed.lease_token]) == 0
+
+
+def test_after_a_jump_of_the_clock_no_lease_has_run_out(store: Store) -> None:
+    store.add(mail("1"))
+    store.claim(1, -1)
+    assert reclaim(store, trusts_clock=False) == 0
+
+
+def test_an_abandoned_mail_can_be_held_for_a_person(store: Store) -> None:
+    store.add(mail("1"))
+    store.claim(1, -1)
+    assert reclaim(store, holds=True) == 1
+    assert find(store, "1").state is State.HELD
+    assert store.claim(1, 60) == []
+
+
+def test_a_clock_that_goes_back_does_not_make_mails_wait_for_the_old_time(store: Store) -> None:
+    for number in range(2):
+        store.add(mail(str(number)))
+    [claimed] = store.claim(1, 60)
+    store.settle(claimed, Settlement(State.QUEUED, "deferred", "451", delay=30))
+    run(store, "UPDATE outbox SET due_at = due_at + 7200, changed_at = changed_at + 7200")
+    assert store.claim(5, 60) == []
+    store.rebase()
+    assert len(store.claim(5, 60)) == 1
+    wait = store.seconds_to_next()
+    assert wait is not None and 25 < wait <= 30
 
 
 def test_nothing_waits_in_an_empty_outbox(store: Store) -> None:
     assert store.seconds_to_next() is None
-    assert store.find("shop", "1") is None
 
 
 def test_a_closed_store_takes_nothing(url: str) -> None:
     with pytest.raises(OutboxUnavailable):
-        Store(url).add(mail("1"))
+        Store(Database(url), 10).add(mail("1"))
 
 
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutboxUnavailable, match="DATABASE_URL"):
-        Store(f"sqlite:///{tmp_path}/file/outbox.db").open()
+        Database(f"sqlite:///{tmp_path}/file/outbox.db").open()
 
 
-def test_a_full_database_refuses_the_order_and_takes_it_when_there_is_room(tmp_path: Path) -> None:
-    store = Store(f"sqlite:///{tmp_path}/outbox.db")
-    store.open()
-    store._writer.do(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=20").all())
-    taken = 0
-    with pytest.raises(OutboxUnavailable, match="full"):
-        for taken in range(10_000):
-            store.add(mail(str(taken), "f" * 64))
-    store._writer.do(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=100000").all())
-    assert store.add(mail(str(taken))).is_new
-    assert len(store.claim(10_000, 60)) == taken + 1
-    store.close()
+def test_a_full_disk_refuses_the_order_and_takes_it_when_there_is_room(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db", 100_000) as store:
+        run(store, "PRAGMA max_page_count=30")
+        taken = 0
+        with pytest.raises(OutboxUnavailable, match="full"):
+            for taken in range(10_000):
+                store.add(mail(str(taken), "f" * 64))
+        run(store, "PRAGMA max_page_count=100000")
+        assert store.add(mail(str(taken))).is_new
+        assert len(store.claim(10_000, 60)) == taken + 1
+
+
+def test_a_full_outbox_refuses_new_orders_and_knows_the_old_ones(url: str) -> None:
+    with opened(url, most_pending=3) as store:
+        for number in range(3):
+            store.add(mail(str(number)))
+        with pytest.raises(OutboxFull, match="OUTBOX_MAX_PENDING"):
+            store.add(mail("3"))
+        assert store.add(mail("0")).is_new is False
+        [claimed] = store.claim(1, 60)
+        store.settle(claimed, SENT)
+        store._counted_at = 0.0  # a second passes
+        assert store.add(mail("3")).is_new is True
+
+
+def test_a_deleted_database_file_takes_no_more_orders(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store:
+        store.add(mail("1"))
+        (tmp_path / "outbox.db").unlink()
+        with pytest.raises(OutboxUnavailable, match="deleted or replaced"):
+            store.add(mail("2"))
+        assert len(store.claim(5, 60)) == 1
 
 
 def test_the_clock_is_the_database_s_and_right(store: Store) -> None:
     before = time.time()
     entry = store.add(mail("1")).entry
     assert before - 2 < entry.accepted_at.timestamp() < time.time() + 2
+    assert before - 2 < store.clock() < time.time() + 2
 
 
 def test_the_mails_of_a_dead_process_are_back_at_once_and_those_of_a_living_one_are_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/outbox.db"
-    dead, living, next_start = Store(url), Store(url), Store(url)
-    for store in (dead, living, next_start):
-        store.open()
-    dead.add(mail("1"))
-    living.add(mail("2"))
-    [first], [second] = dead.claim(1, 60), living.claim(1, 60)
-    dead.close()  # its lock goes, as it does at kill -9
-    assert next_start.reclaim_abandoned() == 1
-    assert [claimed.order_id for claimed in next_start.claim(5, 60)] == [first.order_id]
-    assert living.settle(second, SENT)
-    for store in (living, next_start):
-        store.close()
+    with opened(url) as living, opened(url) as next_start:
+        with opened(url) as dead:
+            dead.add(mail("1"))
+            living.add(mail("2"))
+            [first], [second] = dead.claim(1, 60), living.claim(1, -1)
+        # The lock of the dead one is gone, as it is after kill -9.
+        assert reclaim(next_start) == 1
+        assert [claimed.order_id for claimed in next_start.claim(5, 60)] == [first.order_id]
+        assert living.settle(second, SENT)
 
 
 def test_tables_of_another_version_are_refused_by_name(url: str) -> None:
-    store = Store(url)
-    store.open()
-    store._writer.do(lambda connection: connection.exec_driver_sql("ALTER TABLE outbox DROP COLUMN reason"))
-    store.close()
+    with opened(url) as store:
+        run(store, "ALTER TABLE outbox DROP COLUMN reason")
     with pytest.raises(OutboxUnavailable, match="outbox.reason"):
-        Store(url).open()
+        Database(url).open()

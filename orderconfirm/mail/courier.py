@@ -7,6 +7,7 @@ import json
 from flask import Flask
 
 from orderconfirm.canonical import to_order
+from orderconfirm.errors import UnreadableOrder
 from orderconfirm.mail.compose import Composer
 from orderconfirm.mail.message import OrderMessage, custom_variables
 from orderconfirm.mail.pool import ConnectionPool
@@ -29,12 +30,10 @@ class RelayCourier:
     def deliver(self, mail: ClaimedMail) -> Delivered:
         """Send one mail; returns the relay's acceptance.
 
-        Raises a DeliveryFailure when the relay did not take it, TemplateError when it cannot be made, and KeyError,
-        TypeError or ValueError when the stored order cannot be read.
+        Raises a DeliveryFailure when the relay did not take it, TemplateError when it cannot be made, and
+        UnreadableOrder when the stored order is damaged.
         """
-        stored = json.loads(mail.payload)
-        order = to_order(stored["sent"], stored["defaults"], mail.accepted_at)
-        message = self._message(order, mail)
+        message = self._message(_read_order(mail), mail)
         with self._app.app_context():
             return Delivered(*self._pool.send(message))
 
@@ -43,6 +42,9 @@ class RelayCourier:
 
     def close(self) -> None:
         self._pool.close_idle(older_than=0)
+
+    def abort(self) -> None:
+        self._pool.abort()
 
     def _message(self, order: Order, mail: ClaimedMail) -> OrderMessage:
         settings = self._settings
@@ -59,3 +61,12 @@ class RelayCourier:
             date=mail.accepted_at,
             headers=headers,
         )
+
+
+def _read_order(mail: ClaimedMail) -> Order:
+    try:
+        stored = json.loads(mail.payload)
+        return to_order(stored["sent"], stored["defaults"], mail.accepted_at)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as wrong:
+        reason = f"the stored order cannot be read: {type(wrong).__name__}: {wrong}"
+        raise UnreadableOrder(reason) from wrong

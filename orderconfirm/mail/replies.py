@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import re
 
-from orderconfirm.errors import DeliveryFailure, Refused, RelayMisconfigured, RelayTrouble, SlowDown, TryLater
+from orderconfirm.errors import (
+    DeliveryFailure,
+    Refused,
+    RelayMisconfigured,
+    RelayTrouble,
+    SlowDown,
+    TooManyConnections,
+    TryLater,
+)
 
 #: The stages before any order is spoken of: trouble there is the relay's, whatever the code.
 SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
@@ -20,7 +28,7 @@ _ANY_STAGE = _BEFORE_RECIPIENT | {"rcpt", "data", "dot"}
 #: Lower-case words in a reply, the stages where they count, and what they say of it.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("too many emails per second", _ANY_STAGE, SlowDown),
-    ("too many connections", _ANY_STAGE, SlowDown),
+    ("too many connections", _ANY_STAGE, TooManyConnections),
     ("too many failed login", _BEFORE_RECIPIENT, RelayMisconfigured),
     ("limit reached", _BEFORE_RECIPIENT, RelayMisconfigured),
     ("limit is reached", _BEFORE_RECIPIENT, RelayMisconfigured),
@@ -57,7 +65,8 @@ def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
         return RelayMisconfigured
     if stage in SESSION_STAGES:
         return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
-    if code == 421:
+    # Once a recipient is named, a 421 may be that order's fault: it must not stop all the others again and again.
+    if code == 421 and stage == "mail":
         return RelayTrouble
     if code < 500:
         return TryLater

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import smtplib
 import socket
@@ -25,9 +26,30 @@ from orderconfirm.settings import Relay
 
 log = logging.getLogger(__name__)
 
+#: The final dot must leave within this many reply timeouts, or the mail is not sent this time.
+READY_TIMEOUT_FACTOR = 4
 #: RFC 5321 section 4.5.3.2.6 gives the reply to the final dot much longer than the others: giving up there leaves an
 #: outcome that nobody knows.
 DOT_TIMEOUT_FACTOR = 4
+#: Seconds for the relay's goodbye, which says nothing about any mail.
+QUIT_TIMEOUT = 1.0
+
+
+class _ReplyStream(io.RawIOBase):
+    """The relay's side of a socket. A whole reply has to come in time: one byte now and then does not extend it."""
+
+    def __init__(self, smtp: RelaySMTP) -> None:
+        self._smtp = smtp
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        sock = self._smtp.sock
+        if sock is None:
+            raise ConnectionAbortedError("the connection was closed")
+        sock.settimeout(self._smtp.seconds_left())
+        return sock.recv_into(buffer)
 
 
 class RelaySMTP(smtplib.SMTP):
@@ -38,15 +60,17 @@ class RelaySMTP(smtplib.SMTP):
         super().__init__(local_hostname=ehlo_name, timeout=reply_timeout)
         self.stage = "connect"
         self.mails_sent = 0
-        self.last_used = time.monotonic()
+        self.opened_at = self.last_used = time.monotonic()
         self.last_reply = (0, "")
         self._host = relay.host
         self._relay = relay
         self._reply_timeout = reply_timeout
         self._trust = trust
+        self._ready_by = self._wait_until = 0.0
 
     def open(self) -> None:
         """Connect, encrypt, log in. Raises RelayTrouble; no password leaves before the certificate is verified."""
+        self._ready_by = time.monotonic() + READY_TIMEOUT_FACTOR * self._reply_timeout
         try:
             self._enter("connect")
             self._expect("banner", self.connect(self._relay.host, self._relay.port), 220)
@@ -72,6 +96,7 @@ class RelaySMTP(smtplib.SMTP):
 
         Raises a DeliveryFailure otherwise. The session may be used again if `is_usable` then says so.
         """
+        self._ready_by = time.monotonic() + READY_TIMEOUT_FACTOR * self._reply_timeout
         recipient = to_addrs if isinstance(to_addrs, str) else to_addrs[0]
         size = f" SIZE={len(msg)}" if self.has_extn("size") else ""
         envelope = (
@@ -97,13 +122,38 @@ class RelaySMTP(smtplib.SMTP):
         """QUIT and close. Whatever goes wrong here says nothing about the mails sent before."""
         with suppress(OSError, smtplib.SMTPException):
             if self.sock is not None:
-                self.quit()
+                self._allow(QUIT_TIMEOUT)
+                self.docmd("QUIT")
         self.close()
 
-    def _enter(self, stage: str, timeout: float | None = None) -> None:
+    def abort(self) -> None:
+        """Cut the connection from another thread: whoever waits on it fails at once."""
+        sock = self.sock
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(_ReplyStream(self))
+        return super().getreply()
+
+    def seconds_left(self) -> float:
+        """Seconds until the current wait is over. Raises TimeoutError when it is."""
+        left = self._wait_until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _enter(self, stage: str) -> None:
+        """Begin a stage: whatever it waits for has one reply timeout, and all before the dot its common end."""
         self.stage = stage
+        self._allow(min(self._reply_timeout, self._ready_by - time.monotonic()))
+
+    def _allow(self, seconds: float) -> None:
+        self._wait_until = time.monotonic() + seconds
         if self.sock is not None:
-            self.sock.settimeout(timeout or self._reply_timeout)
+            self.sock.settimeout(max(seconds, 0.001))
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         sock = socket.create_connection((host, port), timeout)
@@ -160,6 +210,7 @@ class RelaySMTP(smtplib.SMTP):
     def _take_back(self, last_reply: tuple[str, int, bytes]) -> None:
         """Leave a refused transaction so that the session can carry the next mail; close it if that fails."""
         stage, code, _ = last_reply
+        self._allow(self._reply_timeout)
         try:
             if code == 421:
                 self.close()
@@ -174,14 +225,20 @@ class RelaySMTP(smtplib.SMTP):
 
     def _send_content(self, message: bytes) -> None:
         # Without its final dot the message cannot be accepted, so up to here a lost connection is a clear "not sent".
+        self._enter("data")
         self.send(smtplib._quote_periods(message))  # type: ignore[attr-defined]
-        self._enter("dot", self._reply_timeout * DOT_TIMEOUT_FACTOR)
+        self.seconds_left()
+        self.stage = "dot"
+        self._allow(self._reply_timeout * DOT_TIMEOUT_FACTOR)
         self.send(b".\r\n")
         code, text = self.getreply()
+        self.last_used = time.monotonic()
         self.last_reply = (code, _decoded(text))
-        if code != 250:
-            if code == 421:
-                self.close()
+        if code == 421 or not 200 <= code < 600:
+            self.close()
+        if not 200 <= code < 600 or 300 <= code < 400:
+            raise UnknownOutcome("dot", f"an answer that is none: {_decoded(text)}", code)
+        if code >= 400:
             raise read_reply("dot", code, _decoded(text))
 
     def _expect(self, stage: str, reply: tuple[int, bytes], code: int) -> None:
@@ -195,10 +252,13 @@ class RelayConnection(Connection):
     mail: RelayMail
     host: RelaySMTP
 
+    def __init__(self, mail: RelayMail) -> None:
+        super().__init__(mail)
+        self.host = RelaySMTP(mail.relay, mail.ehlo_name, mail.reply_timeout, mail.trust)
+
     def configure_host(self) -> RelaySMTP:
-        host = RelaySMTP(self.mail.relay, self.mail.ehlo_name, self.mail.reply_timeout, self.mail.trust)
-        host.open()
-        return host
+        self.host.open()
+        return self.host
 
     def __exit__(self, *failure: object) -> None:
         self.host.hang_up()
@@ -240,12 +300,12 @@ def _translated(failure: Exception, stage: str) -> DeliveryFailure:
         return failure
     if isinstance(failure, ssl.SSLCertVerificationError):
         return RelayMisconfigured(stage, f"the relay's certificate is not trusted: {failure.verify_message}")
-    if isinstance(failure, smtplib.SMTPResponseException) and failure.smtp_code > 0:
+    if isinstance(failure, smtplib.SMTPResponseException) and failure.smtp_code > 0 and stage != "dot":
         error = failure.smtp_error
         text = _decoded(error) if isinstance(error, bytes) else str(error)
         return read_reply(stage, failure.smtp_code, text)
     text = str(failure) or type(failure).__name__
-    if stage in SESSION_STAGES:
+    if stage in SESSION_STAGES or stage == "mail":
         return RelayTrouble(stage, text)
     if stage == "dot":
         return UnknownOutcome(stage, text)

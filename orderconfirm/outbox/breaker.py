@@ -9,20 +9,29 @@ from orderconfirm.errors import RelayMisconfigured, RelayTrouble
 #: Seconds until the first probe; each failed probe doubles the pause up to the longest.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-#: A wrong password tried more often than this ends in a locked account.
-MISCONFIGURED_PAUSE = 60.0
+#: Seconds after the relay's last good word when the next mail goes alone: the open connections are closed by then, and
+#: a password that was changed meanwhile must cost one login, not one a connection.
+PROVEN_SECONDS = 15.0
 
 
 class Breaker:
     """Closed: all may send. Open: nobody until the pause is over, then one probe at a time.
 
-    Times are seconds of a monotonic clock, passed in.
+    Times are seconds of a monotonic clock, passed in. `login_pause` is the pause, in seconds, while the relay refuses
+    the login or the sender: tried more often, it ends in a locked account.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, login_pause: float) -> None:
+        self._login_pause = login_pause
         self._lock = threading.Lock()
         self._pause = 0.0
         self._open_until = 0.0
+        self._tripped_at = 0.0
+        self._proven_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._pause)
 
     def trip(self, trouble: RelayTrouble, now: float) -> bool:
         """Note trouble. True when this opened the breaker, False when it was open already."""
@@ -31,21 +40,31 @@ class Breaker:
             if now >= self._open_until:
                 self._pause = self._next_pause(trouble)
                 self._open_until = now + self._pause
+                self._tripped_at = now
+            self._proven_until = 0.0
             return was_closed
 
-    def reset(self) -> bool:
-        """Note that the relay took a mail. True when this closed the breaker."""
+    def reset(self, began: float, now: float) -> bool:
+        """Note that the relay dealt with a mail begun at `began`. True when this closed the breaker.
+
+        A mail that was under way when trouble came up says nothing about a new login.
+        """
         with self._lock:
+            if self._pause and began < self._tripped_at:
+                return False
             was_open = bool(self._pause)
             self._pause = self._open_until = 0.0
+            self._proven_until = now + PROVEN_SECONDS
             return was_open
 
     def allowance(self, seats: int, busy: int, now: float) -> int:
         """How many mails may be started now, of `seats` free ones while `busy` are under way."""
         with self._lock:
-            if not self._pause:
-                return seats
-            return 0 if busy or now < self._open_until else min(seats, 1)
+            if now < self._open_until:
+                return 0
+            if self._pause or now >= self._proven_until:
+                return 0 if busy else min(seats, 1)
+            return seats
 
     def seconds_left(self, now: float) -> float | None:
         """Seconds until the next probe; None when the breaker is closed."""
@@ -53,8 +72,8 @@ class Breaker:
             return max(0.0, self._open_until - now) if self._pause else None
 
     def _next_pause(self, trouble: RelayTrouble) -> float:
+        if isinstance(trouble, RelayMisconfigured):
+            return max(self._login_pause, trouble.retry_after or 0.0)
         if trouble.retry_after:
             return trouble.retry_after
-        if isinstance(trouble, RelayMisconfigured):
-            return MISCONFIGURED_PAUSE
         return min(self._pause * 2, LONGEST_PAUSE) if self._pause else FIRST_PAUSE

@@ -1,67 +1,74 @@
-"""Claim, send, record: the thread that empties the outbox, and the sender threads it feeds."""
+"""The thread that empties the outbox: it claims what is due, as much as the relay takes, and feeds the senders."""
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from dataclasses import dataclass
 
-from orderconfirm.errors import (
-    DeliveryFailure,
-    OrderConfirmError,
-    OutboxUnavailable,
-    RelayTrouble,
-)
-from orderconfirm.models import ClaimedMail, Delivered, State
+from orderconfirm.models import ClaimedMail
 from orderconfirm.outbox.breaker import Breaker
-from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, Policy, Settlement, decide
-from orderconfirm.outbox.store import Report, Store
+from orderconfirm.outbox.pace import Pace
+from orderconfirm.outbox.sender import Courier, Sender
+from orderconfirm.outbox.store import Store
+from orderconfirm.outbox.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which the outbox is looked at without a wake-up: another process may have put a mail there.
 POLL_SECONDS = 2.0
-#: Seconds that a claimed mail stays this process's own. Longer than any send can take.
-LEASE_SECONDS = 180.0
-#: Seconds for what is in flight when the service is told to stop.
-DRAIN_SECONDS = 25.0
-#: Seconds between tries to write down an outcome while the database is away, for as long as the lease lasts.
-RECORD_PAUSE = 0.5
+#: Of the drain, the seconds that are left to write down what became of the mails that were cut off.
+LAST_WORDS_SECONDS = 2.0
 
 
-class Courier(Protocol):
-    """What the dispatcher needs of the mail side."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`seats` mails are under way at once. Seconds: the `lease` of each, and the `drain` that they have at the end."""
 
-    def deliver(self, mail: ClaimedMail) -> Delivered:
-        """Compose and send one mail. Raises a DeliveryFailure, or anything else when the order itself is at fault."""
-
-    def tidy(self) -> None:
-        """Close connections that have been idle for a while."""
-
-    def close(self) -> None:
-        """Close all connections."""
+    seats: int
+    lease: float
+    drain: float
 
 
 class Dispatcher:
-    """Runs from `start` to `stop`. `seats` is the number of mails under way at once."""
+    """Runs from `start` to `stop`."""
 
-    def __init__(self, store: Store, courier: Courier, policy: Policy, seats: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sender: Sender,
+        courier: Courier,
+        upkeep: Upkeep,
+        breaker: Breaker,
+        pace: Pace,
+        limits: Limits,
+    ) -> None:
         self._store = store
+        self._sender = sender
         self._courier = courier
-        self._policy = policy
-        self._seats = seats
-        self._breaker = Breaker()
+        self._upkeep = upkeep
+        self._breaker = breaker
+        self._pace = pace
+        self._limits = limits
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._in_flight: set[Future[None]] = set()
+        self._in_flight: dict[Future[None], ClaimedMail] = {}
         self._lock = threading.Lock()
         self._loop: threading.Thread | None = None
         # It starts its threads with its first mails.
-        self._senders = ThreadPoolExecutor(seats, thread_name_prefix="sender")
-        self._next_reclaim = 0.0
+        self._threads = ThreadPoolExecutor(limits.seats, thread_name_prefix="sender")
+        self._last_round = time.monotonic()
+
+    @property
+    def is_relay_paused(self) -> bool:
+        return self._breaker.is_open
+
+    @property
+    def seconds_since_last_round(self) -> float:
+        """Grows while the loop is stuck or cannot reach the outbox."""
+        return time.monotonic() - self._last_round
 
     def start(self) -> None:
         """Start claiming. Call it after the fork: threads do not survive one."""
@@ -75,20 +82,23 @@ class Dispatcher:
     def stop(self) -> None:
         """Claim nothing more, let what is in flight finish, close the connections, end the threads.
 
-        In this order: a mail that finishes after its claim was stopped is still recorded, and a connection is closed
-        only when nobody uses it. Whatever is not sent by then stays in the outbox; its lease brings it back.
+        What has not finished when the drain is nearly over is cut off: before its final dot it is given back, after it
+        its outcome is unknown, and its row says so.
         """
-        deadline = time.monotonic() + DRAIN_SECONDS
+        end = time.monotonic() + self._limits.drain - LAST_WORDS_SECONDS
         self._stopping.set()
+        self._sender.stop()
         self._wake.set()
         if self._loop is not None:
-            self._loop.join(DRAIN_SECONDS)
+            self._loop.join(self._limits.drain - LAST_WORDS_SECONDS)
         with self._lock:
             flying = set(self._in_flight)
-        _, late = wait(flying, timeout=max(0.0, deadline - time.monotonic()))
+        _, late = wait(flying, timeout=max(0.0, end - time.monotonic()))
         if late:
-            log.warning("stopped with mails in flight", extra={"mails": len(late)})
-        self._senders.shutdown(wait=not late, cancel_futures=True)
+            log.warning("mails in flight are cut off: the drain is over", extra={"mails": len(late)})
+            self._sender.cut_off()
+            _, late = wait(late, timeout=LAST_WORDS_SECONDS)
+        self._threads.shutdown(wait=not late, cancel_futures=True)
         self._courier.close()
 
     def _run(self) -> None:
@@ -97,6 +107,9 @@ class Dispatcher:
             self._wake.clear()
             try:
                 pause = self._round()
+                self._last_round = time.monotonic()
+                if is_failing:
+                    log.warning("the dispatcher reaches the outbox again")
                 is_failing = False
             except Exception as failure:
                 # The loop outlives everything: a dead dispatcher in a healthy process sends nothing for weeks.
@@ -107,94 +120,38 @@ class Dispatcher:
 
     def _round(self) -> float:
         """Start what may be started; returns the seconds until there may be more."""
-        now = time.monotonic()
         self._courier.tidy()
-        if now >= self._next_reclaim:
-            self._reclaim()
-            self._next_reclaim = now + POLL_SECONDS
         with self._lock:
             busy = len(self._in_flight)
-        seats = self._breaker.allowance(self._seats - busy, busy, now)
-        claimed = self._store.claim(seats, LEASE_SECONDS) if seats > 0 else []
+            tokens = {mail.lease_token for mail in self._in_flight.values()}
+        self._upkeep.run(tokens, time.monotonic())
+        now = time.monotonic()
+        seats = self._limits.seats - busy
+        allowed = self._pace.allowance(self._breaker.allowance(seats, busy, now), busy, now)
+        claimed = self._store.claim(allowed, self._limits.lease) if allowed > 0 else []
         for mail in claimed:
             self._start(mail)
-        if seats and len(claimed) == seats:
-            return POLL_SECONDS
+        return max(0.01, min(POLL_SECONDS, self._seconds_to_more(len(claimed), allowed, seats, now)))
+
+    def _seconds_to_more(self, claimed: int, allowed: int, seats: int, now: float) -> float:
+        if claimed == seats:
+            return POLL_SECONDS  # the next mail that ends wakes us
         probe = self._breaker.seconds_left(now)
         if probe is not None:
-            return max(0.05, min(POLL_SECONDS, probe))
+            return max(0.05, probe)
+        if claimed == allowed:
+            return self._pace.seconds_left(now) or POLL_SECONDS
         due = self._store.seconds_to_next()
-        return POLL_SECONDS if due is None else max(0.01, min(POLL_SECONDS, due))
-
-    def _reclaim(self) -> None:
-        count = self._store.reclaim_abandoned()
-        if count:
-            log.warning("mails of a dead process are sent again: each may arrive twice", extra={"mails": count})
+        return POLL_SECONDS if due is None else due
 
     def _start(self, mail: ClaimedMail) -> None:
-        future = self._senders.submit(self._handle, mail)
+        self._pace.started()
         with self._lock:
-            self._in_flight.add(future)
+            future = self._threads.submit(self._sender.handle, mail)
+            self._in_flight[future] = mail
         future.add_done_callback(self._finished)
 
     def _finished(self, future: Future[None]) -> None:
         with self._lock:
-            self._in_flight.discard(future)
+            self._in_flight.pop(future, None)
         self._wake.set()
-
-    def _handle(self, mail: ClaimedMail) -> None:
-        """One mail from claim to record. Nothing may escape: one bad order must not stop the others."""
-        began = time.monotonic()
-        try:
-            settlement, report = self._attempt(mail, began)
-            self._record(mail, settlement, report, began)
-        except Exception:
-            log.exception("an outcome could not be written down", extra={"order_id": mail.order_id})
-
-    def _attempt(self, mail: ClaimedMail, began: float) -> tuple[Settlement, Report]:
-        if self._stopping.is_set():
-            return RELEASED, Report()
-        if mail.send_before is not None and mail.send_before <= mail.claimed_at:
-            return EXPIRED, Report()
-        try:
-            delivered = self._courier.deliver(mail)
-        except Exception as failure:
-            self._note(failure)
-            age = (mail.claimed_at - mail.accepted_at).total_seconds()
-            settlement = decide(failure, mail.attempts, age, self._policy, random.random())  # noqa: S311
-            return settlement, _report(failure, time.monotonic() - began)
-        if self._breaker.reset():
-            log.info("the relay takes mail again")
-        return SENT, Report("dot", delivered.code, delivered.text, time.monotonic() - began)
-
-    def _note(self, failure: Exception) -> None:
-        if isinstance(failure, RelayTrouble) and self._breaker.trip(failure, time.monotonic()):
-            log.error(
-                "the relay is paused", extra={"stage": failure.stage, "code": failure.code, "reason": failure.text}
-            )
-        if not isinstance(failure, OrderConfirmError):
-            log.error("a mail could not be made", exc_info=failure)
-
-    def _record(self, mail: ClaimedMail, settlement: Settlement, report: Report, began: float) -> None:
-        """Write the outcome down, and keep trying while the lease lasts: a sent mail must not be sent again."""
-        while True:
-            try:
-                is_ours = self._store.settle(mail, settlement, report)
-                break
-            except OutboxUnavailable:
-                if time.monotonic() - began > LEASE_SECONDS:
-                    raise
-                time.sleep(RECORD_PAUSE)
-        level = logging.ERROR if settlement.state is State.FAILED else logging.INFO
-        about = {"order_id": mail.order_id, "shop": mail.shop, "state": settlement.state, "event": settlement.event}
-        log.log(
-            level, "mail %s", settlement.event, extra={**about, "reason": settlement.reason, "seconds": report.seconds}
-        )
-        if not is_ours:
-            log.warning("the lease ended before the send did: the mail may arrive twice", extra=about)
-
-
-def _report(failure: Exception, seconds: float) -> Report:
-    if isinstance(failure, DeliveryFailure):
-        return Report(failure.stage, failure.code, failure.text, seconds)
-    return Report("compose", None, str(failure), seconds)

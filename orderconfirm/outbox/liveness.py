@@ -1,7 +1,8 @@
-"""Who of the processes on this machine still lives: each holds a lock that the system takes away when it dies.
+"""Which of the processes on one database still live.
 
-A lease alone makes the mails of a killed process wait for its end. Processes that share a SQLite file share a machine,
-so there the next start can tell at once. (On PostgreSQL they may not, and the lease decides.)
+A lease alone makes the mails of a killed process wait for its end, and a clock that jumps ends leases too soon.
+Processes that share a SQLite file share a machine: there each holds a lock, which the system takes away when it dies.
+On PostgreSQL they may be anywhere, and only the lease decides.
 """
 
 from __future__ import annotations
@@ -13,38 +14,44 @@ from typing import IO
 
 
 class Liveness:
-    """This process's lock, and a look at the others'. `folder` holds one small file a process."""
+    """This process's name and lock, and a look at the others'. `folder` holds one small file a process, or is None."""
 
-    def __init__(self, folder: Path) -> None:
-        self.owner = secrets.token_hex(8)
+    def __init__(self, folder: Path | None) -> None:
+        self.owner = ""
         self._folder = folder
         self._held: IO[bytes] | None = None
 
     def claim(self) -> None:
-        """Take the lock, until `release` or death. Raises OSError when the folder cannot be written."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._held = self._path(self.owner).open("wb")
-        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        """Take a name and its lock, until `release` or death. Raises OSError when the folder cannot be written."""
+        self.owner = secrets.token_hex(8)
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._held = (self._folder / self.owner).open("wb")
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(self) -> None:
-        if self._held is not None:
-            self._path(self.owner).unlink(missing_ok=True)
+        if self._folder is not None and self._held is not None:
+            (self._folder / self.owner).unlink(missing_ok=True)
             self._held.close()
             self._held = None
 
-    def is_dead(self, owner: str) -> bool:
-        """True when the process that called itself `owner` is gone for certain."""
-        if owner == self.owner:
-            return False
-        try:
-            with self._path(owner).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._path(owner).unlink(missing_ok=True)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return True
+    def sort(self, owners: list[str]) -> tuple[list[str], list[str]]:
+        """Those of the other `owners` that are gone for certain, and those that certainly live."""
+        if self._folder is None:
+            return [], []
+        others = [owner for owner in owners if owner != self.owner]
+        dead = [owner for owner in others if _is_dead(self._folder / owner)]
+        return dead, [owner for owner in others if owner not in dead]
 
-    def _path(self, owner: str) -> Path:
-        return self._folder / owner
+
+def _is_dead(path: Path) -> bool:
+    """True when nobody holds the lock on `path`, or it is gone."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

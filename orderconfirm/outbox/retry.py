@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orderconfirm.errors import RelayTrouble, TryLater, UnknownOutcome
-from orderconfirm.models import State
+from orderconfirm.models import ClaimedMail, State
 
 #: A delay varies by this share to either side, so that what failed together does not come back together.
 JITTER = 0.2
+#: The delays after unknown outcomes double up to this many seconds.
+LONGEST_UNKNOWN_DELAY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When to try again (seconds) and when to stop."""
+    """When to try again and when to stop, in seconds."""
 
     delays: tuple[float, ...]
     give_up_after: float
+    unknown_delay: float = 600.0
+    holds_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +41,48 @@ RELEASED = Settlement(State.QUEUED, "released", spends_attempt=False)
 EXPIRED = Settlement(State.EXPIRED, "expired", "send_before has passed", spends_attempt=False)
 
 
-def decide(failure: Exception, attempts: int, age: float, policy: Policy, chance: float) -> Settlement:
+def is_expired(mail: ClaimedMail) -> bool:
+    """True when the shop no longer wants this mail sent."""
+    return mail.send_before is not None and mail.send_before <= mail.claimed_at
+
+
+def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float) -> Settlement:
     """What to do after `failure`.
 
-    `attempts` counts those before this one, `age` is the seconds since the order was accepted, `chance` is a random
-    number from 0 to 1. Whatever is no DeliveryFailure (a template, a row that cannot be read) is the order's own fault.
+    `chance` is a random number from 0 to 1. Whatever is no DeliveryFailure (a template, a row that cannot be read) is
+    the order's own fault.
     """
     if isinstance(failure, RelayTrouble):
-        wait = failure.retry_after or 0.0
-        return Settlement(State.QUEUED, "deferred", str(failure), wait, spends_attempt=False)
-    if isinstance(failure, TryLater | UnknownOutcome):
-        wait = failure.retry_after or _delay(attempts, policy, chance)
-        is_unknown = isinstance(failure, UnknownOutcome)
-        if age + wait > policy.give_up_after:
-            reason = f"given up after {age / 3600:.0f} h: {failure}"
-            return Settlement(State.FAILED, "failed", reason, may_be_copy=is_unknown)
-        if is_unknown:
-            return Settlement(State.UNKNOWN, "unknown", str(failure), wait, may_be_copy=True)
-        return Settlement(State.QUEUED, "deferred", str(failure), wait)
+        return Settlement(State.QUEUED, "deferred", str(failure), failure.retry_after or 0.0, spends_attempt=False)
+    if isinstance(failure, UnknownOutcome):
+        return _after_unknown(failure, mail, policy)
+    if isinstance(failure, TryLater):
+        delay = failure.retry_after or _delay(mail.attempts, policy, chance)
+        return _give_up(failure, mail, policy, delay) or Settlement(State.QUEUED, "deferred", str(failure), delay)
     return Settlement(State.FAILED, "failed", str(failure))
+
+
+def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy) -> Settlement:
+    if policy.holds_unknown:
+        return Settlement(State.HELD, "held", str(failure), may_be_copy=True)
+    doubled = policy.unknown_delay * 2 ** min(mail.possible_copies, 16)
+    delay = min(doubled, max(policy.unknown_delay, LONGEST_UNKNOWN_DELAY))
+    return _give_up(failure, mail, policy, delay) or Settlement(
+        State.UNKNOWN, "unknown", str(failure), delay, may_be_copy=True
+    )
+
+
+def _give_up(failure: TryLater | UnknownOutcome, mail: ClaimedMail, policy: Policy, delay: float) -> Settlement | None:
+    """The end of a mail whose next try would come too late; None while there is time."""
+    is_unknown = isinstance(failure, UnknownOutcome)
+    age = (mail.claimed_at - mail.queued_at).total_seconds()
+    if age + delay > policy.give_up_after:
+        reason = f"given up after {age / 3600:.0f} h: {failure}"
+        return Settlement(State.FAILED, "failed", reason, may_be_copy=is_unknown)
+    if mail.send_before and (mail.send_before - mail.claimed_at).total_seconds() <= delay:
+        reason = f"send_before comes before the next try: {failure}"
+        return Settlement(State.EXPIRED, "expired", reason, may_be_copy=is_unknown)
+    return None
 
 
 def _delay(attempts: int, policy: Policy, chance: float) -> float:

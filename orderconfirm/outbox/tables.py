@@ -34,6 +34,9 @@ LOCK_TIMEOUT = 10
 #: States whose mails go out by themselves once due. As SQL text: a partial index is used only for its own words.
 DUE_STATES = "state IN ('queued', 'unknown')"
 LEASED_STATES = "state = 'sending'"
+FINISHED_STATES = "state IN ('sent', 'failed', 'cancelled', 'expired')"
+#: States that wait for a person.
+ATTENTION_STATES = "state IN ('failed', 'held')"
 
 metadata = MetaData()
 
@@ -54,6 +57,8 @@ outbox = Table(
     #: {"sent": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),
+    #: When it was accepted, or put back by a person: giving up counts from here.
+    Column("queued_at", Double, nullable=False),
     Column("send_before", Double),
     Column("state", String(16), nullable=False),
     Column("changed_at", Double, nullable=False),
@@ -62,13 +67,27 @@ outbox = Table(
     Column("possible_copies", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
     Column("lease_token", String(32)),
-    #: The process that holds the lease, by the name of its lock file.
+    #: The process that holds the lease.
     Column("lease_owner", String(16)),
     Column("lease_until", Double),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
 )
 Index("outbox_due", outbox.c.due_at, sqlite_where=text(DUE_STATES), postgresql_where=text(DUE_STATES))
 Index("outbox_leased", outbox.c.lease_until, sqlite_where=text(LEASED_STATES), postgresql_where=text(LEASED_STATES))
+Index("outbox_attention", outbox.c.state, sqlite_where=text(ATTENTION_STATES), postgresql_where=text(ATTENTION_STATES))
+Index(
+    "outbox_copies",
+    outbox.c.possible_copies,
+    sqlite_where=text("possible_copies > 0"),
+    postgresql_where=text("possible_copies > 0"),
+)
+#: Finished mails whose content is not yet deleted.
+Index(
+    "outbox_kept",
+    outbox.c.changed_at,
+    sqlite_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
+    postgresql_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
+)
 
 #: What happened to each mail, in order; rows are only ever added.
 history = Table(
@@ -158,12 +177,23 @@ def _driver_url(url: str) -> URL:
 def _options(url: str) -> dict[str, Any]:
     if _driver_url(url).get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": LOCK_TIMEOUT}}
-    return {"connect_args": {"connect_timeout": LOCK_TIMEOUT}, "pool_pre_ping": True}
+    # A server that vanished without a word is noticed by the socket; one that is stuck, by the server itself.
+    limits = {
+        "connect_timeout": LOCK_TIMEOUT,
+        "keepalives_idle": LOCK_TIMEOUT,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": LOCK_TIMEOUT * 1000,
+        "options": f"-c statement_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout={LOCK_TIMEOUT}s",
+    }
+    return {"connect_args": limits, "pool_pre_ping": True}
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:
     # The driver must not open transactions on its own: see writing_engine.
     connection.isolation_level = None
+    # A damaged row must be readable enough to be set aside, or it would stop every claim that meets it.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA journal_mode=WAL")
     # The 202 is a promise: a commit must be on the disk, not in its cache.
     connection.execute("PRAGMA synchronous=FULL")

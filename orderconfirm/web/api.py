@@ -9,14 +9,11 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound, UnsupportedMediaType
 
-from orderconfirm.models import OutboxEntry, State
+from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, State
 from orderconfirm.orders import Orders
 from orderconfirm.web.schemas import OrderSchema, load_order
 
 bp = Blueprint("api", __name__, url_prefix="/api/order-confirmation")
-
-#: The shop of a caller without a key of its own.
-SHOP = "default"
 
 _MESSAGES = {
     State.QUEUED: "Order confirmation queued",
@@ -35,7 +32,7 @@ def place_order() -> tuple[Response, int]:
     """202 for an order that is on disk now, 200 for one that was there already."""
     schema: OrderSchema = current_app.extensions["order_schema"]
     order, ignored = load_order(schema, _json_body())
-    placed = _orders().place(SHOP, order)
+    placed = _orders().place(DEFAULT_SHOP, order)
     answer = {
         "status": "success",
         "message": _MESSAGES[placed.entry.state],
@@ -49,7 +46,7 @@ def place_order() -> tuple[Response, int]:
 @bp.get("/<path:order_id>")
 def show_order(order_id: str) -> Response:
     """The order's state, times and history, with the relay's own words."""
-    entry = _orders().status(SHOP, order_id)
+    entry = _orders().status(DEFAULT_SHOP, order_id)
     if entry is None:
         raise NotFound(f"No order {order_id} was ever accepted.")
     return jsonify({**_summary(entry), **_details(entry)})

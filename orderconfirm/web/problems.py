@@ -9,12 +9,13 @@ from typing import Any
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
-from orderconfirm.errors import InvalidOrder, OrderConflict, OutboxUnavailable
+from orderconfirm.errors import InvalidOrder, OrderConflict, OutboxFull, OutboxUnavailable
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a shop may try again when the outbox did not take its order.
+#: Seconds after which a shop may try again when the outbox did not take its order, and when it was full.
 RETRY_AFTER = 10
+RETRY_AFTER_FULL = 60
 
 
 def problem(status: int, name: str, title: str, detail: str, **members: Any) -> Response:
@@ -28,6 +29,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(InvalidOrder, _invalid_order)
     app.register_error_handler(OrderConflict, _order_conflict)
     app.register_error_handler(OutboxUnavailable, _outbox_unavailable)
+    app.register_error_handler(OutboxFull, _outbox_full)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -49,6 +51,14 @@ def _outbox_unavailable(failure: OutboxUnavailable) -> Response:
     detail = "The order could not be stored. Send it again later, under the same order_id."
     answer = problem(503, "outbox-unavailable", "The outbox is unavailable", detail)
     answer.headers["Retry-After"] = str(RETRY_AFTER)
+    return answer
+
+
+def _outbox_full(failure: OutboxFull) -> Response:
+    log.error("the outbox is full", extra={"reason": str(failure)})
+    detail = "Too many mails wait already, so the order was not stored. Send it again later, under the same order_id."
+    answer = problem(503, "outbox-full", "The outbox is full", detail)
+    answer.headers["Retry-After"] = str(RETRY_AFTER_FULL)
     return answer
 
 

@@ -1,0 +1,52 @@
+"""A database row as the value it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from orderconfirm.models import ClaimedMail, HistoryEntry, OutboxEntry, State
+
+
+def to_entry(row: Row[Any], events: Iterable[Row[Any]] = ()) -> OutboxEntry:
+    return OutboxEntry(
+        id=row.id,
+        shop=row.shop,
+        order_id=row.order_id,
+        message_id=row.message_id,
+        state=State(row.state),
+        accepted_at=_moment(row.accepted_at),
+        changed_at=_moment(row.changed_at),
+        due_at=_moment(row.due_at),
+        attempts=row.attempts,
+        possible_copies=row.possible_copies,
+        reason=row.reason,
+        history=tuple(
+            HistoryEntry(_moment(e.at), e.event, State(e.state), e.stage, e.code, e.text, e.seconds) for e in events
+        ),
+    )
+
+
+def to_claimed(row: Row[Any]) -> ClaimedMail:
+    """Raises TypeError, ValueError, OverflowError or OSError for a row that is damaged."""
+    return ClaimedMail(
+        id=row.id,
+        shop=row.shop,
+        order_id=row.order_id,
+        message_id=row.message_id,
+        payload=row.payload,
+        accepted_at=_moment(row.accepted_at),
+        queued_at=_moment(row.queued_at),
+        claimed_at=_moment(row.changed_at),
+        send_before=_moment(row.send_before) if row.send_before else None,
+        attempts=row.attempts,
+        possible_copies=row.possible_copies,
+        lease_token=row.lease_token,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,197 @@
+"""The outbox's SQL, said once for SQLite and PostgreSQL: each statement is built at import and run with its values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, and_, bindparam, func, insert, null, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from orderconfirm.models import State
+from orderconfirm.outbox.tables import (
+    ATTENTION_STATES,
+    DUE_STATES,
+    FINISHED_STATES,
+    LEASED_STATES,
+    database_now,
+    history,
+    outbox,
+)
+
+now = database_now()
+
+_NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
+
+CLOCK = select(now)
+
+
+def insert_statement(dialect: str) -> Any:
+    """Take an order in, due at once; no row comes back when its id is known."""
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return (
+        make(outbox)
+        .values(
+            shop=bindparam("shop"),
+            order_id=bindparam("order_id"),
+            revision=0,
+            fingerprint=bindparam("fingerprint"),
+            message_id=bindparam("message_id"),
+            recipient=bindparam("recipient"),
+            payload=bindparam("payload"),
+            accepted_at=now,
+            queued_at=now,
+            send_before=bindparam("send_before"),
+            state=State.QUEUED,
+            changed_at=now,
+            due_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=["shop", "order_id", "revision"])
+        .returning(*outbox.c)
+    )
+
+
+BY_ORDER = (
+    select(outbox)
+    .where(outbox.c.shop == bindparam("shop"), outbox.c.order_id == bindparam("order_id"))
+    .order_by(outbox.c.revision.desc())
+    .limit(1)
+)
+
+HISTORY = select(history).where(history.c.mail_id == bindparam("mail_id")).order_by(history.c.id)
+
+# SKIP LOCKED keeps processes on PostgreSQL apart; on SQLite the write lock does, and the clause is not printed.
+_due = (
+    select(outbox.c.id)
+    .where(text(DUE_STATES), outbox.c.due_at <= now)
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("seats"))
+    .with_for_update(skip_locked=True)
+)
+CLAIM = (
+    update(outbox)
+    .where(outbox.c.id.in_(_due), text(DUE_STATES))
+    .values(
+        state=State.SENDING,
+        changed_at=now,
+        lease_token=bindparam("token"),
+        lease_owner=bindparam("owner"),
+        lease_until=now + bindparam("lease"),
+    )
+    .returning(*outbox.c)
+)
+
+SETTLE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("mail"), outbox.c.lease_token == bindparam("token"), text(LEASED_STATES))
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed_at=now,
+        due_at=now + bindparam("delay"),
+        attempts=outbox.c.attempts + bindparam("spent"),
+        possible_copies=outbox.c.possible_copies + bindparam("copies"),
+        **_NO_LEASE,
+    )
+)
+
+OWNERS = select(outbox.c.lease_owner).where(text(LEASED_STATES)).distinct()
+
+#: `dead` owners are known to be gone. A lease that has run out counts too, unless its owner is one of the `living` or
+#: its mail is still under way here (`tokens`): a clock that jumps must not have a mail sent twice.
+RECLAIM = (
+    update(outbox)
+    .where(
+        text(LEASED_STATES),
+        or_(
+            outbox.c.lease_owner.in_(bindparam("dead", expanding=True)),
+            and_(
+                bindparam("trusts_clock", type_=Boolean()),
+                outbox.c.lease_until < now,
+                outbox.c.lease_owner.not_in(bindparam("living", expanding=True)),
+                outbox.c.lease_token.not_in(bindparam("tokens", expanding=True)),
+            ),
+        ),
+    )
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed_at=now,
+        due_at=now,
+        attempts=outbox.c.attempts + 1,
+        possible_copies=outbox.c.possible_copies + 1,
+        **_NO_LEASE,
+    )
+    .returning(outbox.c.id)
+)
+
+#: Rows written before the clock went back keep the wait they had left, counted from now.
+REBASE = (
+    update(outbox)
+    .where(text(DUE_STATES), outbox.c.changed_at > now)
+    .values(due_at=now + (outbox.c.due_at - outbox.c.changed_at), changed_at=now)
+)
+
+NEXT = select(select(func.min(outbox.c.due_at)).where(text(DUE_STATES)).scalar_subquery() - now)
+
+_most: Any = bindparam("most")
+_due_count = select(outbox.c.id).where(text(DUE_STATES)).limit(_most).subquery()
+_leased_count = select(outbox.c.id).where(text(LEASED_STATES)).limit(_most).subquery()
+PENDING = select(
+    select(func.count()).select_from(_due_count).scalar_subquery()
+    + select(func.count()).select_from(_leased_count).scalar_subquery()
+)
+
+ADD_HISTORY = insert(history).values(
+    mail_id=bindparam("mail_id"),
+    at=now,
+    event=bindparam("event"),
+    state=bindparam("state"),
+    stage=bindparam("stage"),
+    code=bindparam("code"),
+    text=bindparam("text"),
+    seconds=bindparam("seconds"),
+)
+
+# What a person asks for.
+
+#: `every_order` stands for all of a shop's orders in the given states.
+_chosen = and_(
+    or_(bindparam("every_order", type_=Boolean()), outbox.c.order_id == bindparam("chosen_id")),
+    outbox.c.shop == bindparam("whose"),
+    outbox.c.state.in_(bindparam("states", expanding=True)),
+)
+
+REQUEUE = (
+    update(outbox)
+    .where(_chosen, outbox.c.payload.is_not(None))
+    .values(
+        state=State.QUEUED, reason=null(), changed_at=now, due_at=now, queued_at=now, attempts=0, send_before=null()
+    )
+    .returning(outbox.c.id)
+)
+
+CANCEL = update(outbox).where(_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
+
+NEWEST = (
+    select(outbox)
+    .where(outbox.c.state.in_(bindparam("states", expanding=True)))
+    .order_by(outbox.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+_old = (
+    select(outbox.c.id)
+    .where(
+        text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
+        outbox.c.changed_at < now - bindparam("age"),
+    )
+    .limit(bindparam("most"))
+)
+FORGET = update(outbox).where(outbox.c.id.in_(_old)).values(payload=null(), recipient=null()).returning(outbox.c.id)
+
+FIGURES = (
+    select(outbox.c.state, func.count().label("mails"), func.max(now - outbox.c.due_at).label("waiting"))
+    .where(or_(text(DUE_STATES), text(LEASED_STATES), text(ATTENTION_STATES)))
+    .group_by(outbox.c.state)
+)
+COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(text("possible_copies > 0"))

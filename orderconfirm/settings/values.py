@@ -1,0 +1,114 @@
+"""What a variable may say. Each parser raises ValueError with the rest of the sentence that the name begins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
+#: No number of seconds, mails or ports that anyone means is larger, and timers take no more.
+_LARGEST = 10**8
+
+
+def boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("must be true or false")
+
+
+def database(text: str) -> str:
+    if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
+        raise ValueError("must be sqlite:///file or postgresql://…")
+    try:
+        urlsplit(text).port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ValueError("has a port that is no number") from None
+    return text
+
+
+def host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*", text):
+        raise ValueError("must be a host name or address alone, without a port or http://")
+    return text
+
+
+def positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+    if not 1 <= number <= _LARGEST:
+        raise ValueError(f"must be from 1 to {_LARGEST}")
+    return number
+
+
+def port(text: str) -> int:
+    number = positive(text)
+    if number > 65535:
+        raise ValueError("must be a port, 1 to 65535")
+    return number
+
+
+def color(text: str) -> str:
+    if not _COLOR.match(text):
+        raise ValueError("must be a colour like #0b5fff")
+    return text.lower()
+
+
+def currency(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{3}", text):
+        raise ValueError("must be a three-letter currency code like USD")
+    return text.upper()
+
+
+def web_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]\S*", text):
+        raise ValueError("must start with https:// or http://")
+    return text
+
+
+def delays(text: str) -> tuple[float, ...]:
+    try:
+        delays = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("must be seconds with commas between them, like 10,60,300") from None
+    if not all(0 < delay < 1e7 for delay in delays):
+        raise ValueError("must be seconds above 0")
+    return delays
+
+
+def environment(text: str) -> str:
+    if text not in ("development", "production"):
+        raise ValueError("must be development or production")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` mails in any `seconds`."""
+
+    count: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.seconds:g}s"
+
+
+def rate(text: str) -> Rate:
+    found = re.fullmatch(r"(\d{1,6})/(\d{0,5}(?:\.\d{1,3})?)(s|m|h)", text.replace(" ", ""))
+    if not found:
+        raise ValueError("must be mails per time, like 150/10s or 600/h")
+    seconds = float(found[2] or 1) * {"s": 1, "m": 60, "h": 3600}[found[3]]
+    if not int(found[1]) or not seconds:
+        raise ValueError("must be above 0")
+    return Rate(int(found[1]), seconds)
+
+
+def retry_or_hold(text: str) -> str:
+    if text not in ("retry", "hold"):
+        raise ValueError("must be retry or hold")
+    return text

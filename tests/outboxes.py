@@ -1,0 +1,40 @@
+"""Outboxes for tests, and hands to look into them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from orderconfirm.models import NewMail, OutboxEntry
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.desk import Desk
+from orderconfirm.outbox.store import Store
+
+
+@contextmanager
+def opened(url: str, most_pending: int = 1000) -> Iterator[Store]:
+    """A store of its own, as a process has one."""
+    database = Database(url)
+    database.open()
+    try:
+        yield Store(database, most_pending)
+    finally:
+        database.close()
+
+
+def find(store: Store, order_id: str) -> OutboxEntry:
+    entry = Desk(store._database).find("shop", order_id)
+    assert entry is not None
+    return entry
+
+
+def reclaim(store: Store, tokens: Collection[str] = (), trusts_clock: bool = True, holds: bool = False) -> int:
+    return store.reclaim_abandoned(tokens, trusts_clock, holds)
+
+
+def run(store: Store, command: str) -> None:
+    store._database.write(lambda connection: connection.exec_driver_sql(command).close())
+
+
+def mail(order_id: str, fingerprint: str = "f") -> NewMail:
+    return NewMail("shop", order_id, f"<{order_id}@x>", "a@example.com", {"order_id": order_id}, {}, fingerprint)

@@ -1,0 +1,112 @@
+"""What a person does with the outbox, on a real SQLite file and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import pytest
+from outboxes import find, mail, run
+
+from orderconfirm.models import State
+from orderconfirm.outbox.desk import Desk
+from orderconfirm.outbox.retry import SENT, Settlement
+from orderconfirm.outbox.store import Store
+
+
+def desk(store: Store) -> Desk:
+    return Desk(store._database)
+
+
+def end(store: Store, order_id: str, settlement: Settlement) -> None:
+    """Take an order in and let its first attempt end so."""
+    store.add(mail(order_id))
+    [claimed] = store.claim(1, 60)
+    store.settle(claimed, settlement)
+
+
+FAILED = Settlement(State.FAILED, "failed", "550 no")
+
+
+def test_a_failed_mail_is_put_back_with_all_its_time(store: Store) -> None:
+    end(store, "1", FAILED)
+    before = find(store, "1")
+    assert desk(store).requeue("shop", "1") == 1
+    [claimed] = store.claim(5, 60)
+    assert (claimed.order_id, claimed.attempts, claimed.message_id) == ("1", 0, before.message_id)
+    assert claimed.queued_at > before.accepted_at
+    assert [event.event for event in find(store, "1").history] == ["failed", "requeued"]
+
+
+def test_all_failed_mails_are_put_back_and_no_others(store: Store) -> None:
+    for number in range(3):
+        end(store, f"f{number}", FAILED)
+    end(store, "held", Settlement(State.HELD, "held"))
+    end(store, "sent", SENT)
+    assert desk(store).requeue("shop", None, [State.FAILED]) == 3
+    assert desk(store).requeue("other shop", None) == 0
+    assert {claimed.order_id for claimed in store.claim(9, 60)} == {"f0", "f1", "f2"}
+
+
+@pytest.mark.parametrize("settlement", [SENT, Settlement(State.CANCELLED, "cancelled")])
+def test_what_is_sent_or_withdrawn_stays_so(store: Store, settlement: Settlement) -> None:
+    end(store, "1", settlement)
+    assert desk(store).requeue("shop", "1") == 0
+    assert desk(store).cancel("shop", "1") is False
+    assert find(store, "1").state is settlement.state
+
+
+def test_a_waiting_mail_is_withdrawn_and_never_claimed(store: Store) -> None:
+    store.add(mail("1"))
+    assert desk(store).cancel("shop", "1") is True
+    assert store.claim(5, 60) == []
+    assert find(store, "1").state is State.CANCELLED
+
+
+def test_a_mail_on_its_way_cannot_be_withdrawn(store: Store) -> None:
+    store.add(mail("1"))
+    store.claim(1, 60)
+    assert desk(store).cancel("shop", "1") is False
+
+
+def test_an_unknown_outcome_need_not_wait(store: Store) -> None:
+    end(store, "1", Settlement(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
+    assert store.claim(1, 60) == []
+    assert desk(store).requeue("shop", "1") == 1
+    assert [claimed.possible_copies for claimed in store.claim(1, 60)] == [1]
+
+
+def test_finished_content_is_forgotten_and_its_id_is_not(store: Store) -> None:
+    end(store, "old", SENT)
+    run(store, "UPDATE outbox SET changed_at = changed_at - 1000")
+    end(store, "new", SENT)
+    store.add(mail("waiting"))
+    run(store, "UPDATE outbox SET changed_at = changed_at - 1000 WHERE order_id = 'waiting'")
+    assert (desk(store).forget(500), desk(store).forget(500)) == (1, 0)
+    replayed = store.add(mail("old"))
+    assert (replayed.is_new, replayed.payload, replayed.fingerprint) == (False, None, "f")
+    with store._database.reading() as connection:
+        kept = connection.exec_driver_sql("SELECT order_id FROM outbox WHERE recipient IS NOT NULL").scalars().all()
+    assert sorted(kept) == ["new", "waiting"]
+
+
+def test_what_was_forgotten_cannot_be_sent_again(store: Store) -> None:
+    end(store, "1", FAILED)
+    desk(store).forget(-1)
+    assert desk(store).requeue("shop", "1") == 0
+
+
+def test_the_newest_mails_come_first_and_only_those_asked_for(store: Store) -> None:
+    for number in range(5):
+        store.add(mail(str(number)))
+    assert [entry.order_id for entry in desk(store).newest(list(State), 3)] == ["4", "3", "2"]
+    assert desk(store).newest([State.FAILED], 3) == []
+
+
+def test_figures_tell_what_moves_what_needs_a_person_and_how_long_it_waits(store: Store) -> None:
+    for number in range(3):
+        end(store, f"f{number}", FAILED)
+    end(store, "u", Settlement(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
+    store.add(mail("q"))
+    run(store, "UPDATE outbox SET due_at = due_at - 90 WHERE order_id = 'q'")
+    figures = desk(store).figures()
+    assert figures.mails == {State.FAILED: 3, State.UNKNOWN: 1, State.QUEUED: 1}
+    assert 89 < figures.oldest_due < 99
+    assert figures.possible_copies == 1
