@@ -20,7 +20,13 @@ _SHOP = click.option("--shop", default=DEFAULT_SHOP, show_default=True, help="Wh
 
 
 @outbox.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice(list(State)), help="May be repeated; default: all.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in State]),
+    help="May be repeated; default: all.",
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
 def list_mails(states: tuple[str, ...], limit: int) -> None:
     """The newest mails, without personal data."""
@@ -49,8 +55,8 @@ def show(order_id: str, shop: str) -> None:
 @click.option("--all", "every", is_flag=True, help="Every mail in --state.")
 @click.option(
     "--state",
-    type=click.Choice(list(RETRYABLE)),
-    default=State.FAILED,
+    type=click.Choice([state.value for state in RETRYABLE]),
+    default=State.FAILED.value,
     show_default=True,
     help="Together with --all: which ones.",
 )

@@ -40,7 +40,7 @@ class Service:
 
     def __post_init__(self) -> None:
         """Compiles the mail's templates; raises TemplateError."""
-        self.composer = Composer(self.settings, TEMPLATES)
+        self.composer = Composer(self.settings, _template_folders(self.settings))
         self.database = Database(self.settings.database_url)
         self._store = Store(self.database, self.settings.outbox_max_pending)
         self.desk = Desk(self.database)
@@ -104,6 +104,11 @@ class Service:
             pace,
             Limits(settings.connections_per_worker, settings.lease_seconds, settings.drain_seconds),
         )
+
+
+def _template_folders(settings: Settings) -> list[Path]:
+    """The shop's own before ours, file by file."""
+    return [Path(settings.templates_dir), TEMPLATES] if settings.templates_dir else [TEMPLATES]
 
 
 def _inbox_folder(database_url: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
-import subprocess
 import tempfile
 import threading
 import time
@@ -79,14 +78,20 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def empty_postgres(postgres: str) -> str:
+    """The same server, without our tables."""
+    engine = create_engine(postgres.replace("postgresql://", "postgresql+psycopg://"))
+    metadata.drop_all(engine)
+    engine.dispose()
+    return postgres
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/outbox.db"
-    server: str = request.getfixturevalue("postgres")
-    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-    metadata.drop_all(engine)
-    engine.dispose()
+    server: str = request.getfixturevalue("empty_postgres")
     return server
 
 
@@ -123,12 +128,3 @@ def relay_variables(port: int, **more: str) -> dict[str, str]:
         "COMPANY_NAME": "Acme, Inc.",
         **more,
     }
-
-
-def stop_process(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)

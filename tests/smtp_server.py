@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,52 +16,90 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 USER, PASSWORD = "api", "s3cret-token"
 
+#: What a fault may ask for instead of a reply: to cut the connection, or never to answer.
+DROP, HANG = "drop", "hang"
+
 
 class Sink:
-    """Takes mails. `replies` maps a stage (MAIL, RCPT, DATA) to a list of replies, used up one a mail."""
+    """Takes mails, and keeps the whole of each.
+
+    `replies` maps a stage (MAIL, RCPT, DATA) to replies that are used up one a mail. `fault` is asked at each stage and
+    for each mail (counted from 1) and answers with a reply, DROP, HANG or None; at DATA a mail that is dropped is kept.
+    While `held_at` names a stage (MAIL, RCPT, DATA for the command, DOT for the finished message) nothing is answered
+    there; `reached` is set once somebody waits.
+    """
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
         self.recipients: list[str] = []
         self.logins: list[tuple[bytes, bytes]] = []
+        self.password = PASSWORD
         self.sessions: set[int] = set()
         self.replies: dict[str, list[str]] = {}
+        self.fault: Callable[[str, int], str | None] = lambda stage, number: None
+        self.dropped: list[bytes] = []
+        self.begun = 0
         self.hang_up_after_dot = False
+        self.held_at: str | None = None
+        self.reached = threading.Event()
         self.arrived = threading.Condition()
-
-    def scripted(self, stage: str) -> str | None:
-        waiting = self.replies.get(stage)
-        return waiting.pop(0) if waiting else None
+        self.open_servers: set[SMTP] = set()
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
+        self.open_servers.add(server)
         self.sessions.add(id(session))
-        if reply := self.scripted("MAIL"):
+        self.begun += 1
+        envelope.number = self.begun
+        await self.hold("MAIL")
+        if reply := await self._refusal("MAIL", server, envelope):
             return reply
         envelope.mail_from = address
         return "250 2.1.0 Ok"
 
     async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
-        if reply := self.scripted("RCPT"):
+        await self.hold("RCPT")
+        if reply := await self._refusal("RCPT", server, envelope):
             return reply
         envelope.rcpt_tos.append(address)
         return "250 2.1.0 Ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if reply := self.scripted("DATA"):
+        content = envelope.original_content or b""
+        reply = await self._refusal("DATA", server, envelope)
+        if reply and reply != DROP:
             return reply
         with self.arrived:
-            self.mails.append(envelope.original_content or b"")
+            self.mails.append(content)
             self.recipients += envelope.rcpt_tos
+            if reply == DROP or self.hang_up_after_dot:
+                self.dropped.append(content)
             self.arrived.notify_all()
+        await self.hold("DOT")
         if self.hang_up_after_dot:
             self.hang_up_after_dot = False
             server.transport.abort()
-            await asyncio.sleep(0)
         return "250 2.0.0 Ok: queued"
+
+    async def hold(self, stage: str) -> None:
+        if self.held_at == stage:
+            self.reached.set()
+            while self.held_at == stage:
+                await asyncio.sleep(0.005)
+
+    async def _refusal(self, stage: str, server: SMTP, envelope: Envelope) -> str | None:
+        waiting = self.replies.get(stage)
+        if waiting:
+            return waiting.pop(0)
+        fault = self.fault(stage, envelope.number)
+        if fault == HANG:
+            await asyncio.sleep(3600)
+        if fault == DROP:
+            server.transport.abort()
+        return fault
 
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         self.logins.append((data.login, data.password))
-        is_right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        is_right = (data.login, data.password) == (USER.encode(), self.password.encode())
         return AuthResult(success=is_right, handled=False)
 
     def wait_for(self, count: int, seconds: float = 15) -> list[bytes]:
@@ -70,17 +110,48 @@ class Sink:
             )
             return list(self.mails)
 
+    def wait_for_orders(self, count: int, seconds: float) -> Counter[str]:
+        """How many mails arrived for each order, once there are `count` orders."""
+        with self.arrived:
+            came = self.arrived.wait_for(lambda: len(orders_of(self.mails)) >= count, seconds)
+            assert came, f"{len(orders_of(self.mails))} of {count} orders"
+            return orders_of(self.mails)
+
+
+def orders_of(mails: list[bytes]) -> Counter[str]:
+    """The order numbers (like K12) in the mails' subjects, counted."""
+    found = (re.search(rb"order (K\d+) confirmed", mail) for mail in mails)
+    return Counter(match[1].decode() for match in found if match)
+
+
+class _StagedSMTP(SMTP):
+    async def smtp_DATA(self, argument: str) -> None:
+        await self.event_handler.hold("DATA")
+        await super().smtp_DATA(argument)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.event_handler.open_servers.discard(self)
+        super().connection_lost(error)
+
 
 class _Controller(Controller):
+    def factory(self) -> SMTP:
+        return _StagedSMTP(self.handler, **self.SMTP_kwargs)
+
     def _trigger_server(self) -> None:
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()
 
 
 @contextmanager
-def smtp_server(tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0) -> Iterator[tuple[Sink, int]]:
-    """A running server: its sink and its port. With `tls` it demands STARTTLS (or speaks TLS at once) and a login."""
-    sink = Sink()
+def smtp_server(
+    tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0, sink: Sink | None = None
+) -> Iterator[tuple[Sink, int]]:
+    """A running server: its sink and its port. With `tls` it demands STARTTLS (or speaks TLS at once) and a login.
+
+    At the end it cuts whatever is still open, as a relay that goes away does.
+    """
+    sink = sink or Sink()
     options: dict[str, Any] = {}
     if tls is not None:
         options = {"authenticator": sink.authenticate, "auth_required": True, "auth_require_tls": not implicit}
@@ -90,4 +161,7 @@ def smtp_server(tls: ssl.SSLContext | None = None, implicit: bool = False, port:
     try:
         yield sink, controller.port
     finally:
+        sink.held_at = None
+        for server in list(sink.open_servers):
+            controller.loop.call_soon_threadsafe(server.transport.close)
         controller.stop()

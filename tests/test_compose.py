@@ -109,7 +109,7 @@ def many(count: int) -> Order:
 
 
 def compose(order: Order, settings: Settings | None = None, folder: Path = TEMPLATES) -> Email:
-    return Composer(settings or Settings(), folder).compose(order)
+    return Composer(settings or Settings(), [folder]).compose(order)
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ class TestBrokenTemplate:
         path = templates / name
         line = replace_in(path, "company.name", "company.name {{")
         with pytest.raises(TemplateError, match=rf"{re.escape(str(path))}, line {line}: ."):
-            Composer(Settings(), templates)
+            Composer(Settings(), [templates])
 
     def test_an_undefined_name_fails_the_mail_and_names_file_and_line(self, templates: Path, name: str) -> None:
         path = templates / name
@@ -313,7 +313,7 @@ class TestBrokenTemplate:
     def test_a_missing_file_stops_the_start_and_is_named(self, templates: Path, name: str) -> None:
         (templates / name).unlink()
         with pytest.raises(TemplateError, match=rf"{re.escape(str(templates / name))} is missing"):
-            Composer(Settings(), templates)
+            Composer(Settings(), [templates])
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}", "style.css"])
@@ -331,7 +331,7 @@ def test_a_template_s_own_style_is_inlined(templates: Path) -> None:
 
 
 def test_one_composer_makes_the_same_mail_twice_and_keeps_orders_apart() -> None:
-    composer = Composer(Settings(), TEMPLATES)
+    composer = Composer(Settings(), [TEMPLATES])
     first, other, again = composer.compose(sample()), composer.compose(minimal(locale="de")), composer.compose(sample())
     assert first == again
     assert "John Doe" not in other.text + other.html

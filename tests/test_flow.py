@@ -15,6 +15,9 @@ from factories import make_body
 from flask import Flask
 from smtp_server import Sink
 
+from orderconfirm import create_app
+from orderconfirm.settings import Settings
+
 URL = "/api/order-confirmation"
 StartApp = Callable[..., Flask]
 
@@ -222,3 +225,31 @@ def test_a_wrong_method_names_the_right_ones(start_app: StartApp) -> None:
     answer = start_app().test_client().put(URL, json={})
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
+
+
+def test_ready_and_metrics_tell_how_the_outbox_stands(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    kept.replies["RCPT"] = ["550 5.1.1 no such user"]
+    client = start_app(**relay_variables(port)).test_client()
+    client.post(URL, json=make_body())
+    state_of(client.application, "ORD-12345", "failed")
+    ready = client.get("/ready")
+    assert ready.status_code == 200
+    assert ready.get_json() == {
+        "status": "ready",
+        "reason": None,
+        "relay": "in use",
+        "mails": {"failed": 1},
+        "oldest_due_seconds": 0.0,
+        "possible_copies": 0,
+    }
+    metrics = client.get("/metrics")
+    assert metrics.content_type.startswith("text/plain")
+    for line in ('orderconfirm_mails{state="failed"} 1.0', "orderconfirm_relay_paused 0.0"):
+        assert line in metrics.get_data(as_text=True).splitlines()
+
+
+def test_a_service_that_is_not_started_is_not_ready() -> None:
+    app = create_app(Settings.from_env({"DATABASE_URL": "sqlite:////nowhere/outbox.db"}))
+    assert app.test_client().get("/ready").status_code == 503
+    assert app.test_client().get("/metrics").status_code == 503

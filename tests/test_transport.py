@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +22,7 @@ from orderconfirm.errors import (
     RelayMisconfigured,
     RelayTrouble,
     SlowDown,
+    TooManyConnections,
     TryLater,
     UnknownOutcome,
 )
@@ -138,6 +141,7 @@ def test_a_wrong_password_is_tried_once_and_told_as_misconfigured(server_tls: ss
         ("DATA", "451 4.3.0 try later", TryLater),
         ("DATA", "554 5.6.0 not this one", Refused),
         ("DATA", "550 5.7.0 Requested action not taken: too many emails per second", SlowDown),
+        ("MAIL", "550 Too many connections", TooManyConnections),
     ],
 )
 def test_a_refusal_is_read_and_the_connection_serves_the_next_mail(
@@ -213,3 +217,115 @@ def test_a_silent_or_unwilling_relay_is_given_up_in_time(greeting: bytes, stage:
         thread.join(5)
         taken[0].close()
     assert caught.value.stage == stage
+
+
+@contextmanager
+def scripted_server(*lines: bytes, pause: float = 0.0) -> Iterator[int]:
+    """A server that greets, then answers each thing it hears with the next of `lines`, a byte every `pause` seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            server.settimeout(5)
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    connection.settimeout(5)
+                    for line in lines:
+                        for byte in (line[i : i + 1] for i in range(len(line))) if pause else [line]:
+                            connection.sendall(byte)
+                            time.sleep(pause)
+                        if not connection.recv(100_000):
+                            return
+                    connection.recv(100_000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_relay_that_dribbles_its_reply_is_given_up_in_time() -> None:
+    with scripted_server(b"220 " + b"x" * 1000 + b"\r\n", pause=0.05) as port:
+        with sender(plain(port), timeout=0.3) as send:
+            began = time.monotonic()
+            with pytest.raises(RelayTrouble) as caught:
+                send()
+            assert time.monotonic() - began < 2
+    assert caught.value.stage == "banner"
+
+
+def test_a_relay_that_is_slow_at_every_step_is_given_up_before_the_dot() -> None:
+    slow = [b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", b"250 x\r\n", b"354 x\r\n"]
+    with scripted_server(*slow, pause=0.08) as port:
+        with sender(plain(port), timeout=0.6) as send:
+            began = time.monotonic()
+            with pytest.raises(DeliveryFailure, match="timed out"):
+                send()
+            assert time.monotonic() - began < 5 * 0.6
+
+
+@pytest.mark.parametrize("answer", [b"hello?\r\n", b"354 go on\r\n", b"999 what\r\n", b"250-" + b"x" * 9000 + b"\r\n"])
+def test_an_answer_to_the_final_dot_that_is_none_leaves_the_outcome_unknown(answer: bytes) -> None:
+    with scripted_server(b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", b"250 x\r\n", b"354 x\r\n", answer) as port:
+        with sender(plain(port)) as send:
+            with pytest.raises(UnknownOutcome):
+                send()
+
+
+def test_a_kept_connection_that_is_sent_away_is_replaced_without_an_attempt(sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    with sender(plain(port)) as send:
+        send()
+        for stage in ("MAIL", "RCPT", "DATA"):
+            kept.replies[stage] = ["421 4.3.2 Closing"]
+            assert send()[0] == 250
+    assert len(kept.mails) == 4
+
+
+def test_a_fresh_connection_that_is_sent_away_is_trouble(sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    kept.replies["MAIL"] = ["421 4.3.2 Closing"]
+    with sender(plain(port)) as send:
+        with pytest.raises(RelayTrouble):
+            send()
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("MAIL", RelayTrouble), ("RCPT", TryLater), ("DOT", UnknownOutcome)])
+def test_a_send_that_is_cut_off_says_how_far_it_came(
+    sink: tuple[Sink, int], stage: str, kind: type[DeliveryFailure]
+) -> None:
+    kept, port = sink
+    pool = ConnectionPool(RelayMail(plain(port), "acme.example", 10).connect, 100)
+    kept.held_at = stage
+    with Flask("test").app_context() as context:
+        with ThreadPoolExecutor(1) as thread:
+
+            def send() -> None:
+                with context.app.app_context():
+                    pool.send(message())
+
+            sending = thread.submit(send)
+            assert kept.reached.wait(5)
+            pool.abort()
+            with pytest.raises(kind):
+                sending.result(5)
+    kept.held_at = None
+
+
+def test_after_a_refused_login_kept_connections_are_not_used_again(server_tls: ssl.SSLContext, ca_file: str) -> None:
+    with smtp_server(server_tls) as (kept, port):
+        pool = ConnectionPool(
+            RelayMail(Relay("localhost", port, "starttls", USER, PASSWORD, ca_file), "acme.example", 5).connect, 100
+        )
+        with Flask("test").app_context():
+            pool.send(message())
+            kept.password = "changed"
+            [warm] = pool._idle
+            pool._idle.clear()  # another mail is using it
+            with pytest.raises(RelayMisconfigured):
+                pool.send(message())
+            pool._give_back(warm)
+            with pytest.raises(RelayMisconfigured):
+                pool.send(message())
+    assert len(kept.mails) == 1

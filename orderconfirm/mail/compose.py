@@ -87,8 +87,8 @@ class OrderView:
 class Composer:
     """Turns orders into mails with the templates of one folder."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        """Compiles the templates; raises TemplateError."""
+    def __init__(self, settings: Settings, folders: Sequence[Path]) -> None:
+        """Compiles the templates, each from the first of `folders` that has it; raises TemplateError."""
         self._company = _company(settings)
         self._inline = css_inline.CSSInliner(
             # By default the inliner fetches whatever a <link> names, files and URLs.
@@ -96,9 +96,9 @@ class Composer:
             keep_style_tags=False,
             keep_at_rules=False,
         ).inline
-        self._html = self._template(folder, "order_confirmation.html")
-        self._text = self._template(folder, "order_confirmation.txt")
-        self._subject = self._template(folder, "order_confirmation.subject.txt")
+        self._html = self._template(folders, "order_confirmation.html")
+        self._text = self._template(folders, "order_confirmation.txt")
+        self._subject = self._template(folders, "order_confirmation.subject.txt")
 
     def compose(self, order: Order) -> Email:
         """The order's confirmation in its language. Raises TemplateError when a template cannot take the order."""
@@ -119,10 +119,10 @@ class Composer:
             "end": "left" if is_rtl else "right",
         }
 
-    def _template(self, folder: Path, name: str) -> jinja2.Template:
+    def _template(self, folders: Sequence[Path], name: str) -> jinja2.Template:
         # No sandbox: templates are the operator's own files, and shop data never becomes a template.
         environment = jinja2.Environment(  # noqa: S701 - autoescape is for HTML alone
-            loader=jinja2.FileSystemLoader(folder),
+            loader=jinja2.FileSystemLoader(folders),
             autoescape=name.endswith(".html"),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -136,7 +136,7 @@ class Composer:
         except jinja2.TemplateSyntaxError as wrong:
             raise TemplateError(f"{wrong.filename or name}, line {wrong.lineno}: {wrong.message}") from wrong
         except jinja2.TemplateNotFound as wrong:
-            raise TemplateError(f"{folder / name} is missing") from wrong
+            raise TemplateError(f"{folders[-1] / name} is missing") from wrong
 
     def _render(self, template: jinja2.Template, context: dict[str, Any]) -> str:
         try:

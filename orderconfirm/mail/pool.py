@@ -31,14 +31,15 @@ class ConnectionPool:
 
         A kept connection that is dead, or is sent away with 421, before the relay took the mail is replaced at once.
         """
+        began = time.monotonic()
         connection = self._take()
         if connection is not None:
             try:
-                return self._send_over(connection, message)
+                return self._send_over(connection, message, began)
             except DeliveryFailure as failure:
                 if not _was_stale(failure):
                     raise
-        return self._send_over(self._connect(), message)
+        return self._send_over(self._connect(), message, began)
 
     def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
         """Close the connections that carried nothing for `older_than` seconds."""
@@ -56,10 +57,11 @@ class ConnectionPool:
         for connection in busy:
             connection.host.abort()
 
-    def _send_over(self, connection: RelayConnection, message: OrderMessage) -> tuple[int, str]:
+    def _send_over(self, connection: RelayConnection, message: OrderMessage, began: float) -> tuple[int, str]:
         with self._lock:
             self._busy.add(connection)
         try:
+            connection.host.begin(began)
             if not connection.host.is_usable:
                 self._open(connection)
             connection.send(message)

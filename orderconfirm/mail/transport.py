@@ -68,9 +68,12 @@ class RelaySMTP(smtplib.SMTP):
         self._trust = trust
         self._ready_by = self._wait_until = 0.0
 
+    def begin(self, moment: float) -> None:
+        """A send began at `moment` of the monotonic clock: its final dot leaves in time, or not at all."""
+        self._ready_by = moment + READY_TIMEOUT_FACTOR * self._reply_timeout
+
     def open(self) -> None:
         """Connect, encrypt, log in. Raises RelayTrouble; no password leaves before the certificate is verified."""
-        self._ready_by = time.monotonic() + READY_TIMEOUT_FACTOR * self._reply_timeout
         try:
             self._enter("connect")
             self._expect("banner", self.connect(self._relay.host, self._relay.port), 220)
@@ -96,7 +99,6 @@ class RelaySMTP(smtplib.SMTP):
 
         Raises a DeliveryFailure otherwise. The session may be used again if `is_usable` then says so.
         """
-        self._ready_by = time.monotonic() + READY_TIMEOUT_FACTOR * self._reply_timeout
         recipient = to_addrs if isinstance(to_addrs, str) else to_addrs[0]
         size = f" SIZE={len(msg)}" if self.has_extn("size") else ""
         envelope = (

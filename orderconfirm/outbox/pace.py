@@ -11,8 +11,11 @@ from orderconfirm.settings.values import Rate
 MEMORY = 10.0
 #: The shortest time, in seconds, that a rate is estimated from.
 SHORTEST_SAMPLE = 0.25
+#: Refusals are a lesson when they are this many, and this share of all answers: a few go with any load.
+FEWEST_REFUSALS = 3
+REFUSED_SHARE = 0.1
 #: A learned rate grows by this factor a second, and is forgotten when it no longer slows anything.
-RECOVERY = 1.03
+RECOVERY = 1.05
 FASTEST = 1000.0
 #: So many refusals without a good answer between them mean that the relay takes nothing now: a pause, doubling.
 REFUSALS_IN_A_ROW = 5
@@ -33,10 +36,11 @@ class Pace:
         self._lock = threading.Lock()
         self._ended: deque[float] = deque()
         self._taken: deque[float] = deque()
+        self._refused: deque[float] = deque()
         self._rate: float | None = None
         self._credit = 0.0
         self._counted_at = 0.0
-        self._refusals = 0
+        self._refusals_in_a_row = 0
         self._hold = 0.0
         self._held_until = 0.0
         self._most_connections: int | None = None
@@ -83,7 +87,7 @@ class Pace:
             else:
                 self._taken.append(now)
                 _forget(self._taken, now - MEMORY)
-                self._refusals, self._hold = 0, 0.0
+                self._refusals_in_a_row, self._hold = 0, 0.0
             return was_free and self._rate is not None
 
     def too_many_connections(self, busy: int, now: float) -> None:
@@ -103,14 +107,18 @@ class Pace:
             return max(0.0, *waits)
 
     def _learn(self, now: float) -> None:
-        """What the relay took lately is what it takes."""
-        _forget(self._taken, now - MEMORY)
-        sample = max(SHORTEST_SAMPLE, min(MEMORY, now - self._taken[0])) if self._taken else MEMORY
-        self._rate = max(1.0, len(self._taken)) / sample
-        self._credit = min(self._credit, 1.0)
-        self._counted_at = now
-        self._refusals += 1
-        if self._refusals >= REFUSALS_IN_A_ROW and now >= self._held_until:
+        self._refused.append(now)
+        self._refusals_in_a_row += 1
+        for moments in (self._taken, self._refused):
+            _forget(moments, now - MEMORY)
+        taken, refused = len(self._taken), len(self._refused)
+        if refused >= FEWEST_REFUSALS and refused > REFUSED_SHARE * (taken + refused):
+            # What the relay took lately is what it takes.
+            sample = max(SHORTEST_SAMPLE, now - self._taken[0]) if taken else MEMORY
+            self._rate = max(1, taken) / sample
+            self._credit = min(self._credit, 1.0)
+            self._counted_at = now
+        if self._refusals_in_a_row >= REFUSALS_IN_A_ROW and now >= self._held_until:
             self._hold = min(2 * self._hold or 1.0, LONGEST_HOLD)
             self._held_until = now + self._hold
 

@@ -68,6 +68,7 @@ class Settings:
     website_url: str = _setting("WEBSITE_URL", "", "the shop's site, in the footer", values.web_url)
     logo_url: str = _setting("LOGO_URL", "", "picture at the top instead of the name", values.web_url)
     brand_color: str = _setting("BRAND_COLOR", "#1f5fbf", "colour of the button, as #rrggbb", values.color)
+    templates_dir: str = _setting("TEMPLATES_DIR", "", "folder of your own templates; what it lacks is taken from ours")
     default_currency: str = _setting("DEFAULT_CURRENCY", "USD", "currency of an order that names none", values.currency)
     default_locale: str = _setting("DEFAULT_LOCALE", "en", "language of an order that names none")
     strict_totals: bool = _setting(

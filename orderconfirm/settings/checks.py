@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _process_problems(settings: Settings) -> list[str]:
     problems = []
     if settings.workers > settings.mail_max_connections:
         problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs a connection of its own")
+    if settings.templates_dir and not Path(settings.templates_dir).is_dir():
+        problems.append("TEMPLATES_DIR names no folder")
     if settings.mail_timeout >= settings.drain_seconds:
         problems.append(
             f"STOP_TIMEOUT={settings.stop_timeout} leaves {settings.drain_seconds} s to finish the mails in flight, "

@@ -1,0 +1,114 @@
+"""`flask outbox …`, as the person on call types it, beside a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+from conftest import relay_variables
+from factories import make_body
+from flask import Flask
+from processes import wait_until
+from smtp_server import Sink
+
+from orderconfirm import create_app
+from orderconfirm.settings import Settings
+
+URL = "/api/order-confirmation"
+Type = Callable[..., Result]
+
+
+@pytest.fixture
+def shop(start_app: Callable[..., Flask], sink: tuple[Sink, int]) -> Flask:
+    """A running service whose relay refuses orders that begin with F for good."""
+    kept, port = sink
+    app = start_app(**relay_variables(port, MAIL_RETRY_DELAYS="60"))
+    for order_id in ("S1", "F1", "F2", "Q1"):
+        if order_id.startswith("F"):
+            kept.replies["RCPT"] = ["550 5.1.1 <john.doe@example.com> no such user"]
+        if order_id.startswith("Q"):
+            kept.replies["RCPT"] = ["451 4.3.0 later"]
+        app.test_client().post(URL, json=make_body(order_id=order_id))
+        expected = {"S": "sent", "F": "failed", "Q": "queued"}[order_id[0]]
+        wait_until(lambda order_id=order_id, expected=expected: is_settled(app, order_id, expected))  # type: ignore[misc]
+    return app
+
+
+def is_settled(app: Flask, order_id: str, state: str) -> bool:
+    told = app.test_client().get(f"{URL}/{order_id}").get_json()
+    return bool(told["state"] == state and told["history"])
+
+
+@pytest.fixture
+def outbox(shop: Flask, tmp_path: object) -> Type:
+    """Runs a command in an application of its own, as another process would."""
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/outbox.db"}
+    runner = create_app(Settings.from_env(environ)).test_cli_runner()
+    return lambda *words: runner.invoke(args=["outbox", *words])
+
+
+def test_the_list_has_the_newest_first_and_no_personal_data(outbox: Type) -> None:
+    lines = outbox("list").output.splitlines()
+    assert [line.split()[3] for line in lines] == ["Q1", "F2", "F1", "S1"]
+    assert [line.split()[2] for line in lines] == ["queued", "failed", "failed", "sent"]
+    assert "no such user" in lines[1]
+    assert "john" not in "".join(lines).lower()
+
+
+def test_the_list_can_be_narrowed(outbox: Type) -> None:
+    assert [line.split()[3] for line in outbox("list", "--state", "failed", "--limit", "1").output.splitlines()] == [
+        "F2"
+    ]
+    assert outbox("list", "--state", "held").stderr == "No mails.\n"
+
+
+def test_show_tells_the_story_of_one_order(outbox: Type) -> None:
+    told = outbox("show", "F1").output
+    assert "rcpt 550 5.1.1 <…@example.com> no such user" in told
+    assert outbox("show", "nobody").exit_code == 1
+    assert "No order nobody was ever accepted" in outbox("show", "nobody").stderr
+
+
+def test_retry_sends_failed_mails_one_by_one_and_all(outbox: Type, sink: tuple[Sink, int], shop: Flask) -> None:
+    kept, _ = sink
+    assert outbox("retry", "F1").output == "1 mails are due now.\n"
+    kept.wait_for(2)
+    assert outbox("retry", "--all").output == "1 mails are due now.\n"
+    kept.wait_for(3)
+    wait_until(lambda: is_settled(shop, "F2", "sent"))
+
+
+def test_what_cannot_be_retried_is_told_with_its_reason(outbox: Type) -> None:
+    result = outbox("retry", "S1", "nobody")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "S1 cannot be retried: it is sent",
+        "nobody cannot be retried: no such order was ever accepted",
+    ]
+    assert outbox("retry").exit_code == 2
+
+
+def test_cancel_withdraws_what_waits(outbox: Type, shop: Flask) -> None:
+    assert outbox("cancel", "Q1").output == "1 mails are cancelled.\n"
+    assert shop.test_client().get(f"{URL}/Q1").get_json()["state"] == "cancelled"
+    assert outbox("cancel", "S1").stderr == "S1 cannot be cancelled: it is sent\n"
+
+
+def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
+    outbox: Type, sink: tuple[Sink, int], shop: Flask
+) -> None:
+    kept, _ = sink
+    assert outbox("purge").output == "The content of 0 orders is deleted.\n"
+    assert outbox("purge", "--days", "0").output == "The content of 3 orders is deleted.\n"
+    again = shop.test_client().post(URL, json=make_body(order_id="S1"))
+    changed = shop.test_client().post(URL, json=make_body(order_id="S1", total=1))
+    assert (again.status_code, changed.status_code, len(kept.mails)) == (200, 409, 1)
+    assert outbox("retry", "F1").stderr == "F1 cannot be retried: it is failed\n"
+
+
+def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:
+    runner = create_app(Settings.from_env({"DATABASE_URL": f"sqlite:///{__file__}/x.db"})).test_cli_runner()
+    result = runner.invoke(args=["outbox", "list"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: the database of DATABASE_URL")
