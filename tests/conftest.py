@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import ssl
@@ -33,6 +34,18 @@ def no_thread_is_left() -> Iterator[None]:
     while (left := [t for t in threading.enumerate() if t not in before and t.is_alive()]) and time.monotonic() < end:
         left[0].join(0.1)
     assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """The warnings and errors that the package logs, as they come."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("orderconfirm")
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
 
 
 @pytest.fixture

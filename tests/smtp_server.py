@@ -46,7 +46,6 @@ class Sink:
         self.open_servers: set[SMTP] = set()
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
-        self.open_servers.add(server)
         self.sessions.add(id(session))
         self.begun += 1
         envelope.number = self.begun
@@ -129,6 +128,10 @@ class _StagedSMTP(SMTP):
         await self.event_handler.hold("DATA")
         await super().smtp_DATA(argument)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.event_handler.open_servers.add(self)
+        super().connection_made(transport)
+
     def connection_lost(self, error: Exception | None) -> None:
         self.event_handler.open_servers.discard(self)
         super().connection_lost(error)
@@ -162,6 +165,14 @@ def smtp_server(
         yield sink, controller.port
     finally:
         sink.held_at = None
-        for server in list(sink.open_servers):
-            controller.loop.call_soon_threadsafe(server.transport.close)
+        asyncio.run_coroutine_threadsafe(_hang_up(sink), controller.loop).result(5)
         controller.stop()
+
+
+async def _hang_up(sink: Sink) -> None:
+    for server in list(sink.open_servers):
+        server.transport.close()
+    await asyncio.sleep(0.01)
+    for server in list(sink.open_servers):  # TLS waits for the other side's goodbye
+        server.transport.abort()
+    await asyncio.sleep(0.01)

@@ -39,7 +39,7 @@ def abandon(store: Store, order_id: str) -> None:
     run(store, f"UPDATE outbox SET lease_owner = 'gone' WHERE order_id = '{order_id}'")
 
 
-def test_an_abandoned_mail_comes_back_at_the_next_look(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_abandoned_mail_comes_back_at_the_next_look(store: Store, log: list[str]) -> None:
     upkeep = make_upkeep(store)
     upkeep.run([], 10.0)
     abandon(store, "1")
@@ -47,7 +47,7 @@ def test_an_abandoned_mail_comes_back_at_the_next_look(store: Store, caplog: pyt
     assert find(store, "1").state is State.SENDING
     upkeep.run([], 10.0 + LOOK_SECONDS)
     assert find(store, "1").state is State.QUEUED
-    assert "may arrive twice" in caplog.text
+    assert any("may arrive twice" in line for line in log)
 
 
 def test_in_doubt_it_is_held_when_that_is_wanted(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_in_doubt_it_is_held_when_that_is_wanted(store: Store) -> None:
 
 
 def test_after_a_jump_of_the_clock_leases_are_left_alone_as_long_as_one_lasts(
-    jumping: JumpingStore, url: str, caplog: pytest.LogCaptureFixture
+    jumping: JumpingStore, url: str, log: list[str]
 ) -> None:
     upkeep = make_upkeep(jumping)
     upkeep.run([], 0.0)
@@ -66,7 +66,7 @@ def test_after_a_jump_of_the_clock_leases_are_left_alone_as_long_as_one_lasts(
     run(jumping, "UPDATE outbox SET lease_token = 'of another process'")
     jumping.offset = 3600.0
     upkeep.run([], LOOK_SECONDS)
-    assert "clock jumped" in caplog.text
+    assert log == ["the database's clock jumped"]
     assert find(jumping, "1").state is State.SENDING
     # Later looks find no further jump: the monotonic clock has moved as well.
     jumping.offset += LEASE + LOOK_SECONDS
