@@ -26,7 +26,7 @@ class Sink:
     `replies` maps a stage (MAIL, RCPT, DATA) to replies that are used up one a mail. `fault` is asked at each stage and
     for each mail (counted from 1) and answers with a reply, DROP, HANG or None; at DATA a mail that is dropped is kept.
     While `held_at` names a stage (MAIL, RCPT, DATA for the command, DOT for the finished message) nothing is answered
-    there; `reached` is set once somebody waits.
+    there; `reached` is set once somebody waits. `most_connections` may be open at once.
     """
 
     def __init__(self) -> None:
@@ -39,11 +39,25 @@ class Sink:
         self.fault: Callable[[str, int], str | None] = lambda stage, number: None
         self.dropped: list[bytes] = []
         self.begun = 0
+        self.most_connections = 1000
+        self.turned_away = 0
         self.hang_up_after_dot = False
         self.held_at: str | None = None
         self.reached = threading.Event()
         self.arrived = threading.Condition()
         self.open_servers: set[SMTP] = set()
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        if len(self.open_servers) > self.most_connections:
+            self.turned_away += 1
+            return ["421 4.7.0 Too many connections"]
+        session.host_name = hostname
+        return responses
+
+    async def handle_HELO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
+        return "421 4.7.0 Too many connections"
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         self.sessions.add(id(session))

@@ -117,7 +117,8 @@ def test_a_relay_that_takes_nothing_is_left_alone_for_ever_longer() -> None:
 
 def test_fewer_connections_after_too_many_and_one_more_each_minute() -> None:
     pace = Pace()
-    pace.too_many_connections(3, NOW)
+    for busy in (9, 3, 5):  # mails that were under way together are refused one after the other
+        pace.too_many_connections(busy, NOW)
     assert [pace.allowance(10 - busy, busy, NOW) for busy in range(5)] == [3, 2, 1, 0, 0]
     assert pace.allowance(10, 0, NOW + 2 * CONNECTION_RECOVERY) == 5
     assert pace.allowance(10, 0, NOW + 20 * CONNECTION_RECOVERY) == 10

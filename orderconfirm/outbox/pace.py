@@ -22,6 +22,7 @@ REFUSALS_IN_A_ROW = 5
 LONGEST_HOLD = 10.0
 #: Seconds until one more connection is tried after the relay said that there were too many.
 CONNECTION_RECOVERY = 60.0
+UNLIMITED = 1_000_000
 
 
 class Pace:
@@ -43,7 +44,7 @@ class Pace:
         self._refusals_in_a_row = 0
         self._hold = 0.0
         self._held_until = 0.0
-        self._most_connections: int | None = None
+        self._most_connections = UNLIMITED
         self._connections_at = 0.0
 
     @property
@@ -63,9 +64,7 @@ class Pace:
             if self._rate is not None:
                 self._grow(now)
                 room = min(room, int(self._credit))
-            if self._most_connections is not None:
-                recovered = int((now - self._connections_at) / CONNECTION_RECOVERY)
-                room = min(room, self._most_connections + recovered - busy)
+            room = min(room, self._connections(now) - busy)
             return max(0, room)
 
     def started(self) -> None:
@@ -93,7 +92,7 @@ class Pace:
     def too_many_connections(self, busy: int, now: float) -> None:
         """The relay refused a connection while `busy` others were open."""
         with self._lock:
-            self._most_connections = max(1, busy)
+            self._most_connections = max(1, min(busy, self._connections(now)))
             self._connections_at = now
 
     def seconds_left(self, now: float) -> float:
@@ -105,6 +104,9 @@ class Pace:
             if self._rate is not None:
                 waits.append((1 - self._credit) / self._rate)
             return max(0.0, *waits)
+
+    def _connections(self, now: float) -> int:
+        return self._most_connections + int((now - self._connections_at) / CONNECTION_RECOVERY)
 
     def _learn(self, now: float) -> None:
         self._refused.append(now)
