@@ -8,7 +8,7 @@ from orderconfirm.errors import RelayMisconfigured, RelayTrouble
 
 #: Seconds until the first probe; each failed probe doubles the pause up to the longest.
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 10.0
 #: Seconds after the relay's last good word when the next mail goes alone: the open connections are closed by then, and
 #: a password that was changed meanwhile must cost one login, not one a connection.
 PROVEN_SECONDS = 15.0
