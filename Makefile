@@ -2,7 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format
+LOCALES := templates/locale
+DOMAIN := order_confirmation
+
+.PHONY: run test check format messages
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -19,6 +22,11 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# New and changed sentences of the templates into every catalogue. They are compiled when they are loaded.
+messages: $(VENV)/.run
+	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location --sort-output -o $(LOCALES)/$(DOMAIN).pot .
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)
 
 $(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 1; }

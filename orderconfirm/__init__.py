@@ -29,5 +29,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.extensions["orderconfirm"] = Service(app, settings)
     web.init_app(app, settings)
-    app.cli.add_command(cli.outbox)
+    cli.init_app(app)
     return app

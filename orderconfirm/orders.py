@@ -12,7 +12,8 @@ from typing import Any
 
 from orderconfirm.canonical import canonical, differences, encode, fingerprint, to_order
 from orderconfirm.errors import Fault, InvalidOrder, OrderConflict
-from orderconfirm.models import NewMail, OutboxEntry
+from orderconfirm.mail.compose import Composer
+from orderconfirm.models import DEFAULT_SHOP, ClaimedMail, Email, NewMail, Order, OutboxEntry
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.store import Receipt, Store
 from orderconfirm.settings import Settings
@@ -30,12 +31,23 @@ class Placed:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A mail that was only looked at."""
+
+    email: Email
+    warnings: tuple[str, ...]
+
+
 class Orders:
     """The verbs. `wake` is called when a mail became due."""
 
-    def __init__(self, store: Store, desk: Desk, settings: Settings, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, desk: Desk, composer: Composer, settings: Settings, wake: Callable[[], None]
+    ) -> None:
         self._store = store
         self._desk = desk
+        self._composer = composer
         self._settings = settings
         self._wake = wake
 
@@ -45,13 +57,7 @@ class Orders:
         Raises OrderConflict when another order has its id, InvalidOrder when totals are strict and do not add up,
         OutboxUnavailable when nothing could be stored.
         """
-        sent = canonical(said)
-        defaults: dict[str, object] = {
-            "currency": self._settings.default_currency,
-            "locale": self._settings.default_locale,
-        }
-        order = to_order(sent, defaults, datetime.now(UTC))
-        warning = describe_difference(order, add_up(order))
+        sent, defaults, order, warning = self._read(said)
         if warning and self._settings.strict_totals:
             raise InvalidOrder([Fault("/total", warning)])
         receipt = self._store.add(
@@ -75,9 +81,43 @@ class Orders:
             _expect_same(receipt, sent)
         return Placed(receipt.entry, receipt.is_new, (warning,) if warning else ())
 
+    def preview(self, said: Mapping[str, Any]) -> Preview:
+        """The mail that a validated order would become; nothing is stored or sent. Raises TemplateError."""
+        _, _, order, warning = self._read(said)
+        return Preview(self._composer.compose(order), (warning,) if warning else ())
+
+    def draft(self, said: Mapping[str, Any]) -> ClaimedMail:
+        """A validated order as if it had just been claimed, for a try past the outbox."""
+        sent, defaults, order, _ = self._read(said)
+        now = datetime.now(UTC)
+        return ClaimedMail(
+            id=0,
+            shop=DEFAULT_SHOP,
+            order_id=order.order_id,
+            message_id=self._message_id(DEFAULT_SHOP, order.order_id),
+            payload=encode({"sent": sent, "defaults": defaults}),
+            accepted_at=now,
+            queued_at=now,
+            claimed_at=now,
+            send_before=None,
+            attempts=0,
+            possible_copies=0,
+            lease_token="",
+        )
+
     def status(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Where the order's mail is and what happened to it; None for an order that was never placed."""
         return self._desk.find(shop, order_id)
+
+    def _read(self, said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, str | None]:
+        """What the shop said in canonical form, what we add to it, the order they make, and what does not add up."""
+        sent = canonical(said)
+        defaults: dict[str, object] = {
+            "currency": self._settings.default_currency,
+            "locale": self._settings.default_locale,
+        }
+        order = to_order(sent, defaults, datetime.now(UTC))
+        return sent, defaults, order, describe_difference(order, add_up(order))
 
     def _message_id(self, shop: str, order_id: str) -> str:
         """The same for every copy of one order's mail, so that receivers can drop a double; no host name in it."""

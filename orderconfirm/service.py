@@ -44,7 +44,7 @@ class Service:
         self.database = Database(self.settings.database_url)
         self._store = Store(self.database, self.settings.outbox_max_pending)
         self.desk = Desk(self.database)
-        self.orders = Orders(self._store, self.desk, self.settings, self._wake)
+        self.orders = Orders(self._store, self.desk, self.composer, self.settings, self._wake)
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
@@ -66,6 +66,14 @@ class Service:
             self._inbox_server.stop()
         self.database.close()
 
+    def make_courier(self, relay: Relay) -> RelayCourier:
+        """A way to `relay` with connections of its own."""
+        settings = self.settings
+        ehlo_name = settings.sender_address.rpartition("@")[2]
+        mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
+        pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
+        return RelayCourier(self.app, settings, self.composer, pool)
+
     def condition(self) -> Condition:
         """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
         if self._dispatcher is None:
@@ -85,14 +93,11 @@ class Service:
 
     def _make_dispatcher(self, relay: Relay) -> Dispatcher:
         settings = self.settings
-        ehlo_name = settings.sender_address.rpartition("@")[2]
-        mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
-        pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
         holds_unknown = settings.mail_unknown_outcome == "hold"
         policy = Policy(
             settings.mail_retry_delays, settings.mail_give_up_after, settings.mail_unknown_outcome_delay, holds_unknown
         )
-        courier = RelayCourier(self.app, settings, self.composer, pool)
+        courier = self.make_courier(relay)
         breaker = Breaker(settings.login_pause_per_worker)
         pace = Pace(settings.rate_per_worker)
         return Dispatcher(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -112,3 +114,40 @@ def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object
     result = runner.invoke(args=["outbox", "list"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: the database of DATABASE_URL")
+
+
+def run_mail(*words: str, **environ: str) -> Result:
+    app = create_app(Settings.from_env({"DATABASE_URL": "sqlite:////nowhere/outbox.db", **environ}))
+    return app.test_cli_runner().invoke(args=["mail", *words])
+
+
+def test_preview_writes_the_mail_to_files(tmp_path: Path) -> None:
+    (tmp_path / "order.json").write_text(json.dumps(make_body(order_id="P-1", locale="de")))
+    result = run_mail("preview", f"{tmp_path}/order.json", "--to", f"{tmp_path}/out")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mail.html", "mail.txt", "subject.txt"]
+    assert (tmp_path / "out" / "subject.txt").read_text(encoding="utf-8") == "Our Shop: Bestellung P-1 bestätigt\n"
+
+
+def test_preview_of_a_bad_order_names_its_faults(tmp_path: Path) -> None:
+    (tmp_path / "order.json").write_text(json.dumps(make_body(total="x")))
+    result = run_mail("preview", f"{tmp_path}/order.json")
+    assert (result.exit_code, "/total: " in result.stderr) == (1, True)
+    (tmp_path / "order.json").write_text("{")
+    assert "is not JSON" in run_mail("preview", f"{tmp_path}/order.json").stderr
+
+
+def test_send_test_sends_the_sample_to_me_and_tells_what_the_relay_said(sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    result = run_mail("send-test", "me@shop.example", **relay_variables(port))
+    assert result.output == "127.0.0.1 took it: 250 2.0.0 Ok: queued\n"
+    assert kept.recipients == ["me@shop.example"]
+
+
+def test_send_test_tells_why_it_was_not_sent(sink: tuple[Sink, int]) -> None:
+    kept, port = sink
+    kept.replies["RCPT"] = ["550 5.1.1 no such user"]
+    result = run_mail("send-test", "me@shop.example", **relay_variables(port))
+    assert (result.exit_code, result.stderr) == (1, "Error: not sent: rcpt: 550 5.1.1 no such user\n")
+    assert "/customer/email" in run_mail("send-test", "nobody", **relay_variables(port)).stderr
+    assert "No relay is configured" in run_mail("send-test", "me@shop.example").stderr

@@ -7,32 +7,13 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from babel import Locale
 
-from orderconfirm.mail.formats import date, locale_of, money, quantity
-
-
-@pytest.mark.parametrize(
-    ("tag", "locale"),
-    [
-        ("en", "en"),
-        ("de-AT", "de_AT"),
-        ("pt_BR", "pt_BR"),
-        ("zh_Hant_TW", "zh_Hant_TW"),
-        ("DE", "de"),
-        ("de-XX", "de"),
-        ("xx-YY", "en"),
-        ("zz", "en"),
-        ("", "en"),
-        ("not a locale", "en"),
-        ("../../etc/passwd", "en"),
-    ],
-)
-def test_a_tag_falls_back_by_language_and_then_to_english(tag: str, locale: str) -> None:
-    assert str(locale_of(tag)) == locale
+from orderconfirm.mail.formats import date, money, quantity
 
 
-def test_another_default_may_be_named() -> None:
-    assert str(locale_of("zz", default="de")) == "de"
+def locale(tag: str) -> Locale:
+    return Locale.parse(tag, sep="-" if "-" in tag else "_")
 
 
 @pytest.mark.parametrize(
@@ -52,17 +33,17 @@ def test_another_default_may_be_named() -> None:
     ],
 )
 def test_money_is_written_as_the_locale_writes_it(amount: str, currency: str, tag: str, text: str) -> None:
-    assert money(Decimal(amount), currency, locale_of(tag)) == text
+    assert money(Decimal(amount), currency, locale(tag)) == text
 
 
 @pytest.mark.parametrize(("currency", "decimals"), [("RSD", 2), ("LBP", 2), ("ISK", 0), ("BHD", 3), ("CLF", 4)])
 def test_decimals_are_those_of_iso_4217_where_cldr_has_others(currency: str, decimals: int) -> None:
-    assert money(Decimal(5), currency, locale_of("en")).partition(".")[2] == "0" * decimals
+    assert money(Decimal(5), currency, locale("en")).partition(".")[2] == "0" * decimals
 
 
 @pytest.mark.parametrize("currency", ["XTS", "IRT", "QQQ"])
 def test_an_unknown_code_is_shown_as_it_is(currency: str) -> None:
-    text = money(Decimal("7.5"), currency, locale_of("en"))
+    text = money(Decimal("7.5"), currency, locale("en"))
     assert text.startswith(currency) and text.endswith("7.50")
 
 
@@ -70,11 +51,11 @@ def test_an_unknown_code_is_shown_as_it_is(currency: str) -> None:
     ("amount", "text"), [("0.005", "$0.01"), ("0.004", "$0.00"), ("17.647059", "$17.65"), ("2.675", "$2.68")]
 )
 def test_halves_are_rounded_up_as_shops_do(amount: str, text: str) -> None:
-    assert money(Decimal(amount), "USD", locale_of("en")) == text
+    assert money(Decimal(amount), "USD", locale("en")) == text
 
 
 def test_one_currency_s_decimals_do_not_reach_the_next() -> None:
-    english = locale_of("en")
+    english = locale("en")
     written = [money(Decimal(5), currency, english) for currency in ("JPY", "USD", "JPY", "EUR")]
     assert written == ["¥5", "$5.00", "¥5", "€5.00"]
 
@@ -91,7 +72,7 @@ def test_one_currency_s_decimals_do_not_reach_the_next() -> None:
     ],
 )
 def test_a_quantity_has_the_decimals_it_needs(number: str, tag: str, text: str) -> None:
-    assert quantity(Decimal(number), locale_of(tag)) == text
+    assert quantity(Decimal(number), locale(tag)) == text
 
 
 @pytest.mark.parametrize(
@@ -99,12 +80,12 @@ def test_a_quantity_has_the_decimals_it_needs(number: str, tag: str, text: str) 
     [("en", "March 15, 2025"), ("de", "15. März 2025"), ("fr", "15 mars 2025"), ("ja", "2025年3月15日")],
 )
 def test_a_date_is_written_out_in_the_locale(tag: str, text: str) -> None:
-    assert date(datetime(2025, 3, 15, 14, 30, tzinfo=UTC), locale_of(tag)) == text
+    assert date(datetime(2025, 3, 15, 14, 30, tzinfo=UTC), locale(tag)) == text
 
 
 @pytest.mark.parametrize(
     "zone", [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-11)), ZoneInfo("Asia/Tokyo")]
 )
 def test_a_date_is_the_day_in_the_zone_that_the_moment_carries(zone: timezone | ZoneInfo) -> None:
-    assert date(datetime(2025, 3, 15, 23, 59, tzinfo=zone), locale_of("en")) == "March 15, 2025"
-    assert date(datetime(2025, 3, 15, 0, 0, tzinfo=zone), locale_of("en")) == "March 15, 2025"
+    assert date(datetime(2025, 3, 15, 23, 59, tzinfo=zone), locale("en")) == "March 15, 2025"
+    assert date(datetime(2025, 3, 15, 0, 0, tzinfo=zone), locale("en")) == "March 15, 2025"

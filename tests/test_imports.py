@@ -14,9 +14,9 @@ LEAVES = {"canonical", "errors", "models", "money", "settings", "telemetry", "to
 ALLOWED = {
     "mail": LEAVES,
     "outbox": LEAVES,
-    "orders": LEAVES | {"outbox"},
+    "orders": LEAVES | {"mail", "outbox"},
     "web": LEAVES | {"orders", "mail"},
-    "cli": LEAVES | {"outbox"},
+    "cli": LEAVES | {"outbox", "web"},
     "service": LEAVES | {"orders", "outbox", "mail"},
     "__init__": LEAVES | {"cli", "service", "web"},
     **{leaf: {"errors", "models", "money"} for leaf in LEAVES},

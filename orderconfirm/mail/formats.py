@@ -8,23 +8,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import cast
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from babel.dates import format_date
 from babel.numbers import NumberPattern, format_decimal
 
 from orderconfirm.money import decimals_of, round_to
-
-
-@lru_cache(maxsize=256)
-def locale_of(tag: str, default: str = "en") -> Locale:
-    """The Babel locale for a tag like de, de-AT or zh_Hant_TW; unknown ones fall back by language, then `default`."""
-    parts = tag.replace("-", "_").split("_")
-    for length in range(len(parts), 0, -1):
-        try:
-            return Locale.parse("_".join(parts[:length]))
-        except (ValueError, UnknownLocaleError):
-            continue
-    return Locale.parse(default)
 
 
 @lru_cache(maxsize=256)

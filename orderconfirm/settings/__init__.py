@@ -69,6 +69,7 @@ class Settings:
     logo_url: str = _setting("LOGO_URL", "", "picture at the top instead of the name", values.web_url)
     brand_color: str = _setting("BRAND_COLOR", "#1f5fbf", "colour of the button, as #rrggbb", values.color)
     templates_dir: str = _setting("TEMPLATES_DIR", "", "folder of your own templates; what it lacks is taken from ours")
+    json_ld: bool = _setting("JSON_LD", True, "tell mail programs the order as schema.org JSON-LD", values.boolean)
     default_currency: str = _setting("DEFAULT_CURRENCY", "USD", "currency of an order that names none", values.currency)
     default_locale: str = _setting("DEFAULT_LOCALE", "en", "language of an order that names none")
     strict_totals: bool = _setting(

@@ -43,6 +43,25 @@ def place_order() -> tuple[Response, int]:
     return jsonify(answer), 202 if placed.is_new else 200
 
 
+@bp.post("/preview")
+def preview_order() -> Response:
+    """The mail that this order would become. Nothing is stored, nothing is sent."""
+    schema: OrderSchema = current_app.extensions["order_schema"]
+    order, ignored = load_order(schema, _json_body())
+    preview = _orders().preview(order)
+    email = preview.email
+    return jsonify(
+        {
+            "subject": email.subject,
+            "text": email.text,
+            "html": email.html,
+            "size": {"text": len(email.text.encode()), "html": len(email.html.encode())},
+            "warnings": list(preview.warnings),
+            "ignored_fields": ignored,
+        }
+    )
+
+
 @bp.get("/<path:order_id>")
 def show_order(order_id: str) -> Response:
     """The order's state, times and history, with the relay's own words."""

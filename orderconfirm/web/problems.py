@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
-from orderconfirm.errors import InvalidOrder, OrderConflict, OutboxFull, OutboxUnavailable
+from orderconfirm.errors import InvalidOrder, OrderConflict, OutboxFull, OutboxUnavailable, TemplateError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
     """Translate every exception that leaves a view."""
     app.register_error_handler(InvalidOrder, _invalid_order)
     app.register_error_handler(OrderConflict, _order_conflict)
+    app.register_error_handler(TemplateError, _template_error)
     app.register_error_handler(OutboxUnavailable, _outbox_unavailable)
     app.register_error_handler(OutboxFull, _outbox_full)
     app.register_error_handler(HTTPException, _http_error)
@@ -44,6 +45,11 @@ def _order_conflict(failure: OrderConflict) -> Response:
     detail = f"The order id {failure.order_id} was accepted before with other content; that order stays as it is."
     errors = [{"pointer": pointer, "detail": "differs from the accepted order"} for pointer in failure.pointers]
     return problem(409, "order-conflict", "Another order has this id", detail, errors=errors)
+
+
+def _template_error(failure: TemplateError) -> Response:
+    log.error("a template failed", extra={"reason": str(failure)})
+    return problem(500, "template-error", "A template of the mail fails", str(failure))
 
 
 def _outbox_unavailable(failure: OutboxUnavailable) -> Response:

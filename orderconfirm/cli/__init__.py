@@ -1,0 +1,13 @@
+"""What is done by hand: `flask outbox …` for the person on call, `flask mail …` for whoever edits the templates."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from orderconfirm.cli import mail, outbox
+
+
+def init_app(app: Flask) -> None:
+    """Register every command."""
+    app.cli.add_command(outbox.outbox)
+    app.cli.add_command(mail.mail)

@@ -1,0 +1,106 @@
+"""The catalogues that ship, and which of them an order gets."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.pofile import read_po
+
+from orderconfirm.errors import TemplateError
+from orderconfirm.mail.languages import Languages
+from orderconfirm.settings import ROOT
+
+OURS = ROOT / "templates"
+SHIPPED = ["ar", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "zh_Hans"]
+PLACEHOLDER = re.compile(r"%\(\w+\)s")
+
+
+def catalogue(language: str) -> Catalog:
+    path = OURS / "locale" / language / "LC_MESSAGES" / "order_confirmation.po"
+    return read_po(BytesIO(path.read_bytes()), locale=language)
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """What the templates say now, extracted as `make messages` does."""
+    out = tmp_path_factory.mktemp("pot") / "messages.pot"
+    command = [sys.executable, "-m", "babel.messages.frontend", "-q", "extract", "-F", "pyproject.toml", "-o", str(out)]
+    subprocess.run([*command, "."], cwd=ROOT, check=True, timeout=60)
+    return {singular(message) for message in read_po(BytesIO(out.read_bytes())) if message.id}
+
+
+def singular(message: Message) -> str:
+    return message.id if isinstance(message.id, str) else message.id[0]
+
+
+def test_the_languages_that_ship() -> None:
+    assert Languages([OURS], "en").available == SHIPPED
+
+
+@pytest.mark.parametrize("language", [each for each in SHIPPED if each != "en"])
+def test_a_catalogue_has_every_sentence_in_every_plural_with_its_placeholders(
+    language: str, sentences: set[str]
+) -> None:
+    found = catalogue(language)
+    messages = {singular(message): message for message in found if message.id}
+    assert set(messages) == sentences
+    for message_id, message in messages.items():
+        forms = [message.string] if isinstance(message.string, str) else list(message.string)
+        assert len(forms) == (1 if isinstance(message.id, str) else found.num_plurals), message_id
+        assert not message.fuzzy and all(forms), message_id
+        # Arabic has words, not numbers, for one and two.
+        counted = forms if isinstance(message.id, str) else forms[3:] or forms
+        for form in counted:
+            assert set(PLACEHOLDER.findall(form)) == set(PLACEHOLDER.findall(message_id)), message_id
+
+
+@pytest.mark.parametrize(
+    ("tag", "locale", "thanks"),
+    [
+        ("de", "de", "Vielen Dank für Ihre Bestellung"),
+        ("de-AT", "de_AT", "Vielen Dank für Ihre Bestellung"),
+        ("DE_ch", "de_CH", "Vielen Dank für Ihre Bestellung"),
+        ("de-XX", "de", "Vielen Dank für Ihre Bestellung"),
+        ("en-GB", "en_GB", "Thank you for your order"),
+        ("sv", "en", "Thank you for your order"),
+        ("xx-YY", "en", "Thank you for your order"),
+        ("not a locale", "en", "Thank you for your order"),
+        ("../../etc/passwd", "en", "Thank you for your order"),
+        ("", "en", "Thank you for your order"),
+    ],
+)
+def test_a_tag_falls_back_by_language_and_then_to_the_default(tag: str, locale: str, thanks: str) -> None:
+    language = Languages([OURS], "en").of(tag)
+    assert (str(language.locale), language.gettext("Thank you for your order")) == (locale, thanks)
+
+
+@pytest.mark.parametrize("tag", ["zh", "zh-CN", "zh_Hans", "zh-TW", "zh_Hans_SG"])
+def test_every_chinese_reads_the_chinese_there_is(tag: str) -> None:
+    assert Languages([OURS], "en").of(tag).gettext("Total") != "Total"
+
+
+def test_another_default_may_be_named_and_must_be_there() -> None:
+    assert str(Languages([OURS], "pl").of("sv").locale) == "pl"
+    with pytest.raises(TemplateError, match="DEFAULT_LOCALE sv is none of ar, de, en"):
+        Languages([OURS], "sv")
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"), [("ar", ("ar", "rtl", "right", "left")), ("de-AT", ("de-AT", "ltr", "left", "right"))]
+)
+def test_a_language_tells_templates_its_direction(tag: str, expected: tuple[str, ...]) -> None:
+    context = Languages([OURS], "en").of(tag).context
+    assert tuple(context[name] for name in ("lang", "dir", "start", "end")) == expected
+
+
+def test_one_s_own_language_can_be_added(tmp_path: Path) -> None:
+    path = tmp_path / "locale" / "sv" / "LC_MESSAGES" / "order_confirmation.po"
+    path.parent.mkdir(parents=True)
+    path.write_text('msgid "Total"\nmsgstr "Summa"\n')
+    assert Languages([tmp_path, OURS], "en").of("sv-FI").gettext("Total") == "Summa"
