@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -41,11 +42,21 @@ def when_ready(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Threads do not survive a fork, so each worker starts its own here."""
+    service = worker.wsgi.extensions["orderconfirm"]
     try:
-        worker.wsgi.extensions["orderconfirm"].start()
+        service.start()
     except OrderConfirmError as wrong:
         print(f"orderconfirm cannot start: {wrong}", file=sys.stderr)
         raise SystemExit(4) from None
+    finish_requests = signal.getsignal(signal.SIGTERM)
+
+    def drain(number: int, frame: Any) -> None:
+        # At the signal, not when the last request is answered: a client that sends its body slowly must not cost the
+        # mails in flight their time.
+        service.begin_stop()
+        finish_requests(number, frame)
+
+    signal.signal(signal.SIGTERM, drain)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

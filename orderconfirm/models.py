@@ -163,7 +163,7 @@ class NewMail:
 class ClaimedMail:
     """A mail leased to this process; only the holder of `lease_token` may change it, while the lease lasts.
 
-    `queued_at` is when it was accepted, or put back by a person: giving up counts from there.
+    `tried_at` is its first attempt since it was accepted or put back: giving up counts from there.
     """
 
     id: int
@@ -172,7 +172,7 @@ class ClaimedMail:
     message_id: str
     payload: str
     accepted_at: datetime
-    queued_at: datetime
+    tried_at: datetime | None
     claimed_at: datetime
     send_before: datetime | None
     attempts: int

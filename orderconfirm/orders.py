@@ -97,7 +97,7 @@ class Orders:
             message_id=self._message_id(DEFAULT_SHOP, order.order_id),
             payload=encode({"sent": sent, "defaults": defaults}),
             accepted_at=now,
-            queued_at=now,
+            tried_at=None,
             claimed_at=now,
             send_before=None,
             attempts=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -48,6 +49,7 @@ class Service:
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
+        self._drain: threading.Thread | None = None
 
     def start(self) -> None:
         """Open the outbox and send what waits in it. Call it after the fork. Raises OutboxUnavailable."""
@@ -57,11 +59,21 @@ class Service:
         self._dispatcher = self._make_dispatcher(self._relay())
         self._dispatcher.start()
 
+    def begin_stop(self) -> None:
+        """Claim no more mails, and finish those in flight, while requests under way are still answered.
+
+        It may be called from a signal handler, and returns at once.
+        """
+        if self._dispatcher and self._drain is None:
+            self._drain = threading.Thread(target=self._dispatcher.stop, name="drain")
+            self._drain.start()
+
     def stop(self) -> None:
         """Finish the mails in flight, then close everything; what is not sent waits for the next start."""
-        if self._dispatcher:
-            self._dispatcher.stop()
-            self._dispatcher = None
+        self.begin_stop()
+        if self._drain:
+            self._drain.join()
+            self._drain = self._dispatcher = None
         if self._inbox_server:
             self._inbox_server.stop()
         self.database.close()
@@ -78,6 +90,7 @@ class Service:
         """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
         if self._dispatcher is None:
             raise OutboxUnavailable("the service is not started")
+        self.database.expect_file()
         return Condition(
             self.desk.figures(), self._dispatcher.is_relay_paused, self._dispatcher.seconds_since_last_round
         )

@@ -7,7 +7,8 @@ import logging
 import re
 from datetime import UTC, datetime
 
-_ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@([^\s@<>\"',;:()]+)")
+#: A local part may be quoted (RFC 5321 section 4.1.2); in a JSON line its quotes have backslashes.
+_ADDRESS = re.compile(r"""(?:\\?"[^"@]*\\?"|[^\s@<>",;:()\\]+)@([^\s@<>"',;:()\\]+)""")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 #: What every log record has; everything else was given as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

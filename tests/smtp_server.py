@@ -179,11 +179,13 @@ def smtp_server(
         yield sink, controller.port
     finally:
         sink.held_at = None
-        asyncio.run_coroutine_threadsafe(_hang_up(sink), controller.loop).result(5)
+        asyncio.run_coroutine_threadsafe(_hang_up(sink, controller.server), controller.loop).result(5)
         controller.stop()
 
 
-async def _hang_up(sink: Sink) -> None:
+async def _hang_up(sink: Sink, listener: asyncio.Server) -> None:
+    listener.close()
+    await asyncio.sleep(0.05)  # what is being accepted gets its server first
     for server in list(sink.open_servers):
         server.transport.close()
     await asyncio.sleep(0.01)

@@ -265,6 +265,29 @@ def test_a_relay_that_hangs_at_sigterm_is_cut_off_and_the_leases_are_given_back(
     assert query(tmp_path, "SELECT state, attempts, possible_copies FROM outbox") == [("queued", 0, 0)]
 
 
+def test_a_request_that_never_ends_does_not_keep_the_mails_from_draining(tmp_path: Path) -> None:
+    sink = Sink()
+    port = free_port()
+    sink.held_at = "DOT"
+    with smtp_server(sink=sink) as (_, relay_port):
+        with service(tmp_path, port, relay_port, MAIL_TIMEOUT="2", STOP_TIMEOUT="13", **ONE_BY_ONE) as process:
+            for name in ("K0", "K1", "K2"):
+                assert post(port, name) == 202
+            assert sink.reached.wait(10)
+            with socket.create_connection(("127.0.0.1", port)) as half:
+                half.sendall(b"POST /api/order-confirmation HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{")
+                time.sleep(0.2)
+                process.terminate()
+                time.sleep(0.5)
+                sink.held_at = None
+                wait_until(lambda: not query(tmp_path, "SELECT 1 FROM outbox WHERE state = 'sending'"))
+                time.sleep(1)
+                assert orders_of(sink.mails) == Counter(["K0"])
+                process.wait(15)
+    states = query(tmp_path, "SELECT state, possible_copies FROM outbox ORDER BY id")
+    assert states == [("sent", 0), ("queued", 0), ("queued", 0)]
+
+
 def test_a_half_configured_production_does_not_start(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gunicorn"],

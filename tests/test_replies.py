@@ -107,7 +107,10 @@ def test_codes_for_a_missing_login_mean_bad_settings_at_any_stage(stage: str, co
         ("mail", "Sender address rejected", RelayMisconfigured),
         ("mail", "5.1.3 Bad address", Refused),
         ("rcpt", "5.7.1 Not permitted", Refused),
-        ("rcpt", "Sender address rejected", Refused),
+        ("rcpt", "<a@shop.example>: Sender address rejected: not owned by user api", RelayMisconfigured),
+        ("rcpt", "5.7.1 From address not verified: sender domain not allowed", RelayMisconfigured),
+        ("rcpt", "5.7.1 <x@y.example>: Recipient address rejected: sender unknown here", Refused),
+        ("mail", "5.3.4 message size exceeds limit of sender", Refused),
     ],
 )
 def test_a_refused_sender_is_no_order_s_fault(stage: str, text: str, kind: type[DeliveryFailure]) -> None:
@@ -155,3 +158,28 @@ def test_a_failure_says_where_it_ended_and_what_the_relay_said() -> None:
 )
 def test_a_recipient_s_own_limit_is_not_the_relay_s(code: int, text: str, kind: type[DeliveryFailure]) -> None:
     assert type(read_reply("rcpt", code, text)) is kind
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "text"),
+    [
+        ("mail", 550, "5.4.5 Daily user sending quota exceeded"),
+        ("mail", 550, "You have exceeded your monthly limit"),
+        ("rcpt", 550, "5.4.5 Daily user sending limit exceeded"),
+        ("dot", 554, "5.7.1 The monthly email limit is reached"),
+        ("mail", 451, "4.3.0 hourly limit exceeded"),
+    ],
+)
+def test_an_account_s_quota_pauses_the_relay_wherever_it_is_said(stage: str, code: int, text: str) -> None:
+    assert type(read_reply(stage, code, text)) is RelayMisconfigured
+
+
+@pytest.mark.parametrize("text", ["5.7.0 Too many messages, try again in 5 seconds", "Please try again in 1 minute"])
+def test_a_lasting_refusal_that_names_a_time_passes(text: str) -> None:
+    failure = read_reply("rcpt", 550, text)
+    assert type(failure) is TryLater and failure.retry_after
+
+
+def test_what_another_server_said_of_its_connections_is_that_order_s_affair() -> None:
+    text = "4.3.2 <x@y.example>: host mx.y.example said: 421 Too many connections"
+    assert type(read_reply("rcpt", 451, text)) is TryLater

@@ -28,10 +28,10 @@ NOW = datetime(2025, 3, 15, 12, tzinfo=UTC)
 
 
 def mail(attempts: int = 0, age: float = 0.0, copies: int = 0, send_before: float | None = None) -> ClaimedMail:
-    """A mail claimed `age` seconds after it was queued; `send_before` is in seconds from now."""
-    queued = NOW - timedelta(seconds=age)
+    """A mail claimed `age` seconds after its first attempt; `send_before` is in seconds from now."""
+    tried = NOW - timedelta(seconds=age) if age else None
     limit = None if send_before is None else NOW + timedelta(seconds=send_before)
-    return ClaimedMail(1, "shop", "1", "<1@x>", "{}", queued, queued, NOW, limit, attempts, copies, "token")
+    return ClaimedMail(1, "shop", "1", "<1@x>", "{}", NOW, tried, NOW, limit, attempts, copies, "token")
 
 
 @pytest.mark.parametrize("kind", [RelayTrouble, RelayMisconfigured, SlowDown, TooManyConnections])
@@ -130,3 +130,14 @@ def test_an_order_expires_when_its_next_try_would_be_too_late_for_the_shop(send_
 @pytest.mark.parametrize(("send_before", "expired"), [(None, False), (0.0, True), (-1.0, True), (1.0, False)])
 def test_a_mail_is_expired_once_its_send_before_has_come(send_before: float | None, expired: bool) -> None:
     assert is_expired(mail(send_before=send_before)) is expired
+
+
+def test_trouble_that_is_said_of_a_recipient_makes_that_order_wait_too() -> None:
+    settlement = decide(RelayMisconfigured("rcpt", "quota", 550), mail(1), POLICY, 0.5)
+    assert (settlement.state, settlement.delay, settlement.spends_attempt) == (State.QUEUED, 60.0, True)
+    assert decide(SlowDown("dot", "too many", 550), mail(1), POLICY, 0.5).spends_attempt is False
+
+
+def test_the_time_before_the_first_attempt_does_not_count_towards_giving_up() -> None:
+    waited = replace(mail(), accepted_at=NOW - timedelta(days=9))
+    assert decide(TryLater("rcpt", "Greylisted", 450), waited, POLICY, 0.5).state is State.QUEUED

@@ -28,7 +28,7 @@ _ANY_STAGE = _BEFORE_RECIPIENT | {"rcpt", "data", "dot"}
 #: Lower-case words in a reply, the stages where they count, and what they say of it.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("too many emails per second", _ANY_STAGE, SlowDown),
-    ("too many connections", _ANY_STAGE, TooManyConnections),
+    ("too many connections", _BEFORE_RECIPIENT, TooManyConnections),
     ("too many failed login", _BEFORE_RECIPIENT, RelayMisconfigured),
     ("limit reached", _BEFORE_RECIPIENT, RelayMisconfigured),
     ("limit is reached", _BEFORE_RECIPIENT, RelayMisconfigured),
@@ -39,8 +39,21 @@ _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
 #: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 
-#: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address.
-_BAD_SENDER = re.compile(r"^5\.(?:7\.\d+|1\.[78])\b|\bsender\b", re.IGNORECASE)
+#: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL there is nothing but the sender.
+_BAD_SENDER_CODE = re.compile(r"5\.(?:7\.\d+|1\.[78])\b")
+#: Said of a sender at any stage: Postfix looks at it when it knows the recipient. It is the same in every order.
+_BAD_SENDER = re.compile(
+    r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b.*\b(?:rejected|refused|not|denied|mismatch)\b"
+    r"|\bnot owned by user\b",
+    re.IGNORECASE,
+)
+#: An account's own limit, not a mailbox's, nor one on a message's size.
+_QUOTA = re.compile(
+    r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b"
+    r"(?!.*\b(?:size|mailbox|recipient)\b).*\b(?:limit|quota)\b",
+    re.IGNORECASE,
+)
+_USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 
 _TRY_AGAIN = re.compile(
     r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I
@@ -61,7 +74,7 @@ def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
     for part, stages, kind in _BY_TEXT:
         if stage in stages and part in words:
             return kind
-    if code in _CONFIGURATION_CODES:
+    if code in _CONFIGURATION_CODES or (_QUOTA.search(text) and _USED_UP.search(text)):
         return RelayMisconfigured
     if stage in SESSION_STAGES:
         return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
@@ -70,10 +83,9 @@ def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
         return RelayTrouble
     if code < 500:
         return TryLater
-    # The sender is the same in every order, so its refusal is no order's fault.
-    if stage == "mail" and _BAD_SENDER.search(text):
+    if _BAD_SENDER.search(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text)):
         return RelayMisconfigured
-    return Refused
+    return TryLater if _retry_after(text) else Refused
 
 
 def _retry_after(text: str) -> float | None:

@@ -31,8 +31,6 @@ READY_TIMEOUT_FACTOR = 4
 #: RFC 5321 section 4.5.3.2.6 gives the reply to the final dot much longer than the others: giving up there leaves an
 #: outcome that nobody knows.
 DOT_TIMEOUT_FACTOR = 4
-#: Seconds for the relay's goodbye, which says nothing about any mail.
-QUIT_TIMEOUT = 1.0
 
 
 class _ReplyStream(io.RawIOBase):
@@ -77,8 +75,7 @@ class RelaySMTP(smtplib.SMTP):
         try:
             self._enter("connect")
             self._expect("banner", self.connect(self._relay.host, self._relay.port), 220)
-            self._enter("ehlo")
-            self.ehlo_or_helo_if_needed()
+            self._greet()
             if self._relay.security == "starttls":
                 self._start_tls()
             if self._relay.username and self._relay.password:
@@ -121,11 +118,10 @@ class RelaySMTP(smtplib.SMTP):
         return self.sock is not None
 
     def hang_up(self) -> None:
-        """QUIT and close. Whatever goes wrong here says nothing about the mails sent before."""
+        """QUIT and close. The answer is not waited for: it says nothing about the mails sent before."""
         with suppress(OSError, smtplib.SMTPException):
             if self.sock is not None:
-                self._allow(QUIT_TIMEOUT)
-                self.docmd("QUIT")
+                self.send(b"QUIT\r\n")
         self.close()
 
     def abort(self) -> None:
@@ -138,7 +134,11 @@ class RelaySMTP(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
             self.file = io.BufferedReader(_ReplyStream(self))
-        return super().getreply()
+        try:
+            return super().getreply()
+        except smtplib.SMTPResponseException as garbage:
+            # A line without end: smtplib makes up a 500, which the relay never said.
+            raise smtplib.SMTPServerDisconnected(f"not SMTP: {garbage.smtp_error!r}") from garbage
 
     def seconds_left(self) -> float:
         """Seconds until the current wait is over. Raises TimeoutError when it is."""
@@ -158,7 +158,7 @@ class RelaySMTP(smtplib.SMTP):
             self.sock.settimeout(max(seconds, 0.001))
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        sock = socket.create_connection((host, port), timeout)
+        sock = self._connect_to_any(host, port)
         # The final dot leaves in a segment of its own, which Nagle's algorithm would hold back for a round trip.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._relay.security == "tls":
@@ -167,13 +167,37 @@ class RelaySMTP(smtplib.SMTP):
         self._enter("banner")
         return sock
 
+    def _connect_to_any(self, host: str, port: int) -> socket.socket:
+        """The first of the host's addresses that answers; together they have one reply timeout."""
+        addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        self._enter("connect")
+        share = self.seconds_left() / len(addresses)
+        failure: OSError = OSError("no address")
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(share)
+                sock.connect(address)
+                return sock
+            except OSError as wrong:
+                sock.close()
+                failure = wrong
+        raise failure
+
+    def _greet(self) -> None:
+        """EHLO, and HELO for a relay that does not know it; a refusal keeps the relay's words."""
+        self._enter("ehlo")
+        code, text = self.ehlo()
+        if code in (500, 502):
+            code, text = self.helo()
+        self._expect("ehlo", (code, text), 250)
+
     def _start_tls(self) -> None:
         self._enter("starttls")
         if not self.has_extn("starttls"):
             raise RelayMisconfigured("starttls", "the relay does not offer STARTTLS: check MAIL_PORT and MAIL_USE_TLS")
         self._expect("starttls", self.starttls(context=self._trust), 220)
-        self._enter("ehlo")
-        self.ehlo_or_helo_if_needed()
+        self._greet()
 
     def _log_in(self, username: str, password: str) -> None:
         """One mechanism, one try: smtplib's own login tries several, loses the first refusal and locks accounts."""

@@ -9,9 +9,6 @@ from orderconfirm.errors import RelayMisconfigured, RelayTrouble
 #: Seconds until the first probe; each failed probe doubles the pause up to the longest.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0
-#: Seconds after the relay's last good word when the next mail goes alone: the open connections are closed by then, and
-#: a password that was changed meanwhile must cost one login, not one a connection.
-PROVEN_SECONDS = 15.0
 
 
 class Breaker:
@@ -27,7 +24,6 @@ class Breaker:
         self._pause = 0.0
         self._open_until = 0.0
         self._tripped_at = 0.0
-        self._proven_until = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -41,10 +37,9 @@ class Breaker:
                 self._pause = self._next_pause(trouble)
                 self._open_until = now + self._pause
                 self._tripped_at = now
-            self._proven_until = 0.0
             return was_closed
 
-    def reset(self, began: float, now: float) -> bool:
+    def reset(self, began: float) -> bool:
         """Note that the relay dealt with a mail begun at `began`. True when this closed the breaker.
 
         A mail that was under way when trouble came up says nothing about a new login.
@@ -54,17 +49,14 @@ class Breaker:
                 return False
             was_open = bool(self._pause)
             self._pause = self._open_until = 0.0
-            self._proven_until = now + PROVEN_SECONDS
             return was_open
 
     def allowance(self, seats: int, busy: int, now: float) -> int:
         """How many mails may be started now, of `seats` free ones while `busy` are under way."""
         with self._lock:
-            if now < self._open_until:
-                return 0
-            if self._pause or now >= self._proven_until:
-                return 0 if busy else min(seats, 1)
-            return seats
+            if not self._pause:
+                return seats
+            return 0 if busy or now < self._open_until else min(seats, 1)
 
     def seconds_left(self, now: float) -> float | None:
         """Seconds until the next probe; None when the breaker is closed."""

@@ -30,7 +30,7 @@ class Database:
         name = self._writing.url.database
         self._file = Path(name) if self.dialect == "sqlite" and name else None
         self._inode: int | None = None
-        self.liveness = Liveness(Path(f"{name}.alive") if self._file else None)
+        self.liveness = Liveness(_lock_folder(self._file) if self._file else None)
 
     def open(self) -> None:
         """Create missing tables and start to take writes. Call it after the fork."""
@@ -81,3 +81,9 @@ class Database:
             is_there = False
         if not is_there:
             raise OutboxUnavailable(f"{self._file} was deleted or replaced: put it back, or restart the service")
+
+
+def _lock_folder(file: Path) -> Path:
+    """Beside the file itself, by whatever link a process reaches it."""
+    real = file.resolve()
+    return real.with_name(f"{real.name}.alive")

@@ -24,10 +24,16 @@ class Liveness:
     def claim(self) -> None:
         """Take a name and its lock, until `release` or death. Raises OSError when the folder cannot be written."""
         self.owner = secrets.token_hex(8)
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._held = (self._folder / self.owner).open("wb")
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._take()
+
+    def _take(self) -> None:
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.iterdir():
+            _is_dead(path)  # clears away what a killed process left
+        self._held = (self._folder / self.owner).open("wb")
+        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(self) -> None:
         if self._folder is not None and self._held is not None:
@@ -39,6 +45,8 @@ class Liveness:
         """Those of the other `owners` that are gone for certain, and those that certainly live."""
         if self._folder is None:
             return [], []
+        if not (self._folder / self.owner).exists():
+            self._take()  # somebody tidied up: the others must not take this process for dead
         others = [owner for owner in owners if owner != self.owner]
         dead = [owner for owner in others if _is_dead(self._folder / owner)]
         return dead, [owner for owner in others if owner not in dead]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orderconfirm.errors import RelayTrouble, TryLater, UnknownOutcome
+from orderconfirm.errors import DeliveryFailure, RelayTrouble, SlowDown, TryLater, UnknownOutcome
 from orderconfirm.models import ClaimedMail, State
 
 #: A delay varies by this share to either side, so that what failed together does not come back together.
 JITTER = 0.2
+#: Stages that know the order: what is said there of the relay may yet be this order's fault, so that it also waits.
+ORDER_STAGES = frozenset({"rcpt", "data", "dot"})
 #: The delays after unknown outcomes double up to this many seconds.
 LONGEST_UNKNOWN_DELAY = 3600.0
 
@@ -52,11 +54,11 @@ def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float)
     `chance` is a random number from 0 to 1. Whatever is no DeliveryFailure (a template, a row that cannot be read) is
     the order's own fault.
     """
-    if isinstance(failure, RelayTrouble):
+    if isinstance(failure, RelayTrouble) and (failure.stage not in ORDER_STAGES or isinstance(failure, SlowDown)):
         return Settlement(State.QUEUED, "deferred", str(failure), failure.retry_after or 0.0, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
         return _after_unknown(failure, mail, policy)
-    if isinstance(failure, TryLater):
+    if isinstance(failure, TryLater | RelayTrouble):
         delay = failure.retry_after or _delay(mail.attempts, policy, chance)
         return _give_up(failure, mail, policy, delay) or Settlement(State.QUEUED, "deferred", str(failure), delay)
     return Settlement(State.FAILED, "failed", str(failure))
@@ -72,10 +74,10 @@ def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy) -
     )
 
 
-def _give_up(failure: TryLater | UnknownOutcome, mail: ClaimedMail, policy: Policy, delay: float) -> Settlement | None:
+def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay: float) -> Settlement | None:
     """The end of a mail whose next try would come too late; None while there is time."""
     is_unknown = isinstance(failure, UnknownOutcome)
-    age = (mail.claimed_at - mail.queued_at).total_seconds()
+    age = (mail.claimed_at - mail.tried_at).total_seconds() if mail.tried_at else 0.0
     if age + delay > policy.give_up_after:
         reason = f"given up after {age / 3600:.0f} h: {failure}"
         return Settlement(State.FAILED, "failed", reason, may_be_copy=is_unknown)

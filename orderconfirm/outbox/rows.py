@@ -18,14 +18,14 @@ def to_entry(row: Row[Any], events: Iterable[Row[Any]] = ()) -> OutboxEntry:
         order_id=row.order_id,
         message_id=row.message_id,
         state=State(row.state),
-        accepted_at=_moment(row.accepted_at),
-        changed_at=_moment(row.changed_at),
-        due_at=_moment(row.due_at),
+        accepted_at=_told(row.accepted_at),
+        changed_at=_told(row.changed_at),
+        due_at=_told(row.due_at),
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         reason=row.reason,
         history=tuple(
-            HistoryEntry(_moment(e.at), e.event, State(e.state), e.stage, e.code, e.text, e.seconds) for e in events
+            HistoryEntry(_told(e.at), e.event, State(e.state), e.stage, e.code, e.text, e.seconds) for e in events
         ),
     )
 
@@ -39,13 +39,21 @@ def to_claimed(row: Row[Any]) -> ClaimedMail:
         message_id=row.message_id,
         payload=row.payload,
         accepted_at=_moment(row.accepted_at),
-        queued_at=_moment(row.queued_at),
+        tried_at=_moment(row.tried_at) if row.tried_at else None,
         claimed_at=_moment(row.changed_at),
         send_before=_moment(row.send_before) if row.send_before else None,
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         lease_token=row.lease_token,
     )
+
+
+def _told(seconds: float) -> datetime:
+    """For a person's eyes: a damaged time must not hide the rest of the row."""
+    try:
+        return _moment(seconds)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _moment(seconds: float) -> datetime:

@@ -106,7 +106,7 @@ class Sender:
         if self._pace.ended(now, was_refused=isinstance(failure, SlowDown)):
             log.warning("the relay wants fewer mails a second", extra={"rate": self._pace.rate})
         if failure is None or (isinstance(failure, TryLater | Refused) and failure.code):
-            if self._breaker.reset(began, now):
+            if self._breaker.reset(began):
                 log.warning("the relay takes mail again")
         elif isinstance(failure, TooManyConnections) and self._busy > 1:
             self._pace.too_many_connections(self._busy - 1, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, and_, bindparam, func, insert, null, or_, select, text, update
+from sqlalchemy import Boolean, and_, bindparam, case, func, insert, null, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orderconfirm.models import State
@@ -39,7 +39,6 @@ def insert_statement(dialect: str) -> Any:
             recipient=bindparam("recipient"),
             payload=bindparam("payload"),
             accepted_at=now,
-            queued_at=now,
             send_before=bindparam("send_before"),
             state=State.QUEUED,
             changed_at=now,
@@ -88,6 +87,7 @@ SETTLE = (
         reason=bindparam("why"),
         changed_at=now,
         due_at=now + bindparam("delay"),
+        tried_at=case((bindparam("spent") > 0, func.coalesce(outbox.c.tried_at, now)), else_=outbox.c.tried_at),
         attempts=outbox.c.attempts + bindparam("spent"),
         possible_copies=outbox.c.possible_copies + bindparam("copies"),
         **_NO_LEASE,
@@ -165,7 +165,14 @@ REQUEUE = (
     update(outbox)
     .where(_chosen, outbox.c.payload.is_not(None))
     .values(
-        state=State.QUEUED, reason=null(), changed_at=now, due_at=now, queued_at=now, attempts=0, send_before=null()
+        state=State.QUEUED,
+        reason=null(),
+        changed_at=now,
+        due_at=now,
+        tried_at=null(),
+        attempts=0,
+        # A person wants it sent although its time has passed.
+        send_before=case((outbox.c.send_before > now, outbox.c.send_before)),
     )
     .returning(outbox.c.id)
 )

@@ -21,6 +21,8 @@ from orderconfirm.telemetry import mask_addresses
 
 log = logging.getLogger(__name__)
 
+#: Characters kept of a relay's words.
+LONGEST_TEXT = 1000
 #: Seconds that a full outbox stays full without being counted again.
 RECOUNT_SECONDS = 1.0
 
@@ -151,7 +153,7 @@ class Store:
             "mail": mail_id,
             "token": token,
             "to_state": settlement.state,
-            "why": _masked(settlement.reason),
+            "why": _clean(settlement.reason),
             "delay": settlement.delay,
             "spent": int(settlement.spends_attempt),
             "copies": int(settlement.may_be_copy),
@@ -162,7 +164,7 @@ class Store:
             "state": settlement.state,
             "stage": report.stage,
             "code": report.code,
-            "text": _masked(report.text or settlement.reason),
+            "text": _clean(report.text or settlement.reason),
             "seconds": report.seconds,
         }
 
@@ -188,6 +190,9 @@ class Store:
         return self._room >= 0
 
 
-def _masked(text: str | None) -> str | None:
-    """Relays repeat the recipient; what is kept for ever must not."""
-    return mask_addresses(text) if text else text
+def _clean(text: str | None) -> str | None:
+    """A relay's words as they are kept: without the recipient, and without what no database or terminal takes."""
+    if not text:
+        return text
+    printable = "".join(each if each.isprintable() else " " for each in text.encode("utf-8", "replace").decode())
+    return mask_addresses(printable)[:LONGEST_TEXT]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -57,8 +58,8 @@ outbox = Table(
     #: {"sent": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),
-    #: When it was accepted, or put back by a person: giving up counts from here.
-    Column("queued_at", Double, nullable=False),
+    #: Its first attempt, of those that count, since it was accepted or put back: giving up counts from here.
+    Column("tried_at", Double),
     Column("send_before", Double),
     Column("state", String(16), nullable=False),
     Column("changed_at", Double, nullable=False),
@@ -137,7 +138,9 @@ def writing_engine(url: str) -> Engine:
 
 def reading_engine(url: str) -> Engine:
     """An engine for single SELECTs from many threads, which never wait for the writer."""
-    engine = create_engine(_driver_url(url), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url))
+    engine = create_engine(
+        _existing(_driver_url(url)), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url)
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
         return engine
@@ -172,6 +175,13 @@ def _driver_url(url: str) -> URL:
     """`postgres://` and `postgresql://` both mean psycopg 3."""
     parsed = make_url(url)
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in ("postgres", "postgresql") else parsed
+
+
+def _existing(url: URL) -> URL:
+    """An SQLite file that is away must be an error, not an empty file made in its place."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return url
+    return url.set(database=f"file:{quote(url.database)}", query={"mode": "rw", "uri": "true"})
 
 
 def _options(url: str) -> dict[str, Any]:

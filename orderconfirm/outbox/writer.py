@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -27,7 +28,9 @@ Job = tuple[Callable[[Connection], object], "Future[object]"]
 #: Jobs in one commit, at most.
 GROUP_SIZE = 64
 #: Seconds that a caller waits for its commit.
-PATIENCE = 30.0
+PATIENCE = 10.0
+#: Seconds after which a commit under way is stuck, and nobody else waits behind it.
+STUCK = 3.0
 
 
 class Writer:
@@ -37,6 +40,7 @@ class Writer:
         self._engine = engine
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._began: float | None = None
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
@@ -57,6 +61,9 @@ class Writer:
         """
         if self._thread is None:
             raise OutboxUnavailable("the outbox is not open")
+        began = self._began
+        if began is not None and time.monotonic() - began > STUCK:
+            raise OutboxUnavailable("the database is locked or stuck")
         done: Future[object] = Future()
         self._jobs.put((job, done))
         try:
@@ -68,7 +75,9 @@ class Writer:
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
             group, is_last = self._gather(first)
+            self._began = time.monotonic()
             self._commit(group)
+            self._began = None
             if is_last:
                 return
 
