@@ -110,3 +110,22 @@ def test_figures_tell_what_moves_what_needs_a_person_and_how_long_it_waits(store
     assert figures.mails == {State.FAILED: 3, State.UNKNOWN: 1, State.QUEUED: 1}
     assert 89 < figures.oldest_due < 99
     assert figures.possible_copies == 1
+
+
+def test_a_retry_keeps_a_time_limit_that_has_not_come(store: Store) -> None:
+    end(store, "early", FAILED)
+    end(store, "late", FAILED)
+    run(store, "UPDATE outbox SET send_before = due_at + 3600 WHERE order_id = 'early'")
+    run(store, "UPDATE outbox SET send_before = due_at - 3600 WHERE order_id = 'late'")
+    desk(store).requeue("shop", None, [State.FAILED])
+    assert {each.order_id: each.send_before is not None for each in store.claim(2, 60)} == {
+        "early": True,
+        "late": False,
+    }
+
+
+def test_a_damaged_row_can_still_be_looked_at(store: Store) -> None:
+    end(store, "1", FAILED)
+    run(store, "UPDATE outbox SET accepted_at = 1e300")
+    assert find(store, "1").accepted_at.year == 1970
+    assert [entry.order_id for entry in desk(store).newest([State.FAILED], 9)] == ["1"]

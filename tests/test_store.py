@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +13,10 @@ from outboxes import find, mail, opened, reclaim, run
 
 from orderconfirm.errors import OutboxFull, OutboxUnavailable
 from orderconfirm.models import State
+from orderconfirm.outbox import writer
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import SENT, Settlement
-from orderconfirm.outbox.store import Report, Store
+from orderconfirm.outbox.store import LONGEST_TEXT, Report, Store
 
 
 def test_an_order_is_stored_once_and_the_first_one_stays(store: Store) -> None:
@@ -227,3 +230,76 @@ def test_tables_of_another_version_are_refused_by_name(url: str) -> None:
         run(store, "ALTER TABLE outbox DROP COLUMN reason")
     with pytest.raises(OutboxUnavailable, match="outbox.reason"):
         Database(url).open()
+
+
+def test_words_that_no_database_takes_are_cleaned(store: Store) -> None:
+    store.add(mail("1"))
+    [claimed] = store.claim(1, 60)
+    assert store.settle(
+        claimed, Settlement(State.FAILED, "failed", "a\x00b\ud800c\r\n"), Report("dot", 250, "x\x00" * 999)
+    )
+    entry = find(store, "1")
+    assert entry.reason == "a b?c  "
+    assert len(entry.history[0].text or "") == LONGEST_TEXT
+
+
+def test_two_paths_to_one_file_are_one_outbox(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "outbox.db")
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store, opened(f"sqlite:///{tmp_path}/link.db") as other:
+        store.add(mail("1"))
+        store.claim(1, -1)
+        assert reclaim(other) == 0
+
+
+def test_a_process_whose_lock_file_was_deleted_makes_it_anew(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store, opened(f"sqlite:///{tmp_path}/outbox.db") as other:
+        shutil.rmtree(tmp_path / "outbox.db.alive")
+        store.add(mail("1"))
+        store.claim(1, -1)
+        assert reclaim(store, tokens=["none"]) == 1
+        store.claim(1, -1)
+        assert reclaim(other) == 0
+
+
+def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
+    folder = tmp_path / "outbox.db.alive"
+    folder.mkdir()
+    (folder / "0123456789abcdef").touch()
+    with opened(f"sqlite:///{tmp_path}/outbox.db"):
+        assert len(list(folder.iterdir())) == 1
+
+
+def test_a_file_that_was_away_is_read_again_when_it_is_back(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store:
+        store.add(mail("1"))
+        shutil.move(tmp_path / "outbox.db", tmp_path / "away")
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda _: raises_unavailable(store), range(32)))
+        assert not (tmp_path / "outbox.db").exists()
+        shutil.move(tmp_path / "away", tmp_path / "outbox.db")
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(lambda _: find(store, "1").order_id, range(32))) == {"1"}
+
+
+def raises_unavailable(store: Store) -> None:
+    try:
+        find(store, "1")
+    except OutboxUnavailable:
+        pass
+
+
+def test_behind_a_commit_that_is_stuck_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "STUCK", 0.3)
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store, ThreadPoolExecutor(1) as thread:
+        lock = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        first = thread.submit(store.add, mail("1"))
+        time.sleep(0.5)
+        began = time.monotonic()
+        with pytest.raises(OutboxUnavailable, match="locked or stuck"):
+            store.add(mail("2"))
+        assert time.monotonic() - began < 0.2
+        lock.execute("ROLLBACK")
+        lock.close()
+        assert first.result(10).is_new
+        assert store.add(mail("2")).is_new

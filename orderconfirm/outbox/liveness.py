@@ -29,6 +29,8 @@ class Liveness:
     def _take(self) -> None:
         if self._folder is None:
             return
+        if self._held is not None:
+            self._held.close()
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in self._folder.iterdir():
             _is_dead(path)  # clears away what a killed process left
