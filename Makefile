@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check format messages
+.PHONY: run test check format messages bench
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -22,6 +22,9 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	@PYTHONPATH=. $(BIN)/python tests/bench_mail.py
 
 # New and changed sentences of the templates into every catalogue. They are compiled when they are loaded.
 messages: $(VENV)/.run

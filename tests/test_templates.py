@@ -164,6 +164,7 @@ def test_in_development_a_change_shows_in_the_next_preview(start_app: Callable[.
     (own / "order_confirmation.subject.txt").write_text("First")
     assert subject()["subject"] == "First"
     (own / "order_confirmation.subject.txt").write_text("\n{{ oops }}")
+    subject()
     told = subject()
     assert (told["status"], told["type"]) == (500, "urn:orderconfirm:problem:template-error")
     assert told["detail"] == "order_confirmation.subject.txt, line 2: 'oops' is undefined"

@@ -29,6 +29,7 @@ class Composer:
         self._folders = folders
         self._company = company_view(settings)
         self._lock = threading.Lock()
+        self._seen: list[int] = []
         self._load()
 
     def compose(self, order: Order) -> Email:
@@ -57,18 +58,29 @@ class Composer:
         return {"company": self._company, "order": view, **language.context}
 
     def _load(self) -> None:
-        self._seen = self._state_of_files()
+        self._seen = []  # until all is well: what fails is tried and told again
+        self._watched = [path for folder in self._folders for path in (folder, *folder.rglob("*"))]
+        seen = _changes(self._watched)
         self._languages = Languages(self._folders, self._settings.default_locale)
         templates = Templates(self._folders)
         templates.try_out(self._context(order, MOST_LINES) for order in SAMPLES.values())
         self._templates = templates
+        self._seen = seen
 
     def _reload_if_changed(self) -> None:
         """In development, whoever edits a template sees it in the next mail."""
         with self._lock:
-            if self._state_of_files() != self._seen:
+            if _changes(self._watched) != self._seen:
                 self._load()
 
-    def _state_of_files(self) -> list[tuple[Path, int]]:
-        paths = (path for folder in self._folders for path in folder.rglob("*.*"))
-        return sorted((path, path.stat().st_mtime_ns) for path in paths if path.is_file())
+
+def _changes(paths: Sequence[Path]) -> list[int]:
+    """When each was last changed; a folder is when a file comes or goes."""
+    return [_changed(path) for path in paths]
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,75 @@
+"""What a mail costs: CPU time to render and build one, beside the plain way to do it (`make bench`).
+
+The plain way renders the same templates, has the style rules inlined for each mail, and builds the message with
+`email.message.EmailMessage`. Both are measured in turns in one run; the least of several rounds counts, for other work
+on the machine only ever adds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.policy import SMTP
+
+from orderconfirm.mail.compose import Composer
+from orderconfirm.mail.message import OrderMessage
+from orderconfirm.mail.samples import FULL, LONG, TWO_LINES
+from orderconfirm.models import Email, Order
+from orderconfirm.settings import ROOT, Settings
+
+ROUNDS, MAILS = 7, 100
+
+
+def our_message(email: Email, order: Order) -> bytes:
+    return OrderMessage(
+        email,
+        sender=("Acme, Inc.", "orders@acme.example"),
+        recipient=(order.customer.name, order.customer.email),
+        reply_to="help@acme.example",
+        message_id="<0123456789abcdef@acme.example>",
+        date=order.order_date,
+        headers={"Auto-Submitted": "auto-generated"},
+    ).as_bytes()
+
+
+def plain_message(email: Email, order: Order) -> bytes:
+    message = EmailMessage(policy=SMTP)
+    message["From"] = '"Acme, Inc." <orders@acme.example>'
+    message["To"] = order.customer.email
+    message["Subject"] = email.subject
+    message["Message-ID"] = "<0123456789abcdef@acme.example>"
+    message.set_content(email.text, cte="quoted-printable")
+    message.add_alternative(email.html, subtype="html", cte="quoted-printable")
+    return message.as_bytes()
+
+
+def least(make: Callable[[], object]) -> float:
+    """Microseconds of CPU time a call, in the best round."""
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for _ in range(MAILS):
+            make()
+        rounds.append((time.process_time() - began) / MAILS)
+    return min(rounds) * 1e6
+
+
+def main() -> None:
+    ours, plain = (Composer(Settings(environment="production"), [ROOT / "templates"]) for _ in range(2))
+    plain._templates._inlined_template = None
+    print(f"{'':12}{'render':>10}{'build':>10}{'together':>10}{'plain way':>11}{'ratio':>7}{'HTML':>9}")
+    for name, order in (("2 lines", TWO_LINES), ("full", FULL), ("200 lines", LONG)):
+        email = ours.compose(order)
+        render = least(lambda order=order: ours.compose(order))  # type: ignore[misc]
+        build = least(lambda email=email, order=order: our_message(email, order))  # type: ignore[misc]
+        slow = least(lambda order=order: plain_message(plain.compose(order), order))  # type: ignore[misc]
+        size = len(email.html.encode())
+        print(
+            f"{name:12}{render:>7.0f} us{build:>7.0f} us{render + build:>7.0f} us"
+            f"{slow:>8.0f} us{slow / (render + build):>6.1f}x{size:>7} B"
+        )
+
+
+if __name__ == "__main__":
+    main()
