@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check format messages bench
+.PHONY: run test check format messages bench pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
 	@exec $(BIN)/gunicorn
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.tools
 	$(BIN)/pytest
 
 check: $(VENV)/.dev
@@ -25,6 +25,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@PYTHONPATH=. $(BIN)/python tests/bench_mail.py
+
+pictures: $(VENV)/.dev $(VENV)/.tools
+	PYTHONPATH=. $(BIN)/python tests/pictures.py
 
 # New and changed sentences of the templates into every catalogue. They are compiled when they are loaded.
 messages: $(VENV)/.run
@@ -40,3 +43,6 @@ $(VENV)/.run: requirements.txt
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+$(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.run
+	@sh tests/tools.sh && touch $@ || true

@@ -77,6 +77,8 @@ class Sink:
         return "250 2.1.0 Ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if server.transport.is_closing():
+            return "421 4.3.2 Shutting down"
         content = envelope.original_content or b""
         reply = await self._refusal("DATA", server, envelope)
         if reply and reply != DROP:

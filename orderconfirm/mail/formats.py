@@ -10,7 +10,7 @@ from typing import cast
 
 from babel import Locale
 from babel.dates import format_date
-from babel.numbers import NumberPattern, format_decimal
+from babel.numbers import NumberPattern, format_decimal, get_minus_sign_symbol
 
 from orderconfirm.money import decimals_of, round_to
 
@@ -20,6 +20,10 @@ def _money_pattern(locale: Locale, places: int) -> NumberPattern:
     """The locale's currency pattern with the decimals of ISO 4217, where CLDR's own differ (RSD, LBP)."""
     pattern = copy(locale.currency_formats["standard"])
     pattern.frac_prec = (places, places)
+    # Babel writes "-" where the locale has its own sign, in Arabic one that keeps left of the digits.
+    minus = get_minus_sign_symbol(locale)
+    pattern.prefix = (pattern.prefix[0], pattern.prefix[1].replace("-", minus))
+    pattern.suffix = (pattern.suffix[0], pattern.suffix[1].replace("-", minus))
     return cast(NumberPattern, pattern)
 
 

@@ -1,0 +1,88 @@
+// What the tests ask of a page in the browser. Loaded into it beside axe-core.
+
+const AXE_OPTIONS = {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"],
+  // A mail program has the landmarks; the mail is one article in it.
+  rules: { "landmark-one-main": { enabled: false }, region: { enabled: false } },
+};
+
+/** Every text that can be seen, with its font size and the box of each of its lines. */
+function visibleTexts() {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) {
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const boxes = [...range.getClientRects()].filter((box) => box.width && box.height);
+    const text = walker.currentNode.data.trim();
+    const size = parseFloat(getComputedStyle(walker.currentNode.parentElement).fontSize);
+    if (text && boxes.length) texts.push({ text, size, boxes });
+  }
+  return texts;
+}
+
+/** axe-core's violations, and the contrasts that it could not judge. */
+async function accessibilityFaults() {
+  const { violations, incomplete } = await axe.run(document, AXE_OPTIONS);
+  const unjudged = incomplete.filter((rule) => rule.id === "color-contrast");
+  return [...violations, ...unjudged].flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html}`));
+}
+
+async function contrastFaults() {
+  const { violations } = await axe.run(document, { runOnly: { type: "rule", values: ["color-contrast"] } });
+  return violations.flatMap((rule) => rule.nodes.map((node) => node.html));
+}
+
+function luminance(red, green, blue) {
+  const linear = (value) => (value <= 10.31475 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+}
+
+/** The commonest colour of some pixels, as luminance, and its WCAG contrast with the colour farthest from it. */
+function judge(pixels) {
+  const counts = new Map();
+  for (let at = 0; at < pixels.length; at += 4) {
+    const colour = (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
+    counts.set(colour, (counts.get(colour) ?? 0) + 1);
+  }
+  const commonest = [...counts].reduce((one, other) => (other[1] > one[1] ? other : one))[0];
+  const luminanceOf = (colour) => luminance(colour >> 16, (colour >> 8) & 255, colour & 255);
+  const background = luminanceOf(commonest);
+  const ratios = [...counts.keys()].map((colour) => (luminanceOf(colour) + 0.05) / (background + 0.05));
+  return { background, contrast: Math.max(...ratios.map((ratio) => Math.max(ratio, 1 / ratio))) };
+}
+
+/** Each visible text's lines as a screenshot shows them: what the eye sees, whatever the styles say. */
+async function linesInScreenshot(base64) {
+  const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+  const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
+  canvas.drawImage(image, 0, 0);
+  return visibleTexts().flatMap(({ text, boxes }) =>
+    boxes.map((box) => ({ text, ...judge(canvas.getImageData(box.x, box.y, box.width, box.height).data) })),
+  );
+}
+
+function directionsOf(selector) {
+  return [...document.querySelectorAll(selector)].map((element) => getComputedStyle(element).direction);
+}
+
+/** How far each element's right edge is from the cell before it, when that stands to its right. */
+function gapsBeforeNeighbours(selector) {
+  return [...document.querySelectorAll(selector)].map(
+    (cell) => cell.previousElementSibling.getBoundingClientRect().left - cell.getBoundingClientRect().right,
+  );
+}
+
+/** Where the minus and the first digit of each negative amount stand, from the left. */
+function minusAndDigit(selector) {
+  const places = (text) => [/[-\u2212]/, /\d/].map((sign) => leftOf(text, text.data.search(sign)));
+  const texts = [...document.querySelectorAll(selector)].map((cell) => cell.firstChild);
+  return texts.filter((text) => /[-\u2212]/.test(text.data)).map(places);
+}
+
+function leftOf(text, at) {
+  const range = document.createRange();
+  range.setStart(text, at);
+  range.setEnd(text, at + 1);
+  return range.getBoundingClientRect().left;
+}

@@ -1,0 +1,69 @@
+"""Draws the pictures of the mail in docs/: `make pictures`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
+from playwright.sync_api import sync_playwright
+
+from orderconfirm.mail.compose import Composer
+from orderconfirm.mail.samples import SAMPLES
+from orderconfirm.settings import ROOT, Settings
+
+SETTINGS = Settings(
+    company_name="Fjord & Field",
+    company_address="12 Harbour Lane\nBergen",
+    website_url="https://shop.example",
+    logo_url="https://shop.example/logo.png",
+    sender="Fjord & Field <orders@shop.example>",
+    brand_color="#1f5fbf",
+)
+#: File in docs/: sample, width and colour scheme.
+PICTURES: dict[str, tuple[str, int, Scheme]] = {
+    "mail-full.png": ("full", 600, "light"),
+    "mail-full-dark.png": ("full", 320, "dark"),
+    "mail-right-to-left.png": ("right to left", 320, "light"),
+    "mail-two-lines.png": ("two lines", 320, "light"),
+}
+LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="176" height="40" viewBox="0 0 176 40">
+<circle cx="20" cy="20" r="18" fill="#1f5fbf"/>
+<path d="M6 26 15 13l6 8 4-5 9 10" fill="none" stroke="#fff" stroke-width="3" stroke-linejoin="round"/>
+<text x="48" y="27" font-family="sans-serif" font-size="19" font-weight="700" fill="#1b2028">Fjord &amp; Field</text>
+</svg>"""
+PRODUCT = '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">{}</svg>'
+PRODUCTS = {
+    "blanket": """<rect width="64" height="64" fill="#e4ece2"/>
+<path d="M12 20h40v10H12zM12 32h40v10H12zM12 44h40v8H12z" fill="#5b7a5a"/>
+<path d="M12 23h40M12 35h40M12 47h40" stroke="#8fa98b" stroke-width="2"/>""",
+    "n": """<rect width="64" height="64" fill="#f1e9dc"/>
+<path d="m32 12 20 20-20 20-20-20z" fill="#d9c7a7"/><path d="m32 20 12 12-12 12-12-12z" fill="#e9dcc3"/>
+<path d="m32 12 20 20-20 20-20-20z" fill="none" stroke="#b59f77" stroke-width="1.5" stroke-dasharray="3 2"/>""",
+    "h": """<rect width="64" height="64" fill="#e3e8f1"/>
+<path d="M16 38v-4a16 16 0 0 1 32 0v4" fill="none" stroke="#2c3645" stroke-width="4"/>
+<rect x="11" y="36" width="10" height="16" rx="4" fill="#2c3645"/>
+<rect x="43" y="36" width="10" height="16" rx="4" fill="#2c3645"/>""",
+}
+
+
+def draw(url: str) -> str:
+    """The picture that a sample order or the shop's settings name."""
+    name = PurePosixPath(urlsplit(url).path).stem
+    return LOGO if name == "logo" else PRODUCT.format(PRODUCTS[name])
+
+
+def main() -> None:
+    if not find_chromium():
+        sys.exit(HOW_TO_INSTALL)
+    composer = Composer(SETTINGS, [ROOT / "templates"])
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        for file, (sample, width, scheme) in PICTURES.items():
+            html = composer.compose(SAMPLES[sample]).html
+            with shown(browser, html, width, scheme, draw) as (page, _):
+                page.screenshot(path=ROOT / "docs" / file, full_page=True)
+
+
+if __name__ == "__main__":
+    main()
