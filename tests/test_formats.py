@@ -30,6 +30,9 @@ def locale(tag: str) -> Locale:
         ("1200", "JPY", "ja", "￥1,200"),
         ("1200", "JPY", "en", "¥1,200"),
         ("1.5", "KWD", "en", "KWD1.500"),
+        ("-5", "SEK", "sv", "\u22125,00\u00a0kr"),
+        ("5", "AED", "ar", "\u200e5.00\u00a0د.إ.\u200f"),
+        ("-5", "AED", "ar", "\u200e-5.00\u00a0د.إ.\u200f"),
     ],
 )
 def test_money_is_written_as_the_locale_writes_it(amount: str, currency: str, tag: str, text: str) -> None:

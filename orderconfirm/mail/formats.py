@@ -15,6 +15,11 @@ from babel.numbers import NumberPattern, format_decimal, get_minus_sign_symbol
 from orderconfirm.money import decimals_of, round_to
 
 
+#: Unicode's invisible marks of direction (UAX #9), and the one that keeps a sign left of its digits.
+_MARKS = "\u200e\u200f\u061c"
+_LEFT_TO_RIGHT = "\u200e"
+
+
 @lru_cache(maxsize=256)
 def _money_pattern(locale: Locale, places: int) -> NumberPattern:
     """The locale's currency pattern with the decimals of ISO 4217, where CLDR's own differ (RSD, LBP)."""
@@ -31,7 +36,9 @@ def money(amount: Decimal, currency: str, locale: Locale) -> str:
     """`amount` as the customer reads it; a code that Babel does not know is shown as it is."""
     places = decimals_of(currency)
     pattern = _money_pattern(locale, places)
-    return str(pattern.apply(round_to(amount, places), locale, currency=currency, currency_digits=False))
+    text = str(pattern.apply(round_to(amount, places), locale, currency=currency, currency_digits=False))
+    # One mark for all amounts of a column: the locale's own differ between plus and minus, and so would the order.
+    return f"{_LEFT_TO_RIGHT}{text.lstrip(_MARKS)}" if locale.text_direction == "rtl" else text
 
 
 def quantity(number: Decimal, locale: Locale) -> str:
