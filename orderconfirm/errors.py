@@ -4,6 +4,9 @@ OrderConfirmError
 ├── SettingsError            stop the start, tell the operator
 ├── InvalidOrder             tell the shop what to change (422)
 ├── OrderConflict            another order has this id (409)
+├── KeyConflict              another body came with this idempotency key (409)
+├── WrongState               the mail is where this cannot be done (409)
+├── ContentDeleted           there is nothing left to send (410)
 ├── OutboxUnavailable        nothing was stored, the shop tries again (503)
 │   └── OutboxFull           …because too many mails wait already
 ├── TemplateError            this mail cannot be made: give up on it, go on with the rest
@@ -59,6 +62,23 @@ class OrderConflict(OrderConfirmError):
         super().__init__(f"order {order_id!r} was accepted before with other content")
         self.order_id = order_id
         self.pointers = tuple(pointers)
+
+
+class KeyConflict(OrderConfirmError):
+    """The idempotency key came before with another body, for `order_id`."""
+
+    def __init__(self, key: str, order_id: str) -> None:
+        super().__init__(f"the idempotency key {key!r} came before with another body, for order {order_id!r}")
+        self.key = key
+        self.order_id = order_id
+
+
+class WrongState(OrderConfirmError):
+    """What was asked cannot be done to a mail in this state."""
+
+
+class ContentDeleted(OrderConfirmError):
+    """The order's content is deleted: its retention is over, or somebody erased it."""
 
 
 class OutboxUnavailable(OrderConfirmError):

@@ -111,6 +111,21 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+class Delivery(StrEnum):
+    """What became of a sent mail, as the relay's webhooks tell it."""
+
+    DELIVERED = "delivered"
+    #: Turned away for now; the relay tries again by itself.
+    SOFT_BOUNCED = "soft_bounced"
+    BOUNCED = "bounced"
+    #: Marked as spam by its reader.
+    COMPLAINED = "complained"
+    #: The relay would not send it: the address is on its suppression list.
+    REJECTED = "rejected"
+    #: The relay holds it: the sender's domain or account is suspended.
+    SUSPENDED = "suspended"
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One thing that happened to a mail. `stage`, `code` and `text` quote the relay when it spoke."""
@@ -125,13 +140,52 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryEvent:
+    """One thing that the relay told of a sent mail. `event` is its own word, `text` and `code` what it quotes."""
+
+    event_id: str
+    event: str
+    at: datetime
+    code: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEvent:
+    """A delivery event as it came in, with what it names its mail by. `raw` is the whole of it, as JSON."""
+
+    event: DeliveryEvent
+    shop: str | None
+    order_id: str | None
+    message_id: str | None
+    address: str | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which mails are asked for: those for which all of it holds. Times are of acceptance, `until` excluded."""
+
+    states: tuple[State, ...] = ()
+    recipient: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """A mail as the outbox holds it. `possible_copies` counts sends whose outcome nobody knows."""
+    """A mail as the outbox holds it. `possible_copies` counts sends whose outcome nobody knows.
+
+    `revision` is 0 for the confirmation of the order, 1, 2 … for mails sent again on request. `recipient` is None once
+    the content is deleted.
+    """
 
     id: int
     shop: str
     order_id: str
+    revision: int
     message_id: str
+    recipient: str | None
     state: State
     accepted_at: datetime
     changed_at: datetime
@@ -139,7 +193,9 @@ class OutboxEntry:
     attempts: int
     possible_copies: int
     reason: str | None
+    delivery: Delivery | None = None
     history: tuple[HistoryEntry, ...] = ()
+    deliveries: tuple[DeliveryEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +213,7 @@ class NewMail:
     defaults: dict[str, object]
     fingerprint: str
     send_before: datetime | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

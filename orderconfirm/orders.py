@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from orderconfirm.canonical import canonical, differences, encode, fingerprint, to_order
-from orderconfirm.errors import Fault, InvalidOrder, OrderConflict
+from orderconfirm.errors import ContentDeleted, Fault, InvalidOrder, OrderConflict, WrongState
 from orderconfirm.mail.compose import Composer
-from orderconfirm.models import DEFAULT_SHOP, ClaimedMail, Email, NewMail, Order, OutboxEntry
+from orderconfirm.models import (
+    DEFAULT_SHOP,
+    ClaimedMail,
+    Email,
+    NewMail,
+    Order,
+    OutboxEntry,
+    RelayEvent,
+    Search,
+    State,
+)
+from orderconfirm.outbox.deliveries import Deliveries
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.store import Receipt, Store
 from orderconfirm.settings import Settings
 from orderconfirm.totals import add_up, describe_difference
 
 log = logging.getLogger(__name__)
+
+#: States that end by themselves.
+_MOVING = (State.QUEUED, State.SENDING)
+#: Seconds between two looks at a mail that somebody waits for.
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +60,26 @@ class Orders:
     """The verbs. `wake` is called when a mail became due."""
 
     def __init__(
-        self, store: Store, desk: Desk, composer: Composer, settings: Settings, wake: Callable[[], None]
+        self,
+        store: Store,
+        desk: Desk,
+        deliveries: Deliveries,
+        composer: Composer,
+        settings: Settings,
+        wake: Callable[[], None],
     ) -> None:
         self._store = store
         self._desk = desk
+        self._deliveries = deliveries
         self._composer = composer
         self._settings = settings
         self._wake = wake
 
-    def place(self, shop: str, said: Mapping[str, Any]) -> Placed:
-        """Take in a validated order; on return it is on disk, and its mail will be sent.
+    def place(self, shop: str, said: Mapping[str, Any], idempotency_key: str | None = None) -> Placed:
+        """Take in a validated order; on return it is on disk, and its mail will be sent, unless it is held.
 
-        Raises OrderConflict when another order has its id, InvalidOrder when totals are strict and do not add up,
-        OutboxUnavailable when nothing could be stored.
+        Raises OrderConflict when another order has its id, KeyConflict when another body came with its key,
+        InvalidOrder when totals are strict and do not add up, OutboxUnavailable when nothing could be stored.
         """
         sent, defaults, order, warning = self._read(said)
         if warning and self._settings.strict_totals:
@@ -64,12 +88,13 @@ class Orders:
             NewMail(
                 shop=shop,
                 order_id=order.order_id,
-                message_id=self._message_id(shop, order.order_id),
+                message_id=self._message_id(shop, order.order_id, 0),
                 recipient=order.customer.email,
                 sent=sent,
                 defaults=defaults,
                 fingerprint=fingerprint(sent),
                 send_before=order.send_before,
+                idempotency_key=idempotency_key,
             )
         )
         if receipt.is_new:
@@ -94,7 +119,7 @@ class Orders:
             id=0,
             shop=DEFAULT_SHOP,
             order_id=order.order_id,
-            message_id=self._message_id(DEFAULT_SHOP, order.order_id),
+            message_id=self._message_id(DEFAULT_SHOP, order.order_id, 0),
             payload=encode({"sent": sent, "defaults": defaults}),
             accepted_at=now,
             tried_at=None,
@@ -109,6 +134,68 @@ class Orders:
         """Where the order's mail is and what happened to it; None for an order that was never placed."""
         return self._desk.find(shop, order_id)
 
+    def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
+        """The same, once the mail is out or has ended, or after `seconds`."""
+        end = time.monotonic() + seconds
+        while True:
+            entry = self._desk.find(shop, order_id)
+            if entry is None or entry.state not in _MOVING or time.monotonic() >= end:
+                return entry
+            time.sleep(LOOK_SECONDS)
+
+    def search(self, shop: str, wanted: Search, cursor: str | None, most: int) -> tuple[list[OutboxEntry], str | None]:
+        """A page of mails, newest first, and the cursor of the next. Raises ValueError for a bad cursor."""
+        return self._desk.search(shop, wanted, cursor, most)
+
+    def resend(self, shop: str, order_id: str, email: str | None, reason: str | None) -> OutboxEntry | None:
+        """A new mail for a known order, under a new Message-ID, to `email` if given; None for an unknown order.
+
+        Raises WrongState while its last mail is on its way, ContentDeleted when nothing is left to send.
+        """
+        stored = self._store.content(shop, order_id)
+        if stored is None:
+            return None
+        if stored.payload is None:
+            raise ContentDeleted(f"the content of order {order_id!r} is deleted")
+        content = json.loads(stored.payload)
+        sent = content["sent"]
+        if email:
+            sent = {**sent, "customer": {**sent["customer"], "email": email}}
+        entry = self._desk.resend(
+            NewMail(
+                shop=shop,
+                order_id=order_id,
+                message_id=self._message_id(shop, order_id, stored.entry.revision + 1),
+                recipient=sent["customer"]["email"],
+                sent=sent,
+                defaults=content["defaults"],
+                fingerprint=stored.fingerprint,
+            ),
+            reason,
+        )
+        self._wake()
+        log.info("order sent again", extra={"order_id": order_id, "shop": shop, "reason": reason})
+        return entry
+
+    def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
+        """Withdraw a mail that is not sent; None for an unknown order. Raises WrongState when it is too late."""
+        is_cancelled = self._desk.cancel(shop, order_id)
+        entry = self._desk.find(shop, order_id)
+        if entry is not None and not is_cancelled and entry.state is not State.CANCELLED:
+            raise WrongState(f"its mail is {entry.state}")
+        return entry
+
+    def erase(self, shop: str, order_id: str) -> bool:
+        """Delete everything personal of an order; its id stays known. False for an unknown order.
+
+        Raises WrongState while a mail of it is on its way.
+        """
+        return self._desk.erase(shop, order_id)
+
+    def record_events(self, events: Iterable[RelayEvent]) -> int:
+        """Keep what the relay tells of sent mails, each event once; returns how many are new."""
+        return self._deliveries.record(events)
+
     def _read(self, said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, str | None]:
         """What the shop said in canonical form, what we add to it, the order they make, and what does not add up."""
         sent = canonical(said)
@@ -119,9 +206,9 @@ class Orders:
         order = to_order(sent, defaults, datetime.now(UTC))
         return sent, defaults, order, describe_difference(order, add_up(order))
 
-    def _message_id(self, shop: str, order_id: str) -> str:
-        """The same for every copy of one order's mail, so that receivers can drop a double; no host name in it."""
-        digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": "0"}).encode()).hexdigest()
+    def _message_id(self, shop: str, order_id: str, revision: int) -> str:
+        """The same for every copy of one mail, so that receivers can drop a double; no host name in it."""
+        digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
         return f"<{digest[:32]}@{self._settings.sender_address.rpartition('@')[2]}>"
 
 

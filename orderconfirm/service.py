@@ -20,6 +20,7 @@ from orderconfirm.models import Condition
 from orderconfirm.orders import Orders
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.deliveries import Deliveries
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.dispatcher import Dispatcher, Limits
 from orderconfirm.outbox.pace import Pace
@@ -45,7 +46,9 @@ class Service:
         self.database = Database(self.settings.database_url)
         self._store = Store(self.database, self.settings.outbox_max_pending)
         self.desk = Desk(self.database)
-        self.orders = Orders(self._store, self.desk, self.composer, self.settings, self._wake)
+        self.orders = Orders(
+            self._store, self.desk, Deliveries(self.database), self.composer, self.settings, self._wake
+        )
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None

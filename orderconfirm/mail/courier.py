@@ -51,7 +51,8 @@ class RelayCourier:
         headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
         if settings.mailtrap_headers:
             headers["X-MT-Category"] = CATEGORY
-            headers["X-MT-Custom-Variables"] = custom_variables({"order_id": mail.order_id, "shop": mail.shop})
+            variables = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
+            headers["X-MT-Custom-Variables"] = custom_variables(variables)
         return OrderMessage(
             self._composer.compose(order),
             sender=(settings.sender_name, settings.sender_address),

@@ -6,10 +6,12 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Update
 
-from orderconfirm.models import Figures, OutboxEntry, State
+from orderconfirm.errors import WrongState
+from orderconfirm.models import Figures, NewMail, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.rows import to_entry
+from orderconfirm.outbox.deliveries import events_of, forget_events, release
+from orderconfirm.outbox.rows import new_values, to_entry
 
 #: What can be put back: everything that stopped, and an unknown outcome that need not wait.
 RETRYABLE = (State.FAILED, State.HELD, State.EXPIRED, State.UNKNOWN)
@@ -24,15 +26,30 @@ class Desk:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._insert = sql.insert_statement(database.dialect)
 
     def find(self, shop: str, order_id: str) -> OutboxEntry | None:
-        """The order's newest mail with its history, or None."""
+        """The order's newest mail, with the history of all its mails and what the relay told of them; or None."""
         with self._database.reading() as connection:
-            row = connection.execute(sql.BY_ORDER, {"shop": shop, "order_id": order_id}).first()
-            if row is None:
+            rows = connection.execute(sql.REVISIONS, {"shop": shop, "order_id": order_id}).all()
+            if not rows:
                 return None
-            events = connection.execute(sql.HISTORY, {"mail_id": row.id}).all()
-        return to_entry(row, events)
+            ids = [row.id for row in rows]
+            events = [event for mail_id in ids for event in connection.execute(sql.HISTORY, {"mail_id": mail_id})]
+            return to_entry(rows[-1], sorted(events, key=lambda event: event.id), events_of(connection, ids))
+
+    def search(self, shop: str, wanted: Search, cursor: str | None, most: int) -> tuple[list[OutboxEntry], str | None]:
+        """A page of a shop's mails, newest first, and the cursor of the next; None after the last.
+
+        A cursor names the mail that the page ended with, so that mails accepted meanwhile move nothing. Raises
+        ValueError for a cursor that is none of ours.
+        """
+        after = _read_cursor(cursor) if cursor else None
+        with self._database.reading() as connection:
+            rows = connection.execute(sql.search(shop, wanted, after, most + 1)).all()
+        page = rows[:most]
+        more = f"{page[-1].accepted_at!r}_{page[-1].id}" if len(rows) > most else None
+        return [to_entry(row) for row in page], more
 
     def newest(self, states: Collection[State], most: int) -> list[OutboxEntry]:
         """The last accepted mails in one of `states`, newest first, without their history."""
@@ -50,6 +67,46 @@ class Desk:
     def cancel(self, shop: str, order_id: str) -> bool:
         """Withdraw a mail that is not sent. False when it is sent, on its way, or withdrawn already."""
         return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, "cancelled", State.CANCELLED) > 0
+
+    def resend(self, again: NewMail, reason: str | None) -> OutboxEntry:
+        """A new mail for a known order, due now, whatever became of the one before; its address is released.
+
+        Raises WrongState when that one is still on its way.
+        """
+
+        def job(connection: Connection) -> OutboxEntry:
+            rows = connection.execute(sql.REVISIONS, {"shop": again.shop, "order_id": again.order_id}).all()
+            last = rows[-1]
+            if last.state in (State.QUEUED, State.SENDING):
+                raise WrongState(f"its mail is {last.state}: it goes out by itself")
+            if last.state in (State.HELD, State.UNKNOWN):
+                values = {"whose": again.shop, "chosen_id": again.order_id, "every_order": False}
+                connection.execute(sql.CANCEL, {**values, "states": [last.state]})
+                self._add_history(connection, last.id, "replaced", State.CANCELLED, reason)
+            release(connection, again.shop, again.recipient)
+            values = {**new_values(again), "revision": last.revision + 1, "idempotency_key": None}
+            row = connection.execute(self._insert, values).one()
+            self._add_history(connection, row.id, "resent", State.QUEUED, reason)
+            return to_entry(row)
+
+        return self._database.write(job)
+
+    def erase(self, shop: str, order_id: str) -> bool:
+        """Delete everything personal of an order, and withdraw what waits; its id stays. False: no such order.
+
+        Raises WrongState while a mail of it is on its way.
+        """
+
+        def job(connection: Connection) -> bool:
+            rows = connection.execute(sql.REVISIONS, {"shop": shop, "order_id": order_id}).all()
+            if any(row.state == State.SENDING for row in rows):
+                raise WrongState("its mail is being sent: try again in a minute")
+            for row in connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all():
+                forget_events(connection, row.id)
+                self._add_history(connection, row.id, "erased", State(row.state), None)
+            return bool(rows)
+
+        return self._database.write(job)
 
     def forget(self, age: float) -> int:
         """Delete the content of mails that ended more than `age` seconds ago, a batch of them; returns how many.
@@ -77,12 +134,20 @@ class Desk:
         state: State,
     ) -> int:
         chosen = {"whose": shop, "chosen_id": order_id, "every_order": order_id is None, "states": list(states)}
-        happened = {"event": event, "state": state, "stage": None, "code": None, "text": None, "seconds": None}
 
         def job(connection: Connection) -> int:
             rows = connection.execute(statement, chosen).all()
             for row in rows:
-                connection.execute(sql.ADD_HISTORY, {"mail_id": row.id, **happened})
+                self._add_history(connection, row.id, event, state, None)
             return len(rows)
 
         return self._database.write(job)
+
+    def _add_history(self, connection: Connection, mail_id: int, event: str, state: State, text: str | None) -> None:
+        values = {"mail_id": mail_id, "event": event, "state": state, "text": text}
+        connection.execute(sql.ADD_HISTORY, {"stage": None, "code": None, "seconds": None, **values})
+
+
+def _read_cursor(cursor: str) -> tuple[float, int]:
+    moment, _, number = cursor.partition("_")
+    return float(moment), int(number)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Row
 
-from orderconfirm.models import ClaimedMail, HistoryEntry, OutboxEntry, State
+from orderconfirm.canonical import encode
+from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, HistoryEntry, NewMail, OutboxEntry, State
 
 
-def to_entry(row: Row[Any], events: Iterable[Row[Any]] = ()) -> OutboxEntry:
+def to_entry(row: Row[Any], events: Iterable[Row[Any]] = (), deliveries: Iterable[Row[Any]] = ()) -> OutboxEntry:
     return OutboxEntry(
         id=row.id,
         shop=row.shop,
         order_id=row.order_id,
+        revision=row.revision,
         message_id=row.message_id,
+        recipient=row.recipient,
         state=State(row.state),
         accepted_at=_told(row.accepted_at),
         changed_at=_told(row.changed_at),
@@ -24,10 +28,33 @@ def to_entry(row: Row[Any], events: Iterable[Row[Any]] = ()) -> OutboxEntry:
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         reason=row.reason,
+        delivery=Delivery(row.delivery) if row.delivery else None,
         history=tuple(
             HistoryEntry(_told(e.at), e.event, State(e.state), e.stage, e.code, e.text, e.seconds) for e in events
         ),
+        deliveries=tuple(DeliveryEvent(d.event_id, d.event, _told(d.at), d.code, d.text) for d in deliveries),
     )
+
+
+def new_values(mail: NewMail) -> dict[str, Any]:
+    """A new mail as the values of its row."""
+    return {
+        "shop": mail.shop,
+        "order_id": mail.order_id,
+        "revision": 0,
+        "fingerprint": mail.fingerprint,
+        "message_id": mail.message_id,
+        "recipient": mail.recipient,
+        "address_hash": address_hash(mail.recipient),
+        "idempotency_key": mail.idempotency_key,
+        "payload": encode({"sent": mail.sent, "defaults": mail.defaults}),
+        "send_before": mail.send_before.timestamp() if mail.send_before else None,
+    }
+
+
+def address_hash(address: str) -> str:
+    """An address as it is remembered: to be recognised, not to be read."""
+    return sha256(address.strip().lower().encode()).hexdigest()
 
 
 def to_claimed(row: Row[Any]) -> ClaimedMail:

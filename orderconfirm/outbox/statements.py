@@ -4,43 +4,70 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, and_, bindparam, case, func, insert, null, or_, select, text, update
+from sqlalchemy import (
+    Boolean,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from orderconfirm.models import State
+from orderconfirm.models import Search, State
 from orderconfirm.outbox.tables import (
     ATTENTION_STATES,
     DUE_STATES,
     FINISHED_STATES,
     LEASED_STATES,
     database_now,
+    dead_addresses,
     history,
     outbox,
 )
 
 now = database_now()
 
+DEAD_ADDRESS = "mail to this address bounced for good, or its reader complained: resend releases it"
+
 _NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 
 CLOCK = select(now)
 
 
+def insert_into(table: Any, dialect: str) -> Any:
+    """An INSERT that can let a conflict pass, which each database spells in its own words."""
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+
+
 def insert_statement(dialect: str) -> Any:
-    """Take an order in, due at once; no row comes back when its id is known."""
-    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    """Take an order in, due at once or held if its address is dead; no row comes back when its id is known."""
+    is_dead = exists().where(
+        dead_addresses.c.shop == bindparam("shop"), dead_addresses.c.address_hash == bindparam("address_hash")
+    )
     return (
-        make(outbox)
+        insert_into(outbox, dialect)
         .values(
             shop=bindparam("shop"),
             order_id=bindparam("order_id"),
-            revision=0,
+            revision=bindparam("revision"),
             fingerprint=bindparam("fingerprint"),
             message_id=bindparam("message_id"),
             recipient=bindparam("recipient"),
             payload=bindparam("payload"),
+            idempotency_key=bindparam("idempotency_key"),
             accepted_at=now,
             send_before=bindparam("send_before"),
-            state=State.QUEUED,
+            state=case((is_dead, State.HELD), else_=State.QUEUED),
+            reason=case((is_dead, DEAD_ADDRESS)),
             changed_at=now,
             due_at=now,
         )
@@ -202,3 +229,45 @@ FIGURES = (
     .group_by(outbox.c.state)
 )
 COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(text("possible_copies > 0"))
+
+BY_KEY = select(outbox).where(
+    outbox.c.shop == bindparam("shop"), outbox.c.idempotency_key == bindparam("idempotency_key")
+)
+
+#: Every mail of one order, the confirmation and those sent again.
+REVISIONS = (
+    select(outbox)
+    .where(outbox.c.shop == bindparam("shop"), outbox.c.order_id == bindparam("order_id"))
+    .order_by(outbox.c.revision)
+)
+
+
+def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int) -> Select[Any]:
+    """Mails of a shop, newest first, from behind (accepted_at, id) `after`; each case has its index."""
+    mails = outbox.c
+    found = select(outbox).where(mails.shop == shop)
+    if wanted.states:
+        found = found.where(mails.state.in_(wanted.states))
+    if wanted.recipient:
+        found = found.where(mails.recipient == wanted.recipient)
+    if wanted.since:
+        found = found.where(mails.accepted_at >= wanted.since.timestamp())
+    if wanted.until:
+        found = found.where(mails.accepted_at < wanted.until.timestamp())
+    if after:
+        found = found.where(tuple_(mails.accepted_at, mails.id) < after)
+    return found.order_by(mails.accepted_at.desc(), mails.id.desc()).limit(most)
+
+
+#: Everything personal of an order's mails, those that wait included: they are withdrawn.
+ERASE = (
+    update(outbox)
+    .where(outbox.c.shop == bindparam("whose"), outbox.c.order_id == bindparam("chosen_id"))
+    .values(
+        payload=null(),
+        recipient=null(),
+        state=case((or_(text(DUE_STATES), outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),
+        changed_at=now,
+    )
+    .returning(outbox.c.id, outbox.c.state)
+)

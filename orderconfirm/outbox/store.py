@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from orderconfirm.canonical import encode
-from orderconfirm.errors import OutboxFull
+from orderconfirm.errors import KeyConflict, OutboxFull
 from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Settlement
-from orderconfirm.outbox.rows import to_claimed, to_entry
+from orderconfirm.outbox.rows import new_values, to_claimed, to_entry
 from orderconfirm.telemetry import mask_addresses
 
 log = logging.getLogger(__name__)
@@ -64,19 +63,18 @@ class Store:
     def add(self, mail: NewMail) -> Receipt:
         """Take an order in, due at once, unless its (shop, order_id) is known: then nothing changes."""
         self._database.expect_file()
-        values = {
-            "shop": mail.shop,
-            "order_id": mail.order_id,
-            "fingerprint": mail.fingerprint,
-            "message_id": mail.message_id,
-            "recipient": mail.recipient,
-            "payload": encode({"sent": mail.sent, "defaults": mail.defaults}),
-            "send_before": mail.send_before.timestamp() if mail.send_before else None,
-        }
+        values = new_values(mail)
 
         def job(connection: Connection) -> Receipt | None:
+            if mail.idempotency_key:
+                _expect_key(connection, mail)
             row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
             is_new = row is not None
+            if row is not None and row.state == State.HELD:
+                happened = {"event": "held", "state": State.HELD, "text": row.reason}
+                connection.execute(
+                    sql.ADD_HISTORY, {"mail_id": row.id, "stage": None, "code": None, "seconds": None, **happened}
+                )
             if row is None:
                 row = connection.execute(sql.BY_ORDER, {"shop": mail.shop, "order_id": mail.order_id}).first()
             return Receipt(to_entry(row), row.fingerprint, row.payload, is_new) if row is not None else None
@@ -85,6 +83,12 @@ class Store:
         if receipt is None:
             raise OutboxFull(f"{self._most_pending} mails wait already (OUTBOX_MAX_PENDING)")
         return receipt
+
+    def content(self, shop: str, order_id: str) -> Receipt | None:
+        """What is stored of an order's newest mail; None for an unknown order."""
+        with self._database.reading() as connection:
+            row = connection.execute(sql.BY_ORDER, {"shop": shop, "order_id": order_id}).first()
+        return Receipt(to_entry(row), row.fingerprint, row.payload, False) if row is not None else None
 
     def claim(self, seats: int, lease_seconds: float) -> list[ClaimedMail]:
         """Lease at most `seats` due mails, longest due first. No other process gets them before the lease ends.
@@ -188,6 +192,13 @@ class Store:
             self._counted_at = time.monotonic() if self._room <= 0 else 0.0
         self._room -= 1
         return self._room >= 0
+
+
+def _expect_key(connection: Connection, mail: NewMail) -> None:
+    """An idempotency key belongs to one body. Raises KeyConflict when it came with another."""
+    row = connection.execute(sql.BY_KEY, {"shop": mail.shop, "idempotency_key": mail.idempotency_key}).first()
+    if row is not None and (row.order_id, row.fingerprint) != (mail.order_id, mail.fingerprint):
+        raise KeyConflict(mail.idempotency_key or "", row.order_id)
 
 
 def _clean(text: str | None) -> str | None:

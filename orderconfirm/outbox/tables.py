@@ -55,6 +55,7 @@ outbox = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("message_id", String(255), nullable=False),
     Column("recipient", String(254)),
+    Column("idempotency_key", String(255)),
     #: {"sent": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),
@@ -67,12 +68,20 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("possible_copies", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
+    #: What the relay's webhooks told last, and the time of that event.
+    Column("delivery", String(16)),
+    Column("delivery_at", Double),
     Column("lease_token", String(32)),
     #: The process that holds the lease.
     Column("lease_owner", String(16)),
     Column("lease_until", Double),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
+    UniqueConstraint("shop", "idempotency_key", name="outbox_key"),
 )
+#: For lists, newest first: by shop alone, by state, by recipient.
+Index("outbox_newest", outbox.c.shop, outbox.c.accepted_at, outbox.c.id)
+Index("outbox_state", outbox.c.shop, outbox.c.state, outbox.c.accepted_at, outbox.c.id)
+Index("outbox_recipient", outbox.c.shop, outbox.c.recipient, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_due", outbox.c.due_at, sqlite_where=text(DUE_STATES), postgresql_where=text(DUE_STATES))
 Index("outbox_leased", outbox.c.lease_until, sqlite_where=text(LEASED_STATES), postgresql_where=text(LEASED_STATES))
 Index("outbox_attention", outbox.c.state, sqlite_where=text(ATTENTION_STATES), postgresql_where=text(ATTENTION_STATES))
@@ -103,6 +112,32 @@ history = Table(
     Column("code", Integer),
     Column("text", Text),
     Column("seconds", Double),
+)
+
+
+#: What the relay told of sent mails; each event once. Events that name no mail of ours are kept as well.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("event_id", String(128), nullable=False, unique=True),
+    Column("mail_id", _Id, ForeignKey("outbox.id"), index=True),
+    Column("received_at", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("code", Integer),
+    Column("text", Text),
+    Column("raw", Text),
+)
+
+#: Addresses that bounced for good or complained, by hash: mails to them wait for a person.
+dead_addresses = Table(
+    "dead_addresses",
+    metadata,
+    Column("shop", String(64), primary_key=True),
+    Column("address_hash", String(64), primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("event", String(32), nullable=False),
 )
 
 

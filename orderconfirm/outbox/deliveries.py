@@ -1,0 +1,131 @@
+"""What became of sent mails: the relay's events, each kept once, and the addresses that take no mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, null, or_, select, update
+
+from orderconfirm.models import Delivery, RelayEvent
+from orderconfirm.outbox import statements as sql
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.rows import address_hash
+from orderconfirm.outbox.tables import dead_addresses, deliveries, outbox
+
+#: What each of Mailtrap's events says of the delivery; others are part of the story alone.
+DELIVERY_OF = {
+    "delivery": Delivery.DELIVERED,
+    "soft bounce": Delivery.SOFT_BOUNCED,
+    "bounce": Delivery.BOUNCED,
+    "spam": Delivery.COMPLAINED,
+    "reject": Delivery.REJECTED,
+    "suspension": Delivery.SUSPENDED,
+}
+#: After these, mail to the address only harms the sender's name.
+_DEADLY = (Delivery.BOUNCED, Delivery.COMPLAINED)
+
+DELIVERIES = (
+    select(deliveries).where(deliveries.c.mail_id == bindparam("mail_id")).order_by(deliveries.c.at, deliveries.c.id)
+)
+
+SET_DELIVERY = (
+    update(outbox)
+    .where(
+        outbox.c.id == bindparam("mail"),
+        or_(outbox.c.delivery_at.is_(None), outbox.c.delivery_at <= bindparam("event_at")),
+    )
+    .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
+)
+
+RELEASE_ADDRESS = delete(dead_addresses).where(
+    dead_addresses.c.shop == bindparam("whose"), dead_addresses.c.address_hash == bindparam("released")
+)
+
+
+def _add_event(dialect: str) -> Any:
+    """Keep an event, once: no row comes back when it came before."""
+    return (
+        sql.insert_into(deliveries, dialect)
+        .values(
+            {name: bindparam(name) for name in ("event_id", "mail_id", "at", "event", "code", "text", "raw")}
+            | {"received_at": sql.now}
+        )
+        .on_conflict_do_nothing(index_elements=["event_id"])
+        .returning(deliveries.c.id)
+    )
+
+
+def _add_dead_address(dialect: str) -> Any:
+    return (
+        sql.insert_into(dead_addresses, dialect)
+        .values(shop=bindparam("shop"), address_hash=bindparam("address_hash"), since=sql.now, event=bindparam("event"))
+        .on_conflict_do_nothing()
+    )
+
+
+FORGET_EVENTS = update(deliveries).where(deliveries.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
+
+
+class Deliveries:
+    """Every method raises OutboxUnavailable when the database does not do its part."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._add_event = _add_event(database.dialect)
+        self._add_dead_address = _add_dead_address(database.dialect)
+
+    def record(self, events: Iterable[RelayEvent]) -> int:
+        """Keep events, all or none; returns how many are new. What names no mail of ours is kept without one."""
+
+        def job(connection: Connection) -> int:
+            return sum(self._record_one(connection, event) for event in events)
+
+        return self._database.write(job)
+
+    def _record_one(self, connection: Connection, told: RelayEvent) -> bool:
+        mail_id = _mail_of(connection, told)
+        event = told.event
+        values = {
+            "event_id": event.event_id,
+            "mail_id": mail_id,
+            "at": event.at.timestamp(),
+            "event": event.event,
+            "code": event.code,
+            "text": event.text,
+            "raw": told.raw,
+        }
+        if connection.execute(self._add_event, values).first() is None:
+            return False
+        state = DELIVERY_OF.get(event.event)
+        if state and mail_id is not None:
+            change = {"mail": mail_id, "to_delivery": state, "event_at": event.at.timestamp()}
+            connection.execute(SET_DELIVERY, change)
+        if state in _DEADLY and mail_id is not None and told.shop and told.address:
+            dead = {"shop": told.shop, "address_hash": address_hash(told.address), "event": event.event}
+            connection.execute(self._add_dead_address, dead)
+        return True
+
+
+def _mail_of(connection: Connection, told: RelayEvent) -> int | None:
+    if told.shop is None or told.order_id is None:
+        return None
+    rows = connection.execute(sql.REVISIONS, {"shop": told.shop, "order_id": told.order_id}).all()
+    named = [row.id for row in rows if row.message_id == told.message_id]
+    return named[0] if named else rows[-1].id if rows else None
+
+
+def events_of(connection: Connection, mail_ids: Iterable[int]) -> list[Any]:
+    """The rows of what was told of some mails, in the order in which it happened."""
+    rows = [row for mail_id in mail_ids for row in connection.execute(DELIVERIES, {"mail_id": mail_id})]
+    return sorted(rows, key=lambda row: (row.at, row.id))
+
+
+def forget_events(connection: Connection, mail_id: int) -> None:
+    """Delete what an event may say of a person; that it happened stays."""
+    connection.execute(FORGET_EVENTS, {"mail": mail_id})
+
+
+def release(connection: Connection, shop: str, address: str) -> None:
+    """Mail to this address again."""
+    connection.execute(RELEASE_ADDRESS, {"whose": shop, "released": address_hash(address)})
