@@ -21,7 +21,7 @@ ITEM = {"name": "Case", "quantity": 2, "price": Decimal("19.99")}
 
 def sent(body: dict[str, Any]) -> dict[str, Any]:
     """The canonical form that a body gets, through the text that the outbox stores."""
-    form: dict[str, Any] = json.loads(encode(canonical(load_order(OrderSchema("USD"), body)[0])))
+    form: dict[str, Any] = json.loads(encode(canonical(load_order(OrderSchema(), body)[0])))
     return form
 
 

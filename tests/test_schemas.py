@@ -10,9 +10,9 @@ import pytest
 from factories import make_body
 
 from orderconfirm.errors import InvalidOrder
-from orderconfirm.web.schemas import OrderSchema, load_order
+from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, load_order
 
-SCHEMA = OrderSchema("USD")
+SCHEMA = OrderSchema()
 ITEM = {"name": "Mug", "quantity": 1, "price": "9.99"}
 
 
@@ -276,7 +276,8 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, good: str, b
 
 def test_an_order_without_a_currency_is_read_in_the_default_one() -> None:
     body = make_body(total="1.234")
-    assert load_order(OrderSchema("KWD"), body)[0]["total"] == Decimal("1.234")
+    with DefaultCurrency("KWD"):
+        assert load_order(OrderSchema(), body)[0]["total"] == Decimal("1.234")
     assert faults(body).keys() == {"/total"}
 
 
@@ -538,21 +539,21 @@ def test_an_answer_names_at_most_a_hundred_ignored_fields() -> None:
 
 def test_minus_zero_is_zero_and_an_empty_list_is_absent() -> None:
     body = make_body(total="-0.00", items=[{"name": "A", "quantity": 1, "price": 0}], adjustments=[])
-    order, _ = load_order(OrderSchema("USD"), body)
+    order, _ = load_order(OrderSchema(), body)
     assert str(order["total"]) == "0.00"
     assert "adjustments" not in order
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(1000, "1000"), (Decimal("1E+3"), "1000")])
 def test_a_numeric_id_is_written_out(sent: int | Decimal, kept: str) -> None:
-    order, _ = load_order(OrderSchema("USD"), make_body(order_id=sent))
+    order, _ = load_order(OrderSchema(), make_body(order_id=sent))
     assert order["order_id"] == kept
 
 
 @pytest.mark.parametrize("url", ["https://x.example:99999/", "https://x.example:abc/"])
 def test_a_url_has_a_real_port(url: str) -> None:
     with pytest.raises(InvalidOrder) as caught:
-        load_order(OrderSchema("USD"), make_body(order_url=url))
+        load_order(OrderSchema(), make_body(order_url=url))
     assert [fault.pointer for fault in caught.value.faults] == ["/order_url"]
 
 
@@ -560,5 +561,5 @@ def test_a_url_has_a_real_port(url: str) -> None:
     ("sent", "read"), [("AT&amp;T", "AT&T"), ("a &copyright; b", "a &copyright; b"), ("&#8211;", "–")]
 )
 def test_only_known_entities_are_read(sent: str, read: str) -> None:
-    order, _ = load_order(OrderSchema("USD"), make_body(items=[{"name": sent, "quantity": 1, "price": 1}]))
+    order, _ = load_order(OrderSchema(), make_body(items=[{"name": sent, "quantity": 1, "price": 1}]))
     assert order["items"][0]["name"] == read

@@ -14,7 +14,7 @@ from flask.cli import AppGroup
 
 from orderconfirm.errors import DeliveryFailure, InvalidOrder, TemplateError
 from orderconfirm.settings import ROOT
-from orderconfirm.web.schemas import OrderSchema, load_order
+from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, load_order
 
 mail = AppGroup("mail", help="See the mail of an order; send one to yourself.")
 
@@ -68,9 +68,9 @@ def _read(path: Path, changes: dict[str, str] | None = None) -> dict[str, Any]:
     if changes and isinstance(body, dict):
         body["order_id"] = changes["order_id"]
         body["customer"] = {**(body.get("customer") or {}), "email": changes["email"]}
-    schema: OrderSchema = current_app.extensions["order_schema"]
     try:
-        said, _ = load_order(schema, body)
+        with DefaultCurrency(current_app.extensions["orderconfirm"].settings.default_currency):
+            said, _ = load_order(OrderSchema(), body)
     except InvalidOrder as wrong:
         faults = "\n".join(f"  {fault.pointer}: {fault.detail}" for fault in wrong.faults)
         raise click.ClickException(f"{path} is not a valid order:\n{faults}") from wrong

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from orderconfirm.errors import SettingsError
 from orderconfirm.settings import values
 from orderconfirm.settings.checks import contradictions
-from orderconfirm.settings.values import Rate
+from orderconfirm.settings.values import ApiKey, Rate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -54,6 +54,23 @@ class Settings:
         "where accepted orders wait: sqlite:///file or postgresql://…",
         values.database,
         secret=True,
+    )
+
+    api_keys: tuple[ApiKey, ...] = _setting(
+        "API_KEYS",
+        (),
+        "who may use the API: shop:key, several with commas; empty: anyone, in development only",
+        values.api_keys,
+        secret=True,
+    )
+    api_rate_limit: Rate | None = _setting(
+        "API_RATE_LIMIT", None, "requests in a time for each key, like 100/1s; empty: no limit", values.rate
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "CORS_ORIGINS", (), "web origins whose scripts may call the API; empty: none", values.origins
+    )
+    mailtrap_webhook_secret: str = _setting(
+        "MAILTRAP_WEBHOOK_SECRET", "", "signing secret of the webhook at /api/webhooks/mailtrap", secret=True
     )
 
     company_name: str = _setting("COMPANY_NAME", "Our Shop", "the shop's name, in the subject and the mail")

@@ -58,6 +58,8 @@ def _relay_problems(settings: Settings) -> list[str]:
         problems.append("MAIL_USERNAME is set without MAIL_SERVER: name the relay it is for")
     if settings.is_production and relay is None:
         problems.append("MAILTRAP_API_TOKEN is missing (or MAIL_SERVER): production needs a relay")
+    if settings.is_production and not settings.api_keys:
+        problems.append("API_KEYS is missing: production answers nobody without a key, like shop1:long-random-key")
     return problems
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
@@ -106,6 +107,40 @@ def rate(text: str) -> Rate:
     if not int(found[1]) or not seconds:
         raise ValueError("must be above 0")
     return Rate(int(found[1]), seconds)
+
+
+def origins(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin) for origin in found):
+        raise ValueError("must be origins like https://shop.example, with commas between them")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is kept: whose it is, and its SHA-256."""
+
+    shop: str
+    digest: str
+
+
+def api_keys(text: str) -> tuple[ApiKey, ...]:
+    """shop:key pairs. A key may be given as sha256=<64 hex digits>, so that the environment does not hold it."""
+    keys = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        shop, separator, key = part.partition(":")
+        if not separator or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", shop):
+            raise ValueError("must be name:key pairs with commas between them, like shop1:long-random-key")
+        digest = key.removeprefix("sha256=").lower()
+        if key.startswith("sha256="):
+            if not re.fullmatch(r"[0-9a-f]{64}", digest):
+                raise ValueError(f"has a key for {shop} that is no SHA-256 in hexadecimal")
+        elif len(key) < 16:
+            raise ValueError(f"has a key for {shop} that is shorter than 16 characters")
+        else:
+            digest = sha256(key.encode()).hexdigest()
+        keys.append(ApiKey(shop, digest))
+    return tuple(keys)
 
 
 def retry_or_hold(text: str) -> str:

@@ -1,12 +1,13 @@
-"""What comes in: the JSON API, the pages, and how their failures are told."""
+"""What comes in: the JSON API, its documentation, the pages, and how their failures are told."""
 
 from __future__ import annotations
 
 from flask import Flask
+from flask_cors import CORS
 
 from orderconfirm.settings import Settings
-from orderconfirm.web import api, health, pages, problems
-from orderconfirm.web.schemas import OrderSchema
+from orderconfirm.web import documentation, health, pages, problems, requests
+from orderconfirm.web.guard import Guard
 
 #: The largest body that is read, in bytes.
 MOST_BYTES = 1024 * 1024
@@ -15,8 +16,11 @@ MOST_BYTES = 1024 * 1024
 def init_app(app: Flask, settings: Settings) -> None:
     """Register every route."""
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
-    app.extensions["order_schema"] = OrderSchema(settings.default_currency)
+    app.extensions["guard"] = Guard(settings)
+    requests.init_app(app)
+    documentation.init_app(app)
     problems.init_app(app)
-    app.register_blueprint(api.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(pages.bp)
+    if settings.cors_origins:
+        CORS(app, resources={r"/api/*": {"origins": list(settings.cors_origins)}}, max_age=600)

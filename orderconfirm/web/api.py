@@ -1,19 +1,36 @@
-"""The shop's way in: place an order, ask what became of it."""
+"""The shop's way in: place an order, ask what became of it, have it sent again, withdraw or erase it."""
 
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+import re
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
-from werkzeug.exceptions import BadRequest, NotFound, UnsupportedMediaType
+import flask_smorest
+from flask import Response, current_app, g, request, url_for
+from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
-from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, State
+from orderconfirm.models import OutboxEntry, Search, State
 from orderconfirm.orders import Orders
-from orderconfirm.web.schemas import OrderSchema, load_order
+from orderconfirm.settings import ROOT
+from orderconfirm.web import problems
+from orderconfirm.web.answers import (
+    MailSchema,
+    PageSchema,
+    PlacedSchema,
+    PreviewSchema,
+    ProblemSchema,
+    story,
+    summary,
+)
+from orderconfirm.web.bodies import StrictParser
+from orderconfirm.web.guard import Guard
+from orderconfirm.web.problems import Kind
+from orderconfirm.web.schemas import OrderSchema, ResendSchema, SearchSchema
 
-bp = Blueprint("api", __name__, url_prefix="/api/order-confirmation")
+#: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
+LONGEST_WAIT = 30
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:,|;|$)", re.IGNORECASE)
 
 _MESSAGES = {
     State.QUEUED: "Order confirmation queued",
@@ -25,50 +42,193 @@ _MESSAGES = {
     State.CANCELLED: "The order confirmation was cancelled",
     State.EXPIRED: "The order confirmation was not sent in time",
 }
+#: States in which the mail will not come by itself.
+_ENDED_BADLY = (State.FAILED, State.EXPIRED)
+
+SAMPLE: dict[str, Any] = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"))
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "any text of your own for this body; the order id does the same job without it",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_PREFER: dict[str, Any] = {
+    "in": "header",
+    "name": "Prefer",
+    "description": f"`wait=N` waits up to N seconds (at most {LONGEST_WAIT}) for the outcome (RFC 7240)",
+    "schema": {"type": "string"},
+    "example": "wait=10",
+}
 
 
-@bp.post("")
-def place_order() -> tuple[Response, int]:
-    """202 for an order that is on disk now, 200 for one that was there already."""
-    schema: OrderSchema = current_app.extensions["order_schema"]
-    order, ignored = load_order(schema, _json_body())
-    placed = _orders().place(DEFAULT_SHOP, order)
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """flask-smorest's, reading arguments our way."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+bp = Blueprint("api", __name__, url_prefix="/api", description="Order confirmations")
+
+
+def failing(*kinds: Kind) -> Any:
+    """Document which failures an operation answers with, beside those of every operation."""
+
+    def decorate(view: Any) -> Any:
+        every = (*kinds, problems.UNAUTHORIZED, problems.NOT_ACCEPTABLE, problems.TOO_MANY, problems.INTERNAL)
+        by_status: dict[int, list[Kind]] = {}
+        for kind in every:
+            by_status.setdefault(kind.status, []).append(kind)
+        for status, alike in by_status.items():
+            view = bp.alt_response(
+                status,
+                schema=ProblemSchema,
+                content_type=problems.MIMETYPE,
+                description=" ".join(kind.meaning for kind in alike),
+                examples={kind.name: {"value": _example(kind)} for kind in alike},
+            )(view)
+        return view
+
+    return decorate
+
+
+def _example(kind: Kind) -> dict[str, Any]:
+    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": kind.meaning}
+
+
+@bp.before_request
+def admit() -> None:
+    """Nothing is read of a request before it is known whose it is."""
+    guard: Guard = current_app.extensions["guard"]
+    guard.admit()
+    if request.accept_mimetypes and not request.accept_mimetypes.accept_json:
+        raise NotAcceptable("The answer is JSON: accept application/json.")
+
+
+@bp.after_request
+def keep_nothing(answer: Response) -> Response:
+    """A mail's state changes, and none of it is for a cache to keep."""
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+_placing = (
+    *(problems.BAD_REQUEST, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID_ORDER),
+    *(problems.ORDER_CONFLICT, problems.KEY_CONFLICT, problems.NOT_SENT, problems.UNAVAILABLE, problems.FULL),
+)
+
+
+@bp.post("/order-confirmation")
+@failing(*_placing)
+@bp.arguments(OrderSchema, example=SAMPLE)
+@bp.response(202, PlacedSchema, description="The order is on disk; its mail will be sent.")
+@bp.alt_response(
+    200, schema=PlacedSchema, description="The order was accepted before, or its mail is out (with Prefer: wait)."
+)
+@bp.doc(parameters=[_IDEMPOTENCY_KEY, _PREFER])
+def place_order(order: dict[str, Any]) -> Any:
+    """Accept an order.
+
+    The same order again answers 200 and sends no second mail.
+    """
+    wait = _wanted_wait()
+    placed = _orders().place(g.shop, order, _idempotency_key())
+    entry = placed.entry
+    if wait is not None:
+        entry = _orders().outcome(g.shop, entry.order_id, wait) or entry
+        if entry.state in _ENDED_BADLY:
+            return problems.problem(problems.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
     answer = {
         "status": "success",
-        "message": _MESSAGES[placed.entry.state],
-        **_summary(placed.entry),
+        "message": _MESSAGES[entry.state],
+        **summary(entry, _link(entry)),
         "warnings": list(placed.warnings),
-        "ignored_fields": ignored,
+        "ignored_fields": g.ignored_fields,
     }
-    return jsonify(answer), 202 if placed.is_new else 200
+    is_done = not placed.is_new or (wait is not None and entry.state is State.SENT)
+    headers = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
+    return answer, 200 if is_done else 202, headers
 
 
-@bp.post("/preview")
-def preview_order() -> Response:
-    """The mail that this order would become. Nothing is stored, nothing is sent."""
-    schema: OrderSchema = current_app.extensions["order_schema"]
-    order, ignored = load_order(schema, _json_body())
+@bp.post("/order-confirmation/preview")
+@failing(problems.BAD_REQUEST, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID_ORDER, problems.TEMPLATE)
+@bp.arguments(OrderSchema, example=SAMPLE)
+@bp.response(200, PreviewSchema)
+def preview_order(order: dict[str, Any]) -> Any:
+    """Show the mail that an order would become.
+
+    Nothing is stored, nothing is sent.
+    """
     preview = _orders().preview(order)
     email = preview.email
-    return jsonify(
-        {
-            "subject": email.subject,
-            "text": email.text,
-            "html": email.html,
-            "size": {"text": len(email.text.encode()), "html": len(email.html.encode())},
-            "warnings": list(preview.warnings),
-            "ignored_fields": ignored,
-        }
+    return {
+        "subject": email.subject,
+        "text": email.text,
+        "html": email.html,
+        "size": {"text": len(email.text.encode()), "html": len(email.html.encode())},
+        "warnings": list(preview.warnings),
+        "ignored_fields": g.ignored_fields,
+    }
+
+
+@bp.get("/order-confirmations")
+@failing(problems.INVALID_ORDER, problems.UNAVAILABLE)
+@bp.arguments(SearchSchema, location="query")
+@bp.response(200, PageSchema)
+def list_orders(wanted: dict[str, Any]) -> Any:
+    """List mails, newest first."""
+    search = Search(
+        states=tuple(State(part) for part in wanted["state"].split(",")) if wanted.get("state") else (),
+        recipient=wanted.get("email"),
+        since=wanted.get("since"),
+        until=wanted.get("until"),
     )
+    entries, cursor = _orders().search(g.shop, search, wanted.get("cursor"), wanted["limit"])
+    return {"orders": [summary(entry, _link(entry)) for entry in entries], "next_cursor": cursor}
 
 
-@bp.get("/<path:order_id>")
-def show_order(order_id: str) -> Response:
-    """The order's state, times and history, with the relay's own words."""
-    entry = _orders().status(DEFAULT_SHOP, order_id)
-    if entry is None:
-        raise NotFound(f"No order {order_id} was ever accepted.")
-    return jsonify({**_summary(entry), **_details(entry)})
+@bp.get("/order-confirmation/<path:order_id>")
+@failing(problems.NOT_FOUND, problems.UNAVAILABLE)
+@bp.response(200, MailSchema)
+def show_order(order_id: str) -> Any:
+    """Tell an order's state, times, attempts and deliveries."""
+    return _story(_orders().status(g.shop, order_id), order_id)
+
+
+@bp.post("/order-confirmation/<path:order_id>/resend")
+@failing(
+    *(problems.BAD_REQUEST, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID_ORDER, problems.NOT_FOUND),
+    *(problems.WRONG_STATE, problems.CONTENT_DELETED, problems.UNAVAILABLE),
+)
+@bp.arguments(ResendSchema, required=False)
+@bp.response(202, MailSchema)
+def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
+    """Send an order's confirmation again, as a new mail.
+
+    It has a new Message-ID. An address that was held as dead is released.
+    """
+    if _orders().resend(g.shop, order_id, wanted.get("email"), wanted.get("reason")) is None:
+        raise _unknown(order_id)
+    return _story(_orders().status(g.shop, order_id), order_id)
+
+
+@bp.post("/order-confirmation/<path:order_id>/cancel")
+@failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.UNAVAILABLE)
+@bp.response(200, MailSchema)
+def cancel_order(order_id: str) -> Any:
+    """Withdraw a mail before it is sent."""
+    return _story(_orders().cancel(g.shop, order_id), order_id)
+
+
+@bp.delete("/order-confirmation/<path:order_id>")
+@failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.UNAVAILABLE)
+@bp.response(204)
+def erase_order(order_id: str) -> Any:
+    """Erase an order's personal data.
+
+    Its id stays known, so that a late replay sends nothing; a mail that waits is withdrawn.
+    """
+    if not _orders().erase(g.shop, order_id):
+        raise _unknown(order_id)
 
 
 def _orders() -> Orders:
@@ -76,73 +236,28 @@ def _orders() -> Orders:
     return orders
 
 
-def _summary(entry: OutboxEntry) -> dict[str, Any]:
-    return {
-        "order_id": entry.order_id,
-        "state": entry.state,
-        "message_id": entry.message_id,
-        "accepted_at": entry.accepted_at.isoformat(),
-        "links": {"self": url_for("api.show_order", order_id=entry.order_id)},
-    }
+def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
+    if entry is None:
+        raise _unknown(order_id)
+    return story(entry, _link(entry))
 
 
-def _details(entry: OutboxEntry) -> dict[str, Any]:
-    is_moving = entry.state in (State.QUEUED, State.UNKNOWN)
-    return {
-        "changed_at": entry.changed_at.isoformat(),
-        "due_at": entry.due_at.isoformat() if is_moving else None,
-        "attempts": entry.attempts,
-        "possible_copies": entry.possible_copies,
-        "reason": entry.reason,
-        "history": [
-            {
-                "at": each.at.isoformat(),
-                "event": each.event,
-                "state": each.state,
-                "stage": each.stage,
-                "code": each.code,
-                "text": each.text,
-                "seconds": round(each.seconds, 3) if each.seconds is not None else None,
-            }
-            for each in entry.history
-        ],
-    }
+def _unknown(order_id: str) -> NotFound:
+    return NotFound(f"No order {order_id} was ever accepted.")
 
 
-def _json_body() -> Any:
-    """The decoded body, its numbers as `Decimal`. Raises 415 for another type, 400 for what is not JSON."""
-    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-        raise UnsupportedMediaType("Send the order as JSON, with the header Content-Type: application/json.")
-    try:
-        return json.loads(
-            request.get_data(cache=False).decode("utf-8-sig"),
-            parse_float=Decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object_without_doubles,
-        )
-    except json.JSONDecodeError as wrong:
-        raise BadRequest(f"The body is not JSON: {wrong.msg} at line {wrong.lineno}, column {wrong.colno}.") from wrong
-    except UnicodeDecodeError as wrong:
-        raise BadRequest(f"The body is not UTF-8: byte {wrong.start} does not fit.") from wrong
-    except RecursionError as wrong:
-        raise BadRequest("The body is not JSON that anyone means: it is nested too deep.") from wrong
-    except ArithmeticError as wrong:
-        raise BadRequest("The body has a number that is too large or too small to be read.") from wrong
-    except ValueError as wrong:
-        # Python's own advice on integers of more than 4300 digits is not for the shop.
-        reason = "a number has too many digits" if "digits" in str(wrong) else str(wrong)
-        raise BadRequest(f"The body cannot be read: {reason}.") from wrong
+def _link(entry: OutboxEntry) -> str:
+    return url_for("api.show_order", order_id=entry.order_id)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number (RFC 8259)")
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise BadRequest("Idempotency-Key must have 1 to 255 characters.")
+    return key
 
 
-def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 8259 leaves open which of two equal names counts; an amount must not depend on that."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"the name {double[:60]!r} stands twice in one object")
-    return members
+def _wanted_wait() -> int | None:
+    """The seconds of `Prefer: wait=N`; what cannot be understood is left aside, as RFC 7240 says."""
+    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(int(found[1]), LONGEST_WAIT) if found else None

@@ -8,8 +8,10 @@ from itertools import islice
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow.experimental.context import Context
 
 from orderconfirm.errors import Fault, InvalidOrder
+from orderconfirm.models import State
 from orderconfirm.money import fit_amount, fit_unit_price
 from orderconfirm.web.fields import (
     CurrencyCode,
@@ -23,10 +25,19 @@ from orderconfirm.web.fields import (
     YesNo,
 )
 
+#: The currency of an order that names none, for the time of a load: `with DefaultCurrency("EUR"): …`.
+DefaultCurrency = Context[str]
+
 #: An answer names at most this many ignored fields: it must not grow with a careless body.
 _MOST_IGNORED = 100
 
 _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
+
+
+def _known_states(text: str) -> None:
+    known = [state.value for state in State]
+    if unknown := [part for part in text.split(",") if part not in known]:
+        raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
 
 
 class _Part(Schema):
@@ -144,14 +155,10 @@ class OrderSchema(_Part):
     notes = Text(2000, lines=True)
     send_before = Moment()
 
-    def __init__(self, default_currency: str) -> None:
-        super().__init__()
-        self.default_currency = default_currency
-
     @validates_schema(skip_on_field_errors=False)
     def fit_amounts(self, data: dict[str, Any], **_: Any) -> None:
         """Give each amount the decimals of its currency, in place; a real extra decimal is a fault."""
-        currency = data.get("currency") or self.default_currency
+        currency = data.get("currency") or DefaultCurrency.get("USD") or "USD"
         faults: dict[str, Any] = {}
         for holder, name, path in _amounts(data):
             amount = holder.get(name)
@@ -170,6 +177,35 @@ class OrderSchema(_Part):
         return {**data, "discount": abs(data["discount"])} if data.get("discount") else data
 
 
+class ResendSchema(_Part):
+    """How an order is sent again: to another address, for a reason that its history will show."""
+
+    is_optional = True
+
+    email = MailAddress(metadata={"description": "another address; default: the order's own"})
+    reason = Text(200, metadata={"description": "shown in the history", "examples": ["the customer mistyped it"]})
+
+
+class SearchSchema(_Part):
+    """Which mails are listed."""
+
+    state = fields.String(
+        metadata={"description": "one state, or several with commas"}, validate=validate.And(_known_states)
+    )
+    email = MailAddress(metadata={"description": "the recipient"})
+    since = Moment(metadata={"description": "accepted at this time or later, ISO 8601"})
+    until = Moment(metadata={"description": "accepted before this time"})
+    cursor = fields.String(
+        validate=validate.Regexp(r"\d{1,12}(\.\d{1,20})?_\d{1,18}\Z", error="is no cursor that was given out"),
+        metadata={"description": "`next_cursor` of the page before"},
+    )
+    limit = fields.Integer(
+        load_default=50,
+        validate=validate.Range(1, 200, error="must be from 1 to 200"),
+        error_messages={"invalid": "must be a whole number"},
+    )
+
+
 def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str]]:
     """Read a decoded JSON body. Returns the order as said, normalised, and the pointers of ignored fields.
 
@@ -180,8 +216,18 @@ def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str
     try:
         order: dict[str, Any] = schema.load(body)
     except ValidationError as wrong:
-        raise InvalidOrder(sorted(_faults(wrong.messages), key=lambda fault: fault.pointer)) from None
-    return order, list(islice(_ignored(schema, body), _MOST_IGNORED))
+        raise InvalidOrder(faults_of(wrong.messages)) from None
+    return order, ignored_fields(schema, body)
+
+
+def faults_of(messages: Any) -> list[Fault]:
+    """marshmallow's nested messages as faults, in the order of their pointers."""
+    return sorted(_faults(messages), key=lambda fault: fault.pointer)
+
+
+def ignored_fields(schema: Schema, body: Mapping[str, Any]) -> list[str]:
+    """Pointers of what the schema does not know."""
+    return list(islice(_ignored(schema, body), _MOST_IGNORED))
 
 
 def _amounts(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, tuple[str | int, ...]]]:

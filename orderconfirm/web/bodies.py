@@ -1,0 +1,87 @@
+"""Request bodies and query strings: read strictly, their faults told as ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from flask import current_app, g, request
+from marshmallow import Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from orderconfirm.errors import Fault, InvalidOrder
+from orderconfirm.web.schemas import DefaultCurrency, faults_of, ignored_fields
+
+
+class StrictParser(FlaskParser):
+    """What flask-smorest reads arguments with: its documentation and our validation are one thing."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None, "headers": None}
+
+    def parse(self, *arguments: Any, **options: Any) -> Any:
+        with DefaultCurrency(current_app.extensions["orderconfirm"].settings.default_currency):
+            return super().parse(*arguments, **options)
+
+    def load_json(self, req: Any, schema: Schema) -> Any:
+        """The decoded body. Raises 400 or 415; leaves the pointers of ignored fields in `g`."""
+        if getattr(schema, "is_optional", False) and not req.content_length:
+            return {}
+        body = json_body()
+        if not isinstance(body, Mapping):
+            raise InvalidOrder([Fault("", "the body must be a JSON object")])
+        g.ignored_fields = ignored_fields(schema, body)
+        return body
+
+    def handle_error(
+        self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
+    ) -> NoReturn:
+        messages: Any = error.messages
+        # webargs puts the place (json, query, headers) around what is wrong there.
+        raise InvalidOrder(faults_of(next(iter(messages.values())))) from None
+
+
+def json_body() -> Any:
+    """The decoded body, its numbers as `Decimal`. Raises 415 for another type, 400 for what is not JSON."""
+    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        raise UnsupportedMediaType("Send the body as JSON, with the header Content-Type: application/json.")
+    return decode(request.get_data(cache=False))
+
+
+def decode(body: bytes) -> Any:
+    """Strict JSON (RFC 8259), its numbers as `Decimal`. Raises 400."""
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"),
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object_without_doubles,
+        )
+    except json.JSONDecodeError as wrong:
+        raise BadRequest(f"The body is not JSON: {wrong.msg} at line {wrong.lineno}, column {wrong.colno}.") from wrong
+    except UnicodeDecodeError as wrong:
+        raise BadRequest(f"The body is not UTF-8: byte {wrong.start} does not fit.") from wrong
+    except RecursionError as wrong:
+        raise BadRequest("The body is not JSON that anyone means: it is nested too deep.") from wrong
+    except ArithmeticError as wrong:
+        raise BadRequest("The body has a number that is too large or too small to be read.") from wrong
+    except ValueError as wrong:
+        # Python's own advice on integers of more than 4300 digits is not for the shop.
+        reason = "a number has too many digits" if "digits" in str(wrong) else str(wrong)
+        raise BadRequest(f"The body cannot be read: {reason}.") from wrong
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number (RFC 8259)")
+
+
+def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 8259 leaves open which of two equal names counts; an amount must not depend on that."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the name {double[:60]!r} stands twice in one object")
+    return members

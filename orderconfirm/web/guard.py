@@ -1,0 +1,72 @@
+"""Who may use the API, and how often: keys, known by their hashes, and limits."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import math
+import time
+from hashlib import sha256
+
+from flask import g, request
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import TooManyRequests, Unauthorized
+
+from orderconfirm.models import DEFAULT_SHOP
+from orderconfirm.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Wrong keys a minute from one address; then even the right one is told to wait.
+WRONG_KEYS_A_MINUTE = 10
+
+
+class Guard:
+    """Asked before each request to the API; counts within this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = settings.api_keys
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_A_MINUTE)
+        self._limit: RateLimitItem | None = None
+        if rate := settings.api_rate_limit:
+            # Each worker has its share, and no less than one request.
+            share = max(1, rate.count // settings.workers)
+            self._limit = RateLimitItemPerSecond(share, max(1, math.ceil(rate.seconds)))
+
+    def admit(self) -> None:
+        """Know the caller's shop from here on. Raises Unauthorized or TooManyRequests."""
+        g.shop = self._shop()
+        if self._limit and not self._limiter.hit(self._limit, "shop", g.shop):
+            raise self._too_many("too many requests with this key", self._limit, "shop", g.shop)
+
+    def _shop(self) -> str:
+        if not self._keys:
+            return DEFAULT_SHOP
+        address = request.remote_addr or ""
+        if not self._limiter.test(self._wrong_keys, "wrong key", address):
+            raise self._too_many("too many wrong keys from this address", self._wrong_keys, "wrong key", address)
+        presented = sha256(_presented_key().encode()).hexdigest()
+        # Every key is compared, each in constant time: the time taken tells nothing about any of them.
+        shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
+        if shops:
+            return shops[0]
+        self._limiter.hit(self._wrong_keys, "wrong key", address)
+        log.warning("a request without a valid key", extra={"address": address, "path": request.path})
+        raise Unauthorized(
+            "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
+            www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
+        )
+
+    def _too_many(self, what: str, limit: RateLimitItem, *identifiers: str) -> TooManyRequests:
+        reset, _ = self._limiter.get_window_stats(limit, *identifiers)
+        seconds = max(1, math.ceil(reset - time.time()))
+        return TooManyRequests(f"There were {what}: try again in {seconds} s.", retry_after=seconds)
+
+
+def _presented_key() -> str:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" and key.strip() else request.headers.get("X-API-Key", "")

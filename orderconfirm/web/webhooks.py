@@ -1,0 +1,148 @@
+"""What Mailtrap tells of sent mails: signed, several events at a time, each taken once.
+
+Documentation: docs.mailtrap.io, Email API/SMTP, webhooks.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import flask_smorest
+from flask import current_app, request
+from werkzeug.exceptions import BadRequest, NotFound
+
+from orderconfirm.models import DeliveryEvent, RelayEvent
+from orderconfirm.orders import Orders
+from orderconfirm.settings import Settings
+from orderconfirm.web import problems
+from orderconfirm.web.answers import ProblemSchema, ReceivedSchema
+from orderconfirm.web.bodies import decode
+from orderconfirm.web.problems import problem
+
+bp = flask_smorest.Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="What the relay tells")
+
+#: Mailtrap sends at most 500 at a time.
+MOST_EVENTS = 1000
+_SIGNATURE: dict[str, Any] = {
+    "in": "header",
+    "name": "Mailtrap-Signature",
+    "required": True,
+    "description": "HMAC-SHA256 of the raw body with the webhook's signing secret, in hexadecimal",
+    "schema": {"type": "string"},
+}
+_EVENTS: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": ["events"], "properties": {"events": {"type": "array"}}},
+            "example": {
+                "events": [
+                    {
+                        "event": "delivery",
+                        "event_id": "8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b",
+                        "email": "john.doe@example.com",
+                        "timestamp": 1742049009,
+                        "custom_variables": {"order_id": "ORD-12345", "shop": "default"},
+                    }
+                ]
+            },
+        },
+        "application/jsonlines": {"schema": {"type": "string"}},
+    },
+}
+
+
+@bp.post("/mailtrap")
+@bp.response(200, ReceivedSchema)
+@bp.alt_response(400, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.BAD_REQUEST.meaning)
+@bp.alt_response(401, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.BAD_SIGNATURE.meaning)
+@bp.alt_response(404, schema=ProblemSchema, content_type=problems.MIMETYPE, description="No signing secret is set.")
+@bp.alt_response(413, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.TOO_LARGE.meaning)
+@bp.alt_response(503, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.UNAVAILABLE.meaning)
+@bp.doc(parameters=[_SIGNATURE], requestBody=_EVENTS, security=[])
+def take_mailtrap_events() -> Any:
+    """Take Mailtrap's delivery events.
+
+    JSON with a list of events, or JSON Lines. Events that came before count once; unknown ones are kept.
+    """
+    secret = _settings().mailtrap_webhook_secret
+    if not secret:
+        raise NotFound("Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.")
+    body = request.get_data(cache=False)
+    expected = hmac.new(secret.encode(), body, sha256).hexdigest()
+    if not hmac.compare_digest(expected, request.headers.get("Mailtrap-Signature", "").strip().lower()):
+        return problem(problems.BAD_SIGNATURE, "Mailtrap-Signature does not fit the body: check the signing secret.")
+    events = [_read(event) for event in _events(body)]
+    orders: Orders = current_app.extensions["orderconfirm"].orders
+    return {"received": len(events), "new": orders.record_events(events)}
+
+
+def _events(body: bytes) -> list[Mapping[str, Any]]:
+    """The events of a JSON body or of JSON Lines. Raises 400."""
+    events = list(_decoded(body))
+    if len(events) > MOST_EVENTS:
+        raise BadRequest(f"There are {len(events)} events: at most {MOST_EVENTS} are taken at a time.")
+    if not all(isinstance(event, Mapping) for event in events):
+        raise BadRequest("An event must be a JSON object.")
+    return events
+
+
+def _decoded(body: bytes) -> Iterator[Any]:
+    try:
+        whole = decode(body)
+    except BadRequest:
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if len(lines) < 2:
+            raise
+        yield from map(decode, lines)
+        return
+    if isinstance(whole, Mapping) and isinstance(whole.get("events"), list):
+        yield from whole["events"]
+    else:
+        yield whole
+
+
+def _read(event: Mapping[str, Any]) -> RelayEvent:
+    """An event as we keep it; what is missing or strange in it is no error."""
+    raw = json.dumps(event, default=str, ensure_ascii=True)
+    variables = event.get("custom_variables")
+    named: Mapping[str, Any] = variables if isinstance(variables, Mapping) else {}
+    code = event.get("response_code")
+    return RelayEvent(
+        DeliveryEvent(
+            event_id=_text(event.get("event_id"), 128) or sha256(raw.encode()).hexdigest(),
+            event=_text(event.get("event"), 32) or "unknown",
+            at=_moment(event.get("timestamp")),
+            code=int(code) if isinstance(code, int) and 0 <= code < 1000 else None,
+            text=_text(event.get("response") or event.get("reason"), 1000),
+        ),
+        shop=_text(named.get("shop"), 64),
+        order_id=_text(named.get("order_id"), 128),
+        message_id=_text(named.get("message_id"), 255),
+        address=_text(event.get("email"), 254),
+        raw=raw,
+    )
+
+
+def _text(value: Any, longest: int) -> str | None:
+    if not isinstance(value, str):
+        return None
+    printable = "".join(each if each.isprintable() else " " for each in value.encode("utf-8", "replace").decode())
+    return printable[:longest] or None
+
+
+def _moment(timestamp: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(timestamp), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.now(UTC)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["orderconfirm"].settings
+    return settings
