@@ -63,9 +63,9 @@ def to_order(sent: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: 
         total=Decimal(said["total"]),
         currency=said["currency"],
         locale=said["locale"],
-        order_date=order_date.astimezone(timezone) if timezone else order_date,
+        order_date=_in_zone(order_date, timezone),
         shipping_method=said.get("shipping_method"),
-        estimated_delivery=delivery.astimezone(timezone) if delivery and timezone else delivery,
+        estimated_delivery=_in_zone(delivery, timezone) if delivery else None,
         subtotal=_amount(said.get("subtotal")),
         discount=_amount(said.get("discount")),
         shipping_cost=_amount(said.get("shipping_cost")),
@@ -92,6 +92,12 @@ def _amount(text: str | None) -> Decimal | None:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def _in_zone(moment: datetime, timezone: ZoneInfo | None) -> datetime:
+    """Midnight to the second is a shop's way to say a day: that day stays, in whatever zone it is read."""
+    is_day = not (moment.hour or moment.minute or moment.second or moment.microsecond)
+    return moment if is_day or timezone is None else moment.astimezone(timezone)
 
 
 def _address(said: Mapping[str, Any] | None) -> Address | None:

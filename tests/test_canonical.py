@@ -86,7 +86,8 @@ def test_defaults_and_the_time_of_acceptance_stand_in_for_what_was_not_said() ->
 
 
 def test_times_are_shown_in_the_order_s_zone() -> None:
-    order = to_order(sent(make_body(timezone="America/New_York")), DEFAULTS, NOW)
+    body = make_body(timezone="America/New_York", estimated_delivery="2025-03-20T12:00:00Z")
+    order = to_order(sent(body), DEFAULTS, NOW)
     assert order.order_date == datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
     assert order.order_date.utcoffset() == timedelta(hours=-4)
     assert order.estimated_delivery is not None
@@ -187,3 +188,18 @@ def test_the_order_of_the_items_is_part_of_the_order() -> None:
 def test_differences_are_told_by_pointer(change: dict[str, Any], pointers: list[str]) -> None:
     assert differences(sent(make_body()), sent(make_body(**change))) == pointers
     assert differences(sent(make_body(**change)), sent(make_body())) == pointers
+
+
+@pytest.mark.parametrize(
+    ("sent", "timezone", "day"),
+    [
+        ("2025-03-20", "America/New_York", 20),
+        ("2025-03-20T00:00:00Z", "America/New_York", 20),
+        ("2025-03-19T23:00:00Z", "Europe/Berlin", 20),
+        ("2025-03-20T02:00:00Z", "America/New_York", 19),
+    ],
+)
+def test_a_bare_day_stays_that_day_in_every_zone(sent: str, timezone: str, day: int) -> None:
+    said = canonical(load_order(OrderSchema(), make_body(estimated_delivery=sent, timezone=timezone))[0])
+    order = to_order(said, {"currency": "USD", "locale": "en"}, datetime.now(UTC))
+    assert order.estimated_delivery is not None and order.estimated_delivery.day == day

@@ -104,3 +104,53 @@ def test_one_s_own_language_can_be_added(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text('msgid "Total"\nmsgstr "Summa"\n')
     assert Languages([tmp_path, OURS], "en").of("sv-FI").gettext("Total") == "Summa"
+
+
+def own_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "locale" / name / "LC_MESSAGES" / "order_confirmation.po"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "says"),
+    [
+        ('msgid "Total"\nmsgstr "Summe"\nnonsense\n', "utf-8", ""),
+        ('msgid "Notes"\nmsgstr "Größe"\n', "latin-1", "utf-8"),
+        ('msgid "Hello %(name)s,"\nmsgstr "Hallo %(nmae)s"\n', "utf-8", "nmae"),
+        ('msgid "Total"\nmsgstr "100% Danke"\n', "utf-8", "format character"),
+        ('msgid "Total"\nmsgstr "<b>Summe</b>"\n', "utf-8", "markup"),
+    ],
+)
+def test_a_catalogue_that_would_break_a_mail_stops_the_start(
+    tmp_path: Path, text: str, encoding: str, says: str
+) -> None:
+    own_catalogue(tmp_path, "de", text, encoding)
+    with pytest.raises(TemplateError, match=rf"order_confirmation\.po.*{says}"):
+        Languages([tmp_path, OURS], "en")
+
+
+def test_a_catalogue_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    own_catalogue(tmp_path, "de", 'msgid "Total"\nmsgstr "Summe"\n', "utf-8-sig")
+    assert Languages([tmp_path, OURS], "en").of("de").gettext("Total") == "Summe"
+
+
+@pytest.mark.parametrize(
+    ("folder", "tag", "other"),
+    [("de_AT", "de-AT", "de-DE"), ("de-AT", "de_AT", "de"), ("zh_Hant", "zh-HK", "zh-CN"), ("pt_BR", "pt-BR", "pt-PT")],
+)
+def test_a_region_s_own_catalogue_goes_before_its_language_s(tmp_path: Path, folder: str, tag: str, other: str) -> None:
+    own_catalogue(tmp_path, folder, 'msgid "Total"\nmsgstr "Regional"\n')
+    languages = Languages([tmp_path, OURS], "en")
+    assert languages.of(tag).gettext("Total") == "Regional"
+    assert languages.of(other).gettext("Total") != "Regional"
+
+
+def test_words_in_one_script_are_not_marked_as_another() -> None:
+    assert Languages([OURS], "en").of("zh-TW").context["lang"] == "zh-Hans"
+
+
+@pytest.mark.parametrize("tag", ["de-DE-u-co-phonebk", "de_DE.UTF-8", "de@euro"])
+def test_what_follows_the_language_does_not_matter(tag: str) -> None:
+    assert Languages([OURS], "en").of(tag).gettext("Total") == "Gesamtbetrag"

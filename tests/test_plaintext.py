@@ -64,7 +64,7 @@ def test_no_wrapped_line_is_wider_than_the_room_and_no_character_is_lost(text: s
         ("one two three four five", "$1.00", ["one two three", "four five      $1.00"]),
         ("x" * 30, "$1.00", ["x" * 13, "x" * 13, "xxxx           $1.00"]),
         ("name", "z" * 19, ["name", " " + "z" * 19]),
-        ("name", "z" * 30, ["name", "z" * 30]),
+        ("name", "z" * 30, ["name", "z" * 20, " " * 10 + "z" * 10]),
     ],
 )
 def test_columns_stand_at_the_two_ends_of_a_row(left: str, right: str, expected: list[str]) -> None:
@@ -105,3 +105,19 @@ def test_tidy_leaves_no_trailing_blanks_but_the_signature_s(text: str, expected:
 
 def test_an_amount_never_sticks_to_a_url() -> None:
     assert columns("see https://x.example/" + "a" * 30, "1.00", 20).split("\n")[-1] == "1.00".rjust(20)
+
+
+def test_addresses_and_links_stay_whole_between_wide_characters() -> None:
+    text = "ご不明な点がございましたら、このメールにそのままご返信いただくか、orders@shop.exampleまでどうぞ。"
+    lines = wrapped(text, 60).split("\n")
+    assert any("orders@shop.example" in line for line in lines)
+    assert "".join(lines) == text and max(map(width, lines)) <= 60
+
+
+def test_a_right_side_that_is_too_wide_is_wrapped() -> None:
+    assert columns("Order number", "x" * 130, 60).split("\n") == [
+        "Order number",
+        "x" * 60,
+        "x" * 60,
+        " " * 50 + "x" * 10,
+    ]

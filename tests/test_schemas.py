@@ -497,7 +497,7 @@ def test_a_language_need_not_be_known(said: str) -> None:
     assert load(locale=said)["locale"] == said
 
 
-@pytest.mark.parametrize("said", ["e", "english language", "en-", "en_US.UTF-8"])
+@pytest.mark.parametrize("said", ["english language", "en-", "1", "../en"])
 def test_a_language_must_look_like_one(said: str) -> None:
     assert faults(locale=said) == {"/locale": "must be a language tag like en, de-AT or pt_BR"}
 

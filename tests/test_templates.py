@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from flask import Flask
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail.compose import MOST_BYTES, Composer
 from orderconfirm.mail.samples import FULL, LONG, SAMPLES, TWO_LINES
-from orderconfirm.models import Item, Order
+from orderconfirm.models import Address, Adjustment, Item, Order
 from orderconfirm.settings import ROOT, Settings
 
 OURS = ROOT / "templates"
@@ -189,3 +190,55 @@ def test_preview_stores_and_sends_nothing(start_app: Callable[..., Flask]) -> No
 def test_a_copy_of_our_templates_is_a_place_to_start(tmp_path: Path) -> None:
     own = Path(shutil.copytree(OURS, tmp_path / "copy"))
     assert Composer(PRODUCTION, [own, OURS]).compose(FULL) == Composer(PRODUCTION, [OURS]).compose(FULL)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if order.url == 'never' %}{{ tyypo }}{% endif %}",
+        "{% for sum in order.included %}{{ sum.lable }}{% endfor %}",
+    ],
+)
+def test_a_wrong_name_in_a_branch_that_few_orders_reach_stops_the_start(own: Path, source: str) -> None:
+    (own / HTML).write_text(f"<p>x</p>\n{source}")
+    with pytest.raises(TemplateError, match=rf"{HTML}, line 2: .*(tyypo|lable)"):
+        compose(own)
+
+
+def test_forbidden_markup_in_any_file_stops_the_start(own: Path) -> None:
+    (own / "part.j2").write_text("\n<script>1</script>")
+    with pytest.raises(TemplateError, match=r"part\.j2, line 2: <script>"):
+        compose(own)
+
+
+def test_a_template_that_is_not_utf_8_is_named(own: Path) -> None:
+    (own / "part.html").write_bytes(b"\xff\xfe")
+    with pytest.raises(TemplateError, match=r"part\.html is not UTF-8"):
+        compose(own)
+
+
+def test_a_template_that_renders_nothing_stops_the_start(own: Path) -> None:
+    (own / "order_confirmation.subject.txt").write_text("")
+    with pytest.raises(TemplateError, match="subject template renders nothing"):
+        compose(own)
+
+
+def test_a_byte_order_mark_does_not_reach_the_mail(own: Path) -> None:
+    (own / "order_confirmation.subject.txt").write_text("Hi {{ order.number }}", encoding="utf-8-sig")
+    assert compose(own).subject == "Hi ORD-12345"
+
+
+def test_even_an_order_that_fits_nowhere_stays_within_the_limit(own: Path) -> None:
+    quotes = '"' * 200
+    address = Address((quotes,) * 10, quotes, quotes, quotes)
+    order = replace(
+        FULL,
+        notes='"' * 2000,
+        adjustments=tuple(Adjustment(quotes, Decimal("0.01")) for _ in range(50)),
+        billing_address=address,
+        shipping_address=address,
+        order_url="https://shop.example/" + "&" * 1900,
+    )
+    email = compose(own, order)
+    assert len(email.html.encode()) <= MOST_BYTES
+    assert email.text.count('"') > 10_000

@@ -10,7 +10,7 @@ from orderconfirm.mail.languages import Languages
 from orderconfirm.mail.samples import SAMPLES
 from orderconfirm.mail.structured import order_script
 from orderconfirm.mail.templates import Context, Templates
-from orderconfirm.mail.views import company_view, order_view
+from orderconfirm.mail.views import company_view, order_view, shortened
 from orderconfirm.models import Email, Order
 from orderconfirm.settings import Settings
 
@@ -18,6 +18,8 @@ from orderconfirm.settings import Settings
 MOST_LINES = 50
 #: An HTML part is never larger, in bytes: lines are left out until it fits.
 MOST_BYTES = 100_000
+#: What is left of each text of an order that would not fit even without its lines.
+MOST_CHARACTERS = 60
 
 
 class Composer:
@@ -43,12 +45,16 @@ class Composer:
         shown = MOST_LINES
         html = self._templates.html(context)
         script = order_script(order, self._settings.company_name) if self._settings.json_ld else ""
-        while len(html.encode()) + len(script.encode()) > MOST_BYTES and (script or shown):
+        while len(html.encode()) + len(script.encode()) > MOST_BYTES:
             if script:
                 script = ""
-            else:
+            elif shown:
                 shown //= 2
                 html = self._templates.html(self._context(order, shown))
+            else:
+                # Nobody writes so much but to break something; the text part still has all of it.
+                brief = shortened(self._context(order, 0)["order"], MOST_CHARACTERS)
+                return self._templates.html({**self._context(order, 0), "order": brief})
         head, end_tag, rest = html.partition("</head>")
         return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
 

@@ -31,7 +31,9 @@ def columns(left: str, right: str, total: int) -> str:
     """`left` and `right` at the two ends of a row `total` columns wide; a long `left` takes more rows above."""
     room = total - width(right) - 2
     if room < total // 3:
-        return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
+        return "\n".join(
+            [*_lines(left, total), *(f"{' ' * (total - width(line))}{line}" for line in _lines(right, total))]
+        )
     *before, last = _lines(left, room)
     if width(last) > room:  # a URL, which stays whole
         before, last = [*before, last], ""
@@ -50,19 +52,36 @@ def tidy(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
 
 
+#: A run of narrow characters stays whole; between wide ones (CJK, which has no blanks) a line may end anywhere.
+_PIECES = re.compile("[\u1100-\uffdc\U0001f000-\U0003fffd]|[^\u1100-\uffdc\U0001f000-\U0003fffd]+")
+#: What must be copied whole.
+_WHOLE = re.compile(r"://|\S@\S")
+
+
 def _lines(text: str, room: int) -> list[str]:
     lines = [""]
     for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if width(longer) <= room:
-            lines[-1] = longer
-        else:
-            lines += [word] if "://" in word else _broken(word, room)
+        blank = " " if lines[-1] else ""
+        if width(f"{lines[-1]}{blank}{word}") <= room:
+            lines[-1] += f"{blank}{word}"
+            continue
+        pieces = _PIECES.findall(word)
+        if len(pieces) == 1:
+            lines.append("")
+            blank = ""
+        for piece in pieces:
+            if width(f"{lines[-1]}{blank}{piece}") <= room:
+                lines[-1] += f"{blank}{piece}"
+            elif _WHOLE.search(piece) or width(piece) <= room:
+                lines.append(piece)
+            else:
+                lines += _broken(piece, room)
+            blank = ""
     return [line for line in lines if line] or [""]
 
 
 def _broken(word: str, room: int) -> list[str]:
-    """A word cut where it is too wide, as CJK text, which has no blanks, always may be."""
+    """A word cut where it is too wide."""
     pieces = [""]
     for character in word:
         if width(pieces[-1]) + _width_of(character) > room:

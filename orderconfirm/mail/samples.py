@@ -84,6 +84,17 @@ LONG = replace(
     total=Decimal("1800.00"),
 )
 
+TAX_INCLUDED = replace(
+    TWO_LINES,
+    order_id="R-100485",
+    subtotal=Decimal("119.97"),
+    discount=Decimal("10.00"),
+    tax=Decimal("17.56"),
+    tax_included=True,
+    total=Decimal("113.00"),
+    currency="EUR",
+)
+
 RIGHT_TO_LEFT = replace(
     FULL,
     order_id="R-100484",
@@ -136,6 +147,7 @@ SAMPLES = {
     "two lines": TWO_LINES,
     "full": FULL,
     "long": LONG,
+    "tax included": TAX_INCLUDED,
     "right to left": RIGHT_TO_LEFT,
     "hostile": HOSTILE,
 }

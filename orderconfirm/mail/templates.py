@@ -11,6 +11,7 @@ from typing import Any
 
 import css_inline
 import jinja2
+import jinja2.meta
 
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail import plaintext
@@ -68,14 +69,16 @@ class Templates:
         """
         self._check_sources()
         contexts = list(contexts)
+        self._check_names(contexts[0])
         for context in contexts:
-            self.subject(context)
-            self.text(context)
+            for name, part in (("subject", self.subject(context)), ("text", self.text(context).strip())):
+                if not part:
+                    raise TemplateError(f"the {name} template renders nothing")
             _check_markup(_render(self._source_template, context), self._source_template.name or "")
         self._inlined_template = self._inline_for_good(contexts)
 
     def _inline_for_good(self, contexts: list[Context]) -> jinja2.Template | None:
-        source, filename, _ = self._html.loader.get_source(self._html, self._source_template.name)  # type: ignore
+        source, filename, _ = self._source(self._source_template.name or "")
         try:
             inlined = self._html.from_string(inline_once(source, self._html, _inline))
             is_equal = all(
@@ -91,11 +94,28 @@ class Templates:
         return None
 
     def _check_sources(self) -> None:
-        for folder in self._folders:
-            for path in sorted(folder.rglob("*.html")):
-                for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-                    if found := _FORBIDDEN.search(line):
-                        raise TemplateError(f"{path}, line {number}: {_why(found[0])}")
+        for name in self._html.list_templates():
+            if name.startswith("locale/"):
+                continue
+            source, path, _ = self._source(name)
+            for number, line in enumerate(source.split("\n"), 1):
+                if found := _FORBIDDEN.search(line):
+                    raise TemplateError(f"{path}, line {number}: {_why(found[0])}")
+
+    def _source(self, name: str) -> tuple[str, str, Any]:
+        try:
+            return self._html.loader.get_source(self._html, name)  # type: ignore
+        except UnicodeDecodeError as wrong:
+            raise TemplateError(f"{name} is not UTF-8: {wrong}") from wrong
+
+    def _check_names(self, known: Iterable[str]) -> None:
+        """Names that do not exist, in whatever branch they stand: a sample may never come there."""
+        known = {*known, *self._html.globals}
+        for template in (self._subject_template, self._text_template, self._source_template):
+            source, path, _ = self._source(template.name or "")
+            for name in jinja2.meta.find_undeclared_variables(self._html.parse(source)) - known:
+                line = next((n for n, text in enumerate(source.split("\n"), 1) if re.search(rf"\b{name}\b", text)), 0)
+                raise TemplateError(f"{Path(path).name}, line {line}: {name!r} is undefined")
 
     def _load(self, environment: jinja2.Environment, name: str) -> jinja2.Template:
         try:
@@ -111,7 +131,7 @@ class Templates:
 def _environment(folders: Sequence[Path], autoescape: bool) -> jinja2.Environment:
     # No sandbox: templates are the operator's own files, and shop data never becomes a template.
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader(folders, encoding="utf-8-sig"),
         autoescape=autoescape,  # noqa: S701
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from babel import Locale
 
@@ -146,6 +147,19 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], most_lines
         url=order.order_url,
         notes=order.notes,
     )
+
+
+def shortened(view: Any, most: int) -> Any:
+    """A view, or a part of one, with every text cut to `most` characters; a link that is longer is left out."""
+    if isinstance(view, str):
+        return view if len(view) <= most else f"{view[: most - 1]}…"
+    if isinstance(view, tuple):
+        return tuple(shortened(each, most) for each in view)
+    if not is_dataclass(view) or isinstance(view, type):
+        return view
+    parts = {each.name: shortened(getattr(view, each.name), most) for each in fields(view)}
+    cut_links = {name: None for name, part in parts.items() if name.endswith("url") and part != getattr(view, name)}
+    return replace(view, **{**parts, **cut_links})
 
 
 def _address_lines(address: Address | None) -> tuple[str, ...]:

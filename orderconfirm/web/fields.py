@@ -24,7 +24,7 @@ _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2
 #: Closed entities only: "AT&amp;T" is meant as AT&T, "a&copy=2" is not an entity.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,8}){0,3}\Z")
+_LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _LARGEST = Decimal(10) ** 12
@@ -251,7 +251,7 @@ class LocaleTag(Text):
     default_error_messages = {"locale": "must be a language tag like en, de-AT or pt_BR"}
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(40, **options)
+        super().__init__(80, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
         text = super()._deserialize(value, attr, data, **options)

@@ -56,7 +56,7 @@ class _Part(Schema):
 class CustomerSchema(_Part):
     name = Text(200, required=True)
     email = MailAddress(required=True)
-    address = Text(1000, lines=True)
+    address = Text(1000, lines=True, entities=True)
     phone = Text(60, numbers=True)
 
 
@@ -83,12 +83,12 @@ class AdjustmentSchema(_Part):
 
 class AddressSchema(_Part):
     lines = fields.List(
-        Text(200),
+        Text(200, entities=True),
         allow_none=True,
         validate=validate.Length(max=10, error="must have at most 10 lines"),
         error_messages=_NESTED_MESSAGES,
     )
-    city = Text(200)
+    city = Text(200, entities=True)
     postcode = Text(20, numbers=True)
     country = Text(100)
 
@@ -103,7 +103,7 @@ class PostalAddress(fields.Field[dict[str, Any] | None]):
     """An address as text with line breaks, or as an object of lines, city, postcode and country."""
 
     schema = AddressSchema()
-    _text = Text(1000, lines=True)
+    _text = Text(1000, lines=True, entities=True)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_none=True, **options)
@@ -152,7 +152,7 @@ class OrderSchema(_Part):
     shipping_address = PostalAddress()
     payment_method = Text(200, entities=True)
     order_url = WebUrl()
-    notes = Text(2000, lines=True)
+    notes = Text(2000, lines=True, entities=True)
     send_before = Moment()
 
     @validates_schema(skip_on_field_errors=False)
