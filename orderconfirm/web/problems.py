@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from orderconfirm.errors import (
     ContentDeleted,
@@ -134,8 +134,9 @@ def _http_error(failure: HTTPException) -> Response:
     status = failure.code or 500
     kind = _HTTP.get(status) or Kind(failure.name.lower().replace(" ", "-"), status, failure.name, "")
     answer = problem(kind, failure.description or failure.name)
-    if isinstance(failure, MethodNotAllowed) and failure.valid_methods:
-        answer.headers["Allow"] = ", ".join(sorted(failure.valid_methods))
+    for name, value in failure.get_headers():  # Allow, Retry-After, WWW-Authenticate
+        if name != "Content-Type":
+            answer.headers[name] = value
     return answer
 
 

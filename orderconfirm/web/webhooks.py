@@ -75,7 +75,8 @@ def take_mailtrap_events() -> Any:
         raise NotFound("Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.")
     body = request.get_data(cache=False)
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
-    if not hmac.compare_digest(expected, request.headers.get("Mailtrap-Signature", "").strip().lower()):
+    signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
         return problem(problems.BAD_SIGNATURE, "Mailtrap-Signature does not fit the body: check the signing secret.")
     events = [_read(event) for event in _events(body)]
     orders: Orders = current_app.extensions["orderconfirm"].orders
