@@ -23,6 +23,8 @@ worker_class = "gthread"
 # A thread waits for its order's commit, and little else: many of them make one commit serve many orders.
 threads = 32
 keepalive = 30
+# A list's filters are in the query: too long ones should get our answer, not a page of HTML.
+limit_request_line = 8190
 timeout = 60
 # Longer than the dispatcher's drain, shorter than the platform's patience.
 graceful_timeout = settings.graceful_timeout

@@ -194,6 +194,7 @@ class OutboxEntry:
     possible_copies: int
     reason: str | None
     delivery: Delivery | None = None
+    is_erased: bool = False
     history: tuple[HistoryEntry, ...] = ()
     deliveries: tuple[DeliveryEvent, ...] = ()
 

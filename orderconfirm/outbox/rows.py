@@ -29,6 +29,7 @@ def to_entry(row: Row[Any], events: Iterable[Row[Any]] = (), deliveries: Iterabl
         possible_copies=row.possible_copies,
         reason=row.reason,
         delivery=Delivery(row.delivery) if row.delivery else None,
+        is_erased=row.erased_at is not None,
         history=tuple(
             HistoryEntry(_told(e.at), e.event, State(e.state), e.stage, e.code, e.text, e.seconds) for e in events
         ),

@@ -245,7 +245,7 @@ REVISIONS = (
 def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int) -> Select[Any]:
     """Mails of a shop, newest first, from behind (accepted_at, id) `after`; each case has its index."""
     mails = outbox.c
-    found = select(outbox).where(mails.shop == shop)
+    found = select(outbox).where(mails.shop == shop, mails.erased_at.is_(None))
     if wanted.states:
         found = found.where(mails.state.in_(wanted.states))
     if wanted.recipient:
@@ -266,6 +266,7 @@ ERASE = (
     .values(
         payload=null(),
         recipient=null(),
+        erased_at=now,
         state=case((or_(text(DUE_STATES), outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),
         changed_at=now,
     )

@@ -71,6 +71,8 @@ outbox = Table(
     #: What the relay's webhooks told last, and the time of that event.
     Column("delivery", String(16)),
     Column("delivery_at", Double),
+    #: When somebody had everything personal of it deleted.
+    Column("erased_at", Double),
     Column("lease_token", String(32)),
     #: The process that holds the lease.
     Column("lease_owner", String(16)),

@@ -10,6 +10,7 @@ import flask_smorest
 from flask import Response, current_app, g, request, url_for
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
+from orderconfirm.errors import ContentDeleted
 from orderconfirm.models import OutboxEntry, Search, State
 from orderconfirm.orders import Orders
 from orderconfirm.settings import ROOT
@@ -186,8 +187,8 @@ def list_orders(wanted: dict[str, Any]) -> Any:
     return {"orders": [summary(entry, _link(entry)) for entry in entries], "next_cursor": cursor}
 
 
-@bp.get("/order-confirmation/<path:order_id>")
-@failing(problems.NOT_FOUND, problems.UNAVAILABLE)
+@bp.get("/order-confirmation/<order_id:order_id>")
+@failing(problems.NOT_FOUND, problems.CONTENT_DELETED, problems.UNAVAILABLE)
 @bp.response(200, MailSchema)
 def show_order(order_id: str) -> Any:
     """Tell an order's state, times, attempts and deliveries."""
@@ -212,14 +213,14 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
-@failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.UNAVAILABLE)
+@failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.CONTENT_DELETED, problems.UNAVAILABLE)
 @bp.response(200, MailSchema)
 def cancel_order(order_id: str) -> Any:
     """Withdraw a mail before it is sent."""
     return _story(_orders().cancel(g.shop, order_id), order_id)
 
 
-@bp.delete("/order-confirmation/<path:order_id>")
+@bp.delete("/order-confirmation/<order_id:order_id>")
 @failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.UNAVAILABLE)
 @bp.response(204)
 def erase_order(order_id: str) -> Any:
@@ -239,6 +240,8 @@ def _orders() -> Orders:
 def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
     if entry is None:
         raise _unknown(order_id)
+    if entry.is_erased:
+        raise ContentDeleted(f"order {order_id!r} was erased")
     return story(entry, _link(entry))
 
 

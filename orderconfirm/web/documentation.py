@@ -10,6 +10,7 @@ import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, Response, jsonify, render_template, send_from_directory
 from marshmallow.fields import Field
+from werkzeug.routing import BaseConverter
 
 from orderconfirm.web import api, webhooks
 from orderconfirm.web.fields import CurrencyCode, LocaleTag, MailAddress, Moment, Number, Text, TimeZoneName, WebUrl
@@ -39,6 +40,13 @@ _FORMATS: dict[type[Field[Any]], tuple[str, str | None]] = {
 }
 
 
+class OrderId(BaseConverter):
+    """An order id may hold slashes; the last part of a path is still a verb where there is one."""
+
+    regex = "(?!preview$)(?!.*/(?:cancel|resend)$)[^/].*?"
+    part_isolating = False
+
+
 def init_app(app: Flask) -> None:
     """Register the API with its documentation."""
     app.config.update(
@@ -56,7 +64,9 @@ def init_app(app: Flask) -> None:
             "security": [{"bearer": []}, {"key": []}],
         },
     )
+    app.url_map.converters["order_id"] = OrderId
     documented = flask_smorest.Api(app)
+    documented.register_converter(OrderId, lambda _: {"type": "string", "maxLength": 128})
     converter = documented.ma_plugin.converter
     for kind, (name, form) in _FORMATS.items():
         converter.field_mapping[kind] = (name, form)
@@ -73,11 +83,14 @@ def _describe(self: MarshmallowPlugin, field: Field[Any], **_: Any) -> dict[str,
     """What our own fields take, in JSON Schema's words."""
     null = [{"type": "null"}] if field.allow_none else []
     if isinstance(field, Number):
-        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d{1,20}(\.\d{1,40})?$"}, *null]}
+        least = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.least, {})
+        digits = r"\d{1,12}(\.\d{1,40})?$"
+        text = {"type": "string", "pattern": f"^{digits}" if least else f"^[+-]?{digits}"}
+        return {"anyOf": [{"type": "number", "exclusiveMaximum": int(field.below), **least}, text, *null]}
     if isinstance(field, PostalAddress):
         return {"anyOf": [{"type": "string", "maxLength": 1000}, {"type": "object"}, *null]}
     if isinstance(field, Text):
-        return {"maxLength": field.longest}
+        return {"maxLength": field.longest, **({"minLength": 1, "pattern": r"\S"} if field.required else {})}
     return {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import math
+import threading
 import time
 from hashlib import sha256
 
@@ -20,8 +21,10 @@ from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Wrong keys a minute from one address; then even the right one is told to wait.
+#: Wrong keys a minute from one address until each further one is answered late, and so many of them at once.
 WRONG_KEYS_A_MINUTE = 10
+WRONG_KEY_DELAY = 0.25
+DELAYED_AT_ONCE = 4
 
 
 class Guard:
@@ -31,6 +34,7 @@ class Guard:
         self._keys = settings.api_keys
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_A_MINUTE)
+        self._delayed = threading.BoundedSemaphore(DELAYED_AT_ONCE)
         self._limit: RateLimitItem | None = None
         if rate := settings.api_rate_limit:
             # Each worker has its share, and no less than one request.
@@ -46,20 +50,28 @@ class Guard:
     def _shop(self) -> str:
         if not self._keys:
             return DEFAULT_SHOP
-        address = request.remote_addr or ""
-        if not self._limiter.test(self._wrong_keys, "wrong key", address):
-            raise self._too_many("too many wrong keys from this address", self._wrong_keys, "wrong key", address)
         presented = sha256(_presented_key().encode()).hexdigest()
         # Every key is compared, each in constant time: the time taken tells nothing about any of them.
         shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
         if shops:
             return shops[0]
-        self._limiter.hit(self._wrong_keys, "wrong key", address)
+        address = request.remote_addr or ""
+        if not self._limiter.hit(self._wrong_keys, "wrong key", address):
+            self._slow_down(address)
         log.warning("a request without a valid key", extra={"address": address, "path": request.path})
         raise Unauthorized(
             "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
         )
+
+    def _slow_down(self, address: str) -> None:
+        """A right key is never locked out, for whole companies share an address; a wrong one has time."""
+        if not self._delayed.acquire(blocking=False):
+            raise self._too_many("too many wrong keys from this address", self._wrong_keys, "wrong key", address)
+        try:
+            time.sleep(WRONG_KEY_DELAY)
+        finally:
+            self._delayed.release()
 
     def _too_many(self, what: str, limit: RateLimitItem, *identifiers: str) -> TooManyRequests:
         reset, _ = self._limiter.get_window_stats(limit, *identifiers)
@@ -68,5 +80,8 @@ class Guard:
 
 
 def _presented_key() -> str:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" and key.strip() else request.headers.get("X-API-Key", "")
+    """Authorization counts alone where it is sent: a wrong key must not pass because a right one stands beside it."""
+    if "Authorization" not in request.headers:
+        return request.headers.get("X-API-Key", "")
+    scheme, _, key = request.headers["Authorization"].partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""

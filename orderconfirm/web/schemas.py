@@ -34,6 +34,10 @@ _MOST_IGNORED = 100
 _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
 
 
+_STATE = "|".join(state.value for state in State)
+_SOME_STATES = f"^({_STATE})(,({_STATE}))*$"
+
+
 def _known_states(text: str) -> None:
     known = [state.value for state in State]
     if unknown := [part for part in text.split(",") if part not in known]:
@@ -190,7 +194,8 @@ class SearchSchema(_Part):
     """Which mails are listed."""
 
     state = fields.String(
-        metadata={"description": "one state, or several with commas"}, validate=validate.And(_known_states)
+        metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
+        validate=validate.And(_known_states),
     )
     email = MailAddress(metadata={"description": "the recipient"})
     since = Moment(metadata={"description": "accepted at this time or later, ISO 8601"})
