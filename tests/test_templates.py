@@ -217,6 +217,12 @@ def test_a_template_that_is_not_utf_8_is_named(own: Path) -> None:
         compose(own)
 
 
+def test_other_files_beside_the_templates_do_not_matter(own: Path) -> None:
+    (own / "logo.png").write_bytes(b"\x89PNG\xff")
+    (own / "notes.md").write_text("<script>")
+    assert compose(own).subject
+
+
 def test_a_template_that_renders_nothing_stops_the_start(own: Path) -> None:
     (own / "order_confirmation.subject.txt").write_text("")
     with pytest.raises(TemplateError, match="subject template renders nothing"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from orderconfirm.mail.languages import Languages
 from orderconfirm.mail.samples import SAMPLES
 from orderconfirm.mail.structured import order_script
-from orderconfirm.mail.templates import Context, Templates
+from orderconfirm.mail.templates import SUFFIXES, Context, Templates
 from orderconfirm.mail.views import company_view, order_view, shortened
 from orderconfirm.models import Email, Order
 from orderconfirm.settings import Settings
@@ -65,7 +65,8 @@ class Composer:
 
     def _load(self) -> None:
         self._seen = []  # until all is well: what fails is tried and told again
-        self._watched = [path for folder in self._folders for path in (folder, *folder.rglob("*"))]
+        paths = [path for folder in self._folders for path in (folder, *folder.rglob("*"))]
+        self._watched = [path for path in paths if path.is_dir() or path.suffix[1:] in (*SUFFIXES, "po")]
         seen = _changes(self._watched)
         self._languages = Languages(self._folders, self._settings.default_locale)
         templates = Templates(self._folders)

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 Context = dict[str, Any]
 
+#: A folder of templates may hold other files too.
+SUFFIXES = ("html", "htm", "txt", "j2", "jinja", "jinja2")
+
 #: What mail clients strip or block, or would have rendering reach for another file.
 _FORBIDDEN = re.compile(r"<\s*(?:script|link|iframe|object|embed|form)\b|@import\b|@font-face\b", re.IGNORECASE)
 
@@ -94,9 +97,7 @@ class Templates:
         return None
 
     def _check_sources(self) -> None:
-        for name in self._html.list_templates():
-            if name.startswith("locale/"):
-                continue
+        for name in self._html.list_templates(SUFFIXES):
             source, path, _ = self._source(name)
             for number, line in enumerate(source.split("\n"), 1):
                 if found := _FORBIDDEN.search(line):
