@@ -19,6 +19,11 @@ def mask_addresses(text: str) -> str:
     return _ADDRESS.sub(r"…@\1", text) if "@" in text else text
 
 
+def printable(text: str) -> str:
+    """`text` with a blank for each control character and no lone surrogates, which no database takes."""
+    return "".join(each if each.isprintable() else " " for each in text.encode("utf-8", "replace").decode())
+
+
 class JsonFormatter(logging.Formatter):
     """time, level, logger, message and the record's own extras."""
 

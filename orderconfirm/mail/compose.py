@@ -53,8 +53,9 @@ class Composer:
                 html = self._templates.html(self._context(order, shown))
             else:
                 # Nobody writes so much but to break something; the text part still has all of it.
-                brief = shortened(self._context(order, 0)["order"], MOST_CHARACTERS)
-                return self._templates.html({**self._context(order, 0), "order": brief})
+                without_lines = self._context(order, 0)
+                brief = shortened(without_lines["order"], MOST_CHARACTERS)
+                return self._templates.html({**without_lines, "order": brief})
         head, end_tag, rest = html.partition("</head>")
         return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
 

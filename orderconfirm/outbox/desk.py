@@ -11,7 +11,7 @@ from orderconfirm.models import Figures, NewMail, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.deliveries import events_of, forget_events, release
-from orderconfirm.outbox.rows import new_values, to_entry
+from orderconfirm.outbox.rows import new_event, new_values, to_entry
 
 #: What can be put back: everything that stopped, and an unknown outcome that need not wait.
 RETRYABLE = (State.FAILED, State.HELD, State.EXPIRED, State.UNKNOWN)
@@ -82,11 +82,11 @@ class Desk:
             if last.state in (State.HELD, State.UNKNOWN):
                 values = {"whose": again.shop, "chosen_id": again.order_id, "every_order": False}
                 connection.execute(sql.CANCEL, {**values, "states": [last.state]})
-                self._add_history(connection, last.id, "replaced", State.CANCELLED, reason)
+                connection.execute(sql.ADD_HISTORY, new_event(last.id, "replaced", State.CANCELLED, reason))
             release(connection, again.shop, again.recipient)
             values = {**new_values(again), "revision": last.revision + 1, "idempotency_key": None}
             row = connection.execute(self._insert, values).one()
-            self._add_history(connection, row.id, "resent", State.QUEUED, reason)
+            connection.execute(sql.ADD_HISTORY, new_event(row.id, "resent", State.QUEUED, reason))
             return to_entry(row)
 
         return self._database.write(job)
@@ -103,7 +103,7 @@ class Desk:
                 raise WrongState("its mail is being sent: try again in a minute")
             for row in connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all():
                 forget_events(connection, row.id)
-                self._add_history(connection, row.id, "erased", State(row.state), None)
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, "erased", State(row.state)))
             return bool(rows)
 
         return self._database.write(job)
@@ -138,14 +138,10 @@ class Desk:
         def job(connection: Connection) -> int:
             rows = connection.execute(statement, chosen).all()
             for row in rows:
-                self._add_history(connection, row.id, event, state, None)
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, event, state))
             return len(rows)
 
         return self._database.write(job)
-
-    def _add_history(self, connection: Connection, mail_id: int, event: str, state: State, text: str | None) -> None:
-        values = {"mail_id": mail_id, "event": event, "state": state, "text": text}
-        connection.execute(sql.ADD_HISTORY, {"stage": None, "code": None, "seconds": None, **values})
 
 
 def _read_cursor(cursor: str) -> tuple[float, int]:

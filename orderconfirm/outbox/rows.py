@@ -53,6 +53,27 @@ def new_values(mail: NewMail) -> dict[str, Any]:
     }
 
 
+def new_event(
+    mail_id: int,
+    event: str,
+    state: State,
+    text: str | None = None,
+    stage: str | None = None,
+    code: int | None = None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """A thing that happened to a mail as the values of its history row."""
+    return {
+        "mail_id": mail_id,
+        "event": event,
+        "state": state,
+        "text": text,
+        "stage": stage,
+        "code": code,
+        "seconds": seconds,
+    }
+
+
 def address_hash(address: str) -> str:
     """An address as it is remembered: to be recognised, not to be read."""
     return sha256(address.strip().lower().encode()).hexdigest()

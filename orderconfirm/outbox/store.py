@@ -15,8 +15,8 @@ from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Settlement
-from orderconfirm.outbox.rows import new_values, to_claimed, to_entry
-from orderconfirm.telemetry import mask_addresses
+from orderconfirm.outbox.rows import new_event, new_values, to_claimed, to_entry
+from orderconfirm.telemetry import mask_addresses, printable
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,7 @@ class Store:
             row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
             is_new = row is not None
             if row is not None and row.state == State.HELD:
-                happened = {"event": "held", "state": State.HELD, "text": row.reason}
-                connection.execute(
-                    sql.ADD_HISTORY, {"mail_id": row.id, "stage": None, "code": None, "seconds": None, **happened}
-                )
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, "held", State.HELD, row.reason))
             if row is None:
                 row = connection.execute(sql.BY_ORDER, {"shop": mail.shop, "order_id": mail.order_id}).first()
             return Receipt(to_entry(row), row.fingerprint, row.payload, is_new) if row is not None else None
@@ -125,14 +122,13 @@ class Store:
         """
         why = "the process that was sending it ended without a word"
         state = State.HELD if holds else State.QUEUED
-        event = {"event": "interrupted", "state": state, "stage": None, "code": None, "text": why, "seconds": None}
 
         def job(connection: Connection) -> int:
             dead, living = self._database.liveness.sort([row[0] for row in connection.execute(sql.OWNERS)])
             values = {"dead": dead, "living": living, "tokens": list(own_tokens), "trusts_clock": trusts_clock}
             rows = connection.execute(sql.RECLAIM, {**values, "to_state": state, "why": why}).all()
             for row in rows:
-                connection.execute(sql.ADD_HISTORY, {"mail_id": row.id, **event})
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, "interrupted", state, why))
             return len(rows)
 
         return self._database.write(job)
@@ -162,15 +158,8 @@ class Store:
             "spent": int(settlement.spends_attempt),
             "copies": int(settlement.may_be_copy),
         }
-        event = {
-            "mail_id": mail_id,
-            "event": settlement.event,
-            "state": settlement.state,
-            "stage": report.stage,
-            "code": report.code,
-            "text": _clean(report.text or settlement.reason),
-            "seconds": report.seconds,
-        }
+        text = _clean(report.text or settlement.reason)
+        event = new_event(mail_id, settlement.event, settlement.state, text, report.stage, report.code, report.seconds)
 
         def job(connection: Connection) -> bool:
             if connection.execute(sql.SETTLE, values).rowcount != 1:
@@ -205,5 +194,4 @@ def _clean(text: str | None) -> str | None:
     """A relay's words as they are kept: without the recipient, and without what no database or terminal takes."""
     if not text:
         return text
-    printable = "".join(each if each.isprintable() else " " for each in text.encode("utf-8", "replace").decode())
-    return mask_addresses(printable)[:LONGEST_TEXT]
+    return mask_addresses(printable(text))[:LONGEST_TEXT]

@@ -8,7 +8,7 @@ from typing import Any
 
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Blueprint, Flask, Response, jsonify, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, send_from_directory
 from marshmallow.fields import Field
 from werkzeug.routing import BaseConverter
 
@@ -103,7 +103,7 @@ def restrict(answer: Response) -> Response:
 @bp.get("/openapi.json")
 def openapi() -> Response:
     """The document. It changes with the version only, so that it may be kept and asked for again."""
-    answer = jsonify(_api().spec.to_dict())
+    answer = jsonify(current_app.extensions["openapi"].spec.to_dict())
     answer.headers["Cache-Control"] = "no-cache"
     answer.add_etag()
     return answer
@@ -111,22 +111,20 @@ def openapi() -> Response:
 
 @bp.get("/docs")
 def docs() -> str:
-    return render_template("docs.html")
+    return render_template(
+        "documentation.html", styles=["swagger-ui.css"], script="swagger-ui-bundle.js", starter="docs.js"
+    )
 
 
 @bp.get("/redoc")
 def redoc() -> str:
-    return render_template("redoc.html")
+    return render_template("documentation.html", styles=[], script="redoc.standalone.js", starter="redoc.js")
 
 
 @bp.get("/docs/assets/<name>")
 def asset(name: str) -> Response:
-    package, path = _ASSETS.get(name, ("flask_swagger_ui", "nothing"))
+    if name not in _ASSETS:
+        abort(404)
+    package, path = _ASSETS[name]
     file = Path(str(files(package))) / path
     return send_from_directory(file.parent, file.name, max_age=86400)
-
-
-def _api() -> Any:
-    from flask import current_app
-
-    return current_app.extensions["openapi"]

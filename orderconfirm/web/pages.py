@@ -24,8 +24,6 @@ _MAIL_POLICY = (
 def restrict(answer: Response) -> Response:
     """Tell the browser what these pages may do."""
     answer.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
 
 

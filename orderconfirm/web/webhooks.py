@@ -19,6 +19,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from orderconfirm.models import DeliveryEvent, RelayEvent
 from orderconfirm.orders import Orders
 from orderconfirm.settings import Settings
+from orderconfirm.telemetry import printable
 from orderconfirm.web import problems
 from orderconfirm.web.answers import ProblemSchema, ReceivedSchema
 from orderconfirm.web.bodies import decode
@@ -133,8 +134,7 @@ def _read(event: Mapping[str, Any]) -> RelayEvent:
 def _text(value: Any, longest: int) -> str | None:
     if not isinstance(value, str):
         return None
-    printable = "".join(each if each.isprintable() else " " for each in value.encode("utf-8", "replace").decode())
-    return printable[:longest] or None
+    return printable(value)[:longest] or None
 
 
 def _moment(timestamp: Any) -> datetime:
