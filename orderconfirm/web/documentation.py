@@ -112,13 +112,13 @@ def openapi() -> Response:
 @bp.get("/docs")
 def docs() -> str:
     return render_template(
-        "documentation.html", styles=["swagger-ui.css"], script="swagger-ui-bundle.js", starter="docs.js"
+        "documentation.html", styles=["swagger-ui.css"], scripts=["swagger-ui-bundle.js"], starter="docs.js"
     )
 
 
 @bp.get("/redoc")
 def redoc() -> str:
-    return render_template("documentation.html", styles=[], script="redoc.standalone.js", starter="redoc.js")
+    return render_template("documentation.html", styles=[], scripts=[], starter="redoc.js")
 
 
 @bp.get("/docs/assets/<name>")

@@ -1,3 +1,5 @@
 // Starts ReDoc. In a file of its own, because the page allows no inline script.
+import { init } from "../docs/assets/redoc.standalone.js";
+
 const place = document.getElementById("docs");
-Redoc.init(place.dataset.document, { hideDownloadButton: false, disableSearch: false }, place);
+init(place.dataset.document, {}, place);

@@ -1,0 +1,30 @@
+"""The readers of the API's document, in a real browser and under their own Content-Security-Policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chromium import HOW_TO_INSTALL, find_chromium, launch
+from playwright.sync_api import sync_playwright
+from processes import free_port, service
+
+
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_a_reader_shows_the_operations_and_loads_nothing_from_elsewhere(tmp_path: Path, page: str) -> None:
+    if not find_chromium():
+        pytest.skip(HOW_TO_INSTALL)
+    port = free_port()
+    faults: list[str] = []
+    with service(tmp_path, port, free_port()), sync_playwright() as playwright, launch(playwright) as browser:
+        shown = browser.new_page()
+        shown.on("pageerror", lambda error: faults.append(str(error)))
+        # What a reader asks of its maker (a logo, its telemetry), the policy refuses: nothing may come back.
+        shown.on("response", lambda answer: faults.append(answer.url) if is_foreign(answer.url, port) else None)
+        shown.goto(f"http://127.0.0.1:{port}/{page}")
+        shown.get_by_text("/api/order-confirmation/preview").first.wait_for(timeout=30_000)
+    assert faults == []
+
+
+def is_foreign(url: str, port: int) -> bool:
+    return not url.startswith((f"http://127.0.0.1:{port}/", "data:", "blob:"))
