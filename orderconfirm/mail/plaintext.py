@@ -31,9 +31,8 @@ def columns(left: str, right: str, total: int) -> str:
     """`left` and `right` at the two ends of a row `total` columns wide; a long `left` takes more rows above."""
     room = total - width(right) - 2
     if room < total // 3:
-        return "\n".join(
-            [*_lines(left, total), *(f"{' ' * (total - width(line))}{line}" for line in _lines(right, total))]
-        )
+        # An order number is copied and searched for: it stays whole, whatever its width.
+        return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
     *before, last = _lines(left, room)
     if width(last) > room:  # a URL, which stays whole
         before, last = [*before, last], ""
@@ -64,6 +63,9 @@ def _lines(text: str, room: int) -> list[str]:
         blank = " " if lines[-1] else ""
         if width(f"{lines[-1]}{blank}{word}") <= room:
             lines[-1] += f"{blank}{word}"
+            continue
+        if width(word) <= room:
+            lines.append(word)
             continue
         pieces = _PIECES.findall(word)
         if len(pieces) == 1:
