@@ -2,7 +2,8 @@
 
 OrderConfirmError
 ├── SettingsError            stop the start, tell the operator
-├── InvalidOrder             tell the shop what to change (422)
+├── InvalidRequest           tell the caller what to change (422)
+│   └── InvalidOrder             …in an order: nothing was stored
 ├── OrderConflict            another order has this id (409)
 ├── KeyConflict              another body came with this idempotency key (409)
 ├── WrongState               the mail is where this cannot be done (409)
@@ -47,12 +48,16 @@ class Fault:
     detail: str
 
 
-class InvalidOrder(OrderConfirmError):
-    """The body is JSON but not an order. `faults` holds all of them."""
+class InvalidRequest(OrderConfirmError):
+    """A query or a body can be read but not be used. `faults` holds all that is wrong."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(f"{len(faults)} faults in the order")
+        super().__init__(f"{len(faults)} faults")
         self.faults = tuple(faults)
+
+
+class InvalidOrder(InvalidRequest):
+    """The body is JSON but not an order."""
 
 
 class OrderConflict(OrderConfirmError):

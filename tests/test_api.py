@@ -148,7 +148,7 @@ class TestList:
     )
     def test_a_bad_query_is_told_by_its_name(self, client: FlaskClient, query: str, pointer: str) -> None:
         answer = client.get(f"{LIST}?{query}")
-        assert (answer.status_code, problem_of(answer)) == (422, "invalid-order")
+        assert (answer.status_code, problem_of(answer)) == (422, "invalid-request")
         assert [error["pointer"] for error in answer.get_json()["errors"]] == [pointer]
 
 

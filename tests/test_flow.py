@@ -180,7 +180,7 @@ def test_health_is_a_plain_yes(start_app: StartApp) -> None:
         ("{}", "text/plain", 415, "Content-Type: application/json"),
         ("[]", "application/json", 422, "1 fault"),
         ("{}", "application/json", 422, "4 faults"),
-        ('"' + "x" * 1_100_000 + '"', "application/json", 413, "exceeds"),
+        ('"' + "x" * 1_100_000 + '"', "application/json", 413, "more than 1 MiB"),
     ],
 )
 def test_a_bad_body_is_a_problem_that_says_what_to_do(

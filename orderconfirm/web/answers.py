@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from orderconfirm.models import Delivery, OutboxEntry, State
+from orderconfirm.web import kinds
 
 _STATES = validate.OneOf([state.value for state in State])
 _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
@@ -116,7 +117,11 @@ class FaultSchema(Schema):
 class ProblemSchema(Schema):
     """A failure (RFC 9457)."""
 
-    type = _text("urn:orderconfirm:problem:invalid-order", "stable: decide by it", required=True)
+    type = fields.String(
+        required=True,
+        metadata={"description": "never changes: decide by it", "examples": [kinds.INVALID_ORDER.type]},
+        validate=validate.OneOf([*(kind.type for kind in kinds.EVERY), "about:blank"]),
+    )
     title = _text("The order is not valid", required=True)
     status = fields.Integer(required=True, metadata={"examples": [422]})
     detail = _text("1 fault; nothing was stored.", required=True)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-import flask_smorest
 from flask import Response, current_app, g, request, url_for
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.errors import ContentDeleted
 from orderconfirm.models import OutboxEntry, Search, State
 from orderconfirm.orders import Orders
-from orderconfirm.settings import ROOT
-from orderconfirm.web import problems
-from orderconfirm.web.answers import (
-    MailSchema,
-    PageSchema,
-    PlacedSchema,
-    PreviewSchema,
-    ProblemSchema,
-    story,
-    summary,
-)
-from orderconfirm.web.bodies import StrictParser
+from orderconfirm.web import examples, kinds
+from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
+from orderconfirm.web.blueprint import Blueprint
 from orderconfirm.web.guard import Guard
-from orderconfirm.web.problems import Kind
+from orderconfirm.web.problems import problem
 from orderconfirm.web.schemas import OrderSchema, ResendSchema, SearchSchema
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
@@ -46,7 +35,6 @@ _MESSAGES = {
 #: States in which the mail will not come by itself.
 _ENDED_BADLY = (State.FAILED, State.EXPIRED)
 
-SAMPLE: dict[str, Any] = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"))
 #: An instance: a class would be made anew for each request, which costs as much as all the rest of reading it.
 _ORDER = OrderSchema()
 _IDEMPOTENCY_KEY: dict[str, Any] = {
@@ -64,38 +52,15 @@ _PREFER: dict[str, Any] = {
 }
 
 
-class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """flask-smorest's, reading arguments our way."""
-
-    ARGUMENTS_PARSER = StrictParser()
-
+#: What may be asked of a placed order next.
+_FOLLOWED: dict[str, Any] = {
+    "links": {
+        operation: {"operationId": operation, "parameters": {"order_id": "$response.body#/order_id"}}
+        for operation in ("show_order", "resend_order", "cancel_order", "erase_order")
+    }
+}
 
 bp = Blueprint("api", __name__, url_prefix="/api", description="Order confirmations")
-
-
-def failing(*kinds: Kind) -> Any:
-    """Document which failures an operation answers with, beside those of every operation."""
-
-    def decorate(view: Any) -> Any:
-        every = (*kinds, problems.UNAUTHORIZED, problems.NOT_ACCEPTABLE, problems.TOO_MANY, problems.INTERNAL)
-        by_status: dict[int, list[Kind]] = {}
-        for kind in every:
-            by_status.setdefault(kind.status, []).append(kind)
-        for status, alike in by_status.items():
-            view = bp.alt_response(
-                status,
-                schema=ProblemSchema,
-                content_type=problems.MIMETYPE,
-                description=" ".join(kind.meaning for kind in alike),
-                examples={kind.name: {"value": _example(kind)} for kind in alike},
-            )(view)
-        return view
-
-    return decorate
-
-
-def _example(kind: Kind) -> dict[str, Any]:
-    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": kind.meaning}
 
 
 @bp.before_request
@@ -114,20 +79,21 @@ def keep_nothing(answer: Response) -> Response:
     return answer
 
 
-_placing = (
-    *(problems.BAD_REQUEST, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID_ORDER),
-    *(problems.ORDER_CONFLICT, problems.KEY_CONFLICT, problems.NOT_SENT, problems.UNAVAILABLE, problems.FULL),
-)
-
-
 @bp.post("/order-confirmation")
-@failing(*_placing)
-@bp.arguments(_ORDER, example=SAMPLE)
-@bp.response(202, PlacedSchema, description="The order is on disk; its mail will be sent.")
-@bp.alt_response(
-    200, schema=PlacedSchema, description="The order was accepted before, or its mail is out (with Prefer: wait)."
+@bp.operation(
+    *(kinds.BAD_REQUEST, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.INVALID_ORDER, kinds.ORDER_CONFLICT),
+    *(kinds.KEY_CONFLICT, kinds.NOT_SENT, kinds.UNAVAILABLE, kinds.FULL, *kinds.ALWAYS),
+    parameters=[_IDEMPOTENCY_KEY, _PREFER],
+    responses={"200": _FOLLOWED, "202": _FOLLOWED},
 )
-@bp.doc(parameters=[_IDEMPOTENCY_KEY, _PREFER])
+@bp.arguments(_ORDER, example=examples.ORDER)
+@bp.response(202, PlacedSchema, description="The order is on disk; its mail will be sent.", example=examples.QUEUED)
+@bp.alt_response(
+    200,
+    schema=PlacedSchema,
+    description="The order was accepted before, or its mail is out (with Prefer: wait).",
+    example=examples.PLACED,
+)
 def place_order(order: dict[str, Any]) -> Any:
     """Accept an order.
 
@@ -139,7 +105,7 @@ def place_order(order: dict[str, Any]) -> Any:
     if wait is not None:
         entry = _orders().outcome(g.shop, entry.order_id, wait) or entry
         if entry.state in _ENDED_BADLY:
-            return problems.problem(problems.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
+            return problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
     answer = {
         "status": "success",
         "message": _MESSAGES[entry.state],
@@ -153,9 +119,11 @@ def place_order(order: dict[str, Any]) -> Any:
 
 
 @bp.post("/order-confirmation/preview")
-@failing(problems.BAD_REQUEST, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID_ORDER, problems.TEMPLATE)
-@bp.arguments(_ORDER, example=SAMPLE)
-@bp.response(200, PreviewSchema)
+@bp.operation(
+    *(kinds.BAD_REQUEST, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.INVALID_ORDER, kinds.TEMPLATE, *kinds.ALWAYS),
+)
+@bp.arguments(_ORDER, example=examples.ORDER)
+@bp.response(200, PreviewSchema, description="The mail.", example=examples.PREVIEW)
 def preview_order(order: dict[str, Any]) -> Any:
     """Show the mail that an order would become.
 
@@ -174,9 +142,9 @@ def preview_order(order: dict[str, Any]) -> Any:
 
 
 @bp.get("/order-confirmations")
-@failing(problems.INVALID_ORDER, problems.UNAVAILABLE)
+@bp.operation(kinds.INVALID_REQUEST, kinds.UNAVAILABLE, *kinds.ALWAYS)
 @bp.arguments(SearchSchema(), location="query")
-@bp.response(200, PageSchema)
+@bp.response(200, PageSchema, description="A page of mails.", example=examples.PAGE)
 def list_orders(wanted: dict[str, Any]) -> Any:
     """List mails, newest first."""
     search = Search(
@@ -190,20 +158,20 @@ def list_orders(wanted: dict[str, Any]) -> Any:
 
 
 @bp.get("/order-confirmation/<order_id:order_id>")
-@failing(problems.NOT_FOUND, problems.CONTENT_DELETED, problems.UNAVAILABLE)
-@bp.response(200, MailSchema)
+@bp.operation(kinds.NOT_FOUND, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.response(200, MailSchema, description="The mail and its story.", example=examples.STORY)
 def show_order(order_id: str) -> Any:
     """Tell an order's state, times, attempts and deliveries."""
     return _story(_orders().status(g.shop, order_id), order_id)
 
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
-@failing(
-    *(problems.BAD_REQUEST, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID_ORDER, problems.NOT_FOUND),
-    *(problems.WRONG_STATE, problems.CONTENT_DELETED, problems.UNAVAILABLE),
+@bp.operation(
+    *(kinds.BAD_REQUEST, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.INVALID_REQUEST, kinds.NOT_FOUND),
+    *(kinds.WRONG_STATE, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS),
 )
-@bp.arguments(ResendSchema(), required=False)
-@bp.response(202, MailSchema)
+@bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
+@bp.response(202, MailSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)
 def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
     """Send an order's confirmation again, as a new mail.
 
@@ -215,16 +183,16 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
-@failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.CONTENT_DELETED, problems.UNAVAILABLE)
-@bp.response(200, MailSchema)
+@bp.operation(kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.response(200, MailSchema, description="The mail will not be sent.", example=examples.CANCELLED)
 def cancel_order(order_id: str) -> Any:
     """Withdraw a mail before it is sent."""
     return _story(_orders().cancel(g.shop, order_id), order_id)
 
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
-@failing(problems.NOT_FOUND, problems.WRONG_STATE, problems.UNAVAILABLE)
-@bp.response(204)
+@bp.operation(kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.response(204, description="Nothing personal of the order is left.")
 def erase_order(order_id: str) -> Any:
     """Erase an order's personal data.
 

@@ -12,8 +12,8 @@ from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from orderconfirm.errors import Fault, InvalidOrder
-from orderconfirm.web.schemas import DefaultCurrency, faults_of, ignored_fields
+from orderconfirm.errors import Fault, InvalidOrder, InvalidRequest
+from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, faults_of, ignored_fields
 
 
 class StrictParser(FlaskParser):
@@ -31,7 +31,7 @@ class StrictParser(FlaskParser):
             return {}
         body = json_body()
         if not isinstance(body, Mapping):
-            raise InvalidOrder([Fault("", "the body must be a JSON object")])
+            raise _failure(schema, [Fault("", "the body must be a JSON object")])
         g.ignored_fields = ignored_fields(schema, body)
         return body
 
@@ -40,7 +40,11 @@ class StrictParser(FlaskParser):
     ) -> NoReturn:
         messages: Any = error.messages
         # webargs puts the place (json, query, headers) around what is wrong there.
-        raise InvalidOrder(faults_of(next(iter(messages.values())))) from None
+        raise _failure(schema, faults_of(next(iter(messages.values())))) from None
+
+
+def _failure(schema: Schema, faults: list[Fault]) -> InvalidRequest:
+    return InvalidOrder(faults) if isinstance(schema, OrderSchema) else InvalidRequest(faults)
 
 
 def json_body() -> Any:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import flask_smorest
-from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, send_from_directory
-from marshmallow.fields import Field
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, PathConverter
 
-from orderconfirm.web import api, webhooks
-from orderconfirm.web.fields import CurrencyCode, LocaleTag, MailAddress, Moment, Number, Text, TimeZoneName, WebUrl
-from orderconfirm.web.schemas import PostalAddress
+from orderconfirm.web import api, field_schemas, kinds, webhooks
+from orderconfirm.web.answers import ProblemSchema
 
 bp = Blueprint("documentation", __name__, template_folder="templates")
 
@@ -29,15 +25,6 @@ _ASSETS = {
     "swagger-ui-bundle.js": ("flask_swagger_ui", "dist/swagger-ui-bundle.js"),
     "redoc.standalone.js": ("flask_openapi_redoc", "templates/redoc/js/redoc.standalone.js"),
 }
-_FORMATS: dict[type[Field[Any]], tuple[str, str | None]] = {
-    Text: ("string", None),
-    MailAddress: ("string", "email"),
-    WebUrl: ("string", "uri"),
-    CurrencyCode: ("string", None),
-    LocaleTag: ("string", None),
-    TimeZoneName: ("string", None),
-    Moment: ("string", None),
-}
 
 
 class OrderId(BaseConverter):
@@ -47,6 +34,12 @@ class OrderId(BaseConverter):
     part_isolating = False
 
 
+class Documented(flask_smorest.Api):  # type: ignore[misc]
+    """flask-smorest's, without the error answer of its own: we give ours."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+
 def init_app(app: Flask) -> None:
     """Register the API with its documentation."""
     app.config.update(
@@ -54,7 +47,7 @@ def init_app(app: Flask) -> None:
         API_VERSION="1",
         OPENAPI_VERSION="3.1.0",
         API_SPEC_OPTIONS={
-            "info": {"description": "Takes orders and mails personal order confirmations, losing none."},
+            "info": {"description": _about()},
             "components": {
                 "securitySchemes": {
                     "bearer": {"type": "http", "scheme": "bearer"},
@@ -65,33 +58,31 @@ def init_app(app: Flask) -> None:
         },
     )
     app.url_map.converters["order_id"] = OrderId
-    documented = flask_smorest.Api(app)
-    documented.register_converter(OrderId, lambda _: {"type": "string", "maxLength": 128})
-    converter = documented.ma_plugin.converter
-    for kind, (name, form) in _FORMATS.items():
-        converter.field_mapping[kind] = (name, form)
-    converter.field_mapping[Number] = (None, None)
-    converter.field_mapping[PostalAddress] = (None, None)
-    converter.add_attribute_function(_describe)
+    documented = Documented(app)
+    for converter in (OrderId, PathConverter):
+        documented.register_converter(converter, lambda _: {"type": "string", "minLength": 1, "maxLength": 128})
+    documented.spec.components.schema("Problem", schema=ProblemSchema)
+    field_schemas.register(documented.ma_plugin.converter)
     documented.register_blueprint(api.bp)
     documented.register_blueprint(webhooks.bp)
     app.extensions["openapi"] = documented
     app.register_blueprint(bp)
 
 
-def _describe(self: MarshmallowPlugin, field: Field[Any], **_: Any) -> dict[str, Any]:
-    """What our own fields take, in JSON Schema's words."""
-    null = [{"type": "null"}] if field.allow_none else []
-    if isinstance(field, Number):
-        least = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.least, {})
-        digits = r"\d{1,12}(\.\d{1,40})?$"
-        text = {"type": "string", "pattern": f"^{digits}" if least else f"^[+-]?{digits}"}
-        return {"anyOf": [{"type": "number", "exclusiveMaximum": int(field.below), **least}, text, *null]}
-    if isinstance(field, PostalAddress):
-        return {"anyOf": [{"type": "string", "maxLength": 1000}, {"type": "object"}, *null]}
-    if isinstance(field, Text):
-        return {"maxLength": field.longest, **({"minLength": 1, "pattern": r"\S"} if field.required else {})}
-    return {}
+def _about() -> str:
+    """The document's first words, in Markdown, with every failure there is."""
+    rows = [f"| `{kind.name}` | {kind.status} | {kind.meaning} |" for kind in kinds.EVERY]
+    return "\n".join(
+        (
+            "Takes orders and mails personal order confirmations, losing none.",
+            "",
+            "Every failure is a problem (RFC 9457) whose `type`, `urn:orderconfirm:problem:…`, never changes:",
+            "",
+            "| type | status | meaning |",
+            "|---|---|---|",
+            *rows,
+        )
+    )
 
 
 @bp.after_request

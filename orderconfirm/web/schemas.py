@@ -187,7 +187,7 @@ class ResendSchema(_Part):
     is_optional = True
 
     email = MailAddress(metadata={"description": "another address; default: the order's own"})
-    reason = Text(200, metadata={"description": "shown in the history", "examples": ["the customer mistyped it"]})
+    reason = Text(200, metadata={"description": "shown in the history"})
 
 
 class SearchSchema(_Part):

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-import flask_smorest
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
@@ -20,12 +19,13 @@ from orderconfirm.models import DeliveryEvent, RelayEvent
 from orderconfirm.orders import Orders
 from orderconfirm.settings import Settings
 from orderconfirm.telemetry import printable
-from orderconfirm.web import problems
-from orderconfirm.web.answers import ProblemSchema, ReceivedSchema
+from orderconfirm.web import examples, kinds
+from orderconfirm.web.answers import ReceivedSchema
+from orderconfirm.web.blueprint import Blueprint
 from orderconfirm.web.bodies import decode
 from orderconfirm.web.problems import problem
 
-bp = flask_smorest.Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="What the relay tells")
+bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="What the relay tells")
 
 #: Mailtrap sends at most 500 at a time.
 MOST_EVENTS = 1000
@@ -36,36 +36,30 @@ _SIGNATURE: dict[str, Any] = {
     "description": "HMAC-SHA256 of the raw body with the webhook's signing secret, in hexadecimal",
     "schema": {"type": "string"},
 }
+_LIST: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "maxItems": MOST_EVENTS}
 _EVENTS: dict[str, Any] = {
     "required": True,
     "content": {
         "application/json": {
-            "schema": {"type": "object", "required": ["events"], "properties": {"events": {"type": "array"}}},
-            "example": {
-                "events": [
-                    {
-                        "event": "delivery",
-                        "event_id": "8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b",
-                        "email": "john.doe@example.com",
-                        "timestamp": 1742049009,
-                        "custom_variables": {"order_id": "ORD-12345", "shop": "default"},
-                    }
-                ]
-            },
+            "schema": {"type": "object", "required": ["events"], "properties": {"events": _LIST}},
+            "example": examples.EVENTS,
         },
-        "application/jsonlines": {"schema": {"type": "string"}},
+        "application/jsonlines": {
+            "schema": {**_LIST, "minItems": 1, "description": "each event on a line of its own"},
+            "example": examples.EVENTS["events"],
+        },
     },
 }
 
 
 @bp.post("/mailtrap")
-@bp.response(200, ReceivedSchema)
-@bp.alt_response(400, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.BAD_REQUEST.meaning)
-@bp.alt_response(401, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.BAD_SIGNATURE.meaning)
-@bp.alt_response(404, schema=ProblemSchema, content_type=problems.MIMETYPE, description="No signing secret is set.")
-@bp.alt_response(413, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.TOO_LARGE.meaning)
-@bp.alt_response(503, schema=ProblemSchema, content_type=problems.MIMETYPE, description=problems.UNAVAILABLE.meaning)
-@bp.doc(parameters=[_SIGNATURE], requestBody=_EVENTS, security=[])
+@bp.operation(
+    *(kinds.BAD_REQUEST, kinds.BAD_SIGNATURE, kinds.NOT_FOUND, kinds.TOO_LARGE, kinds.INTERNAL, kinds.UNAVAILABLE),
+    parameters=[_SIGNATURE],
+    requestBody=_EVENTS,
+    security=[],
+)
+@bp.response(200, ReceivedSchema, description="The events are on disk.", example=examples.RECEIVED)
 def take_mailtrap_events() -> Any:
     """Take Mailtrap's delivery events.
 
@@ -78,7 +72,7 @@ def take_mailtrap_events() -> Any:
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        return problem(problems.BAD_SIGNATURE, "Mailtrap-Signature does not fit the body: check the signing secret.")
+        return problem(kinds.BAD_SIGNATURE, kinds.BAD_SIGNATURE.detail)
     events = [_read(event) for event in _events(body)]
     orders: Orders = current_app.extensions["orderconfirm"].orders
     return {"received": len(events), "new": orders.record_events(events)}

@@ -1,0 +1,57 @@
+"""What our API's operations have in common: how arguments are read, and how what may go wrong is documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import flask_smorest
+
+from orderconfirm.web import kinds
+from orderconfirm.web.bodies import StrictParser
+from orderconfirm.web.kinds import Kind
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_RETRY_AFTER = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """flask-smorest's, reading arguments our way."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def operation(self, *failures: Kind, **more: Any) -> Callable[[View], View]:
+        """Document an operation: its id is the view's name, `failures` are the kinds it may answer with.
+
+        `more` is OpenAPI's; in `responses` it adds to what `response` and `alt_response` say.
+        """
+        responses = {**_responses(failures), **more.pop("responses", {})}
+
+        def decorate(view: View) -> View:
+            documented: View = self.doc(operationId=view.__name__, responses=responses, **more)(view)
+            return documented
+
+        return decorate
+
+
+def _responses(failures: tuple[Kind, ...]) -> dict[str, Any]:
+    by_status: dict[int, list[Kind]] = {}
+    for kind in failures:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {str(status): _response(alike) for status, alike in sorted(by_status.items())}
+
+
+def _response(alike: list[Kind]) -> dict[str, Any]:
+    """What a status means: every kind that has it, with its example."""
+    waits = any(kind.retry_after for kind in alike) or kinds.TOO_MANY in alike
+    return {
+        "description": " ".join(kind.meaning for kind in alike),
+        "content": {
+            kinds.MIMETYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {kind.name: {"summary": kind.title, "value": kind.example} for kind in alike},
+            }
+        },
+        **({"headers": {"Retry-After": _RETRY_AFTER}} if waits else {}),
+    }

@@ -1,0 +1,152 @@
+"""Every kind of failure that the service answers with. A kind's type never changes: callers decide by it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orderconfirm.errors import Fault
+
+MIMETYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A problem type (RFC 9457). `detail` and `faults` are those of its documented example.
+
+    `retry_after` is in seconds; None when the time is not fixed, or trying again is of no use.
+    """
+
+    name: str
+    status: int
+    title: str
+    meaning: str
+    detail: str
+    faults: tuple[Fault, ...] = ()
+    retry_after: int | None = None
+
+    @property
+    def type(self) -> str:
+        """A URI; a kind without a name says no more than its status does."""
+        return f"urn:orderconfirm:problem:{self.name}" if self.name else "about:blank"
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """An answer of this kind, whole."""
+        body: dict[str, Any] = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
+        return {**body, "errors": [asdict(fault) for fault in self.faults]} if self.faults else body
+
+
+BAD_REQUEST = Kind(
+    *("bad-request", 400, "Bad Request"),
+    "The request cannot be read: `detail` says what to change.",
+    "The body is not JSON: Expecting value at line 1, column 1.",
+)
+UNAUTHORIZED = Kind(
+    *("unauthorized", 401, "Unauthorized"),
+    "The API key is missing or wrong.",
+    "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
+)
+BAD_SIGNATURE = Kind(
+    *("bad-signature", 401, "The signature is wrong"),
+    "`Mailtrap-Signature` does not fit the body.",
+    "Mailtrap-Signature does not fit the body: check the signing secret.",
+)
+NOT_FOUND = Kind(
+    *("not-found", 404, "Not Found"),
+    "There is no such order, or no such address.",
+    "No order ORD-12345 was ever accepted.",
+)
+METHOD_NOT_ALLOWED = Kind(
+    *("method-not-allowed", 405, "Method Not Allowed"),
+    "`Allow` names the methods that there are.",
+    "The method is not allowed for the requested URL.",
+)
+NOT_ACCEPTABLE = Kind(
+    *("not-acceptable", 406, "Not Acceptable"),
+    "The answer is JSON, and `Accept` excludes it.",
+    "The answer is JSON: accept application/json.",
+)
+ORDER_CONFLICT = Kind(
+    *("order-conflict", 409, "Another order has this id"),
+    "`errors` name what differs from the accepted order, which stays as it is.",
+    "The order id ORD-12345 was accepted before with other content; that order stays as it is.",
+    (Fault("/total", "differs from the accepted order"),),
+)
+KEY_CONFLICT = Kind(
+    *("idempotency-conflict", 409, "Another body came with this key"),
+    "The `Idempotency-Key` belongs to another body.",
+    "The idempotency key '9f1c' came before with another body, for order 'ORD-12345'.",
+)
+WRONG_STATE = Kind(
+    *("wrong-state", 409, "The mail is where this cannot be done"),
+    "`detail` says where it is.",
+    "Its mail is sent.",
+)
+CONTENT_DELETED = Kind(
+    *("content-deleted", 410, "The order's content is deleted"),
+    "It was erased, or its retention is over: there is nothing left to show or to send.",
+    "Order 'ORD-12345' was erased.",
+)
+TOO_LARGE = Kind(
+    *("content-too-large", 413, "Content Too Large"),
+    "The body is larger than 1 MiB.",
+    "The body has more than 1 MiB, and was not read.",
+)
+UNSUPPORTED = Kind(
+    *("unsupported-media-type", 415, "Unsupported Media Type"),
+    "The body is not said to be JSON.",
+    "Send the body as JSON, with the header Content-Type: application/json.",
+)
+INVALID_ORDER = Kind(
+    *("invalid-order", 422, "The order is not valid"),
+    "`errors` has one entry a fault, each with a JSON pointer. Nothing was stored.",
+    "1 fault; nothing was stored.",
+    (Fault("/customer/email", "is missing"),),
+)
+INVALID_REQUEST = Kind(
+    *("invalid-request", 422, "The request is not valid"),
+    "`errors` has one entry a fault, each with the pointer or the name of what is wrong.",
+    "1 fault; nothing was changed.",
+    (Fault("/limit", "must be from 1 to 200"),),
+)
+TOO_MANY = Kind(
+    *("too-many-requests", 429, "Too Many Requests"),
+    "Wait for `Retry-After` seconds.",
+    "There were too many requests with this key: try again in 60 s.",
+)
+INTERNAL = Kind(
+    *("internal-server-error", 500, "Internal Server Error"),
+    "A mistake of the service; its log says which, under this answer's `X-Request-ID`.",
+    "The service made a mistake; its log says which.",
+)
+TEMPLATE = Kind(
+    *("template-error", 500, "A template of the mail fails"),
+    "`detail` has its file, line and reason.",
+    "order_confirmation.html, line 12: 'order.colour' does not exist.",
+)
+NOT_SENT = Kind(
+    *("not-sent", 502, "The order confirmation could not be sent"),
+    "`detail` has the relay's words. The order stays known; resend sends it again.",
+    "The order confirmation could not be sent: rcpt: 550 5.1.1 no such user.",
+)
+UNAVAILABLE = Kind(
+    *("outbox-unavailable", 503, "The outbox is unavailable"),
+    "Nothing was stored or changed: send the request again later.",
+    "The outbox does not answer, and nothing was stored or changed. Send the same request again later.",
+    retry_after=10,
+)
+FULL = Kind(
+    *("outbox-full", 503, "The outbox is full"),
+    "Too many mails wait, and nothing was stored: send the order again later.",
+    "Too many mails wait already, so the order was not stored. Send it again later, under the same order_id.",
+    retry_after=60,
+)
+
+#: What any operation may answer with.
+ALWAYS = (UNAUTHORIZED, NOT_ACCEPTABLE, TOO_MANY, INTERNAL)
+EVERY = (
+    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ORDER_CONFLICT),
+    *(KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE, UNSUPPORTED, INVALID_ORDER, INVALID_REQUEST, TOO_MANY),
+    *(INTERNAL, TEMPLATE, NOT_SENT, UNAVAILABLE, FULL),
+)
