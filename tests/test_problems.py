@@ -113,7 +113,7 @@ def internal_server_error(bench: Bench) -> TestResponse:
 
 
 def template_error(bench: Bench) -> TestResponse:
-    text = "Thank you\n{% if order.notes == 'purple' %}{{ colour }}{% endif %}"
+    text = "Thank you\n{% if order.notes == 'purple' %}{{ order.lines[9].name }}{% endif %}"
     (bench.folder / "order_confirmation.txt").write_text(text)
     return bench.client(TEMPLATES_DIR=str(bench.folder)).post(f"{URL}/preview", json=make_body(notes="purple"))
 

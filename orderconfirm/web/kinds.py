@@ -123,7 +123,7 @@ INTERNAL = Kind(
 TEMPLATE = Kind(
     *("template-error", 500, "A template of the mail fails"),
     "`detail` has its file, line and reason.",
-    "order_confirmation.txt, line 2: 'colour' is undefined",
+    "order_confirmation.txt, line 2: tuple object has no element 9",
 )
 NOT_SENT = Kind(
     *("not-sent", 502, "The order confirmation could not be sent"),
