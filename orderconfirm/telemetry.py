@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+from contextvars import ContextVar
 from datetime import UTC, datetime
+
+#: The request that is being answered; it stands in every line that is logged meanwhile.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 #: A local part may be quoted (RFC 5321 section 4.1.2); in a JSON line its quotes have backslashes.
 _ADDRESS = re.compile(r"""(?:\\?"[^"@]*\\?"|[^\s@<>",;:()\\]+)@([^\s@<>"',;:()\\]+)""")
@@ -25,7 +29,7 @@ def printable(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message and the record's own extras."""
+    """time, level, logger, message, the request's id and the record's own extras."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -34,6 +38,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if current := request_id.get():
+            line["request_id"] = current
         line.update(
             (name, value) for name, value in vars(record).items() if name not in _STANDARD and value is not None
         )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from flask import Flask
 
 from orderconfirm.telemetry import JsonFormatter, mask_addresses
 
@@ -34,3 +37,18 @@ def test_a_record_is_one_json_object_with_its_extras_and_no_address() -> None:
     assert "\n" not in line
     told = json.loads(line)
     assert (told["message"], told["logger"], told["reason"]) == ("mail sent", "n", "…@example.com\n")
+
+
+def test_a_line_that_is_logged_for_a_request_names_it(start_app: Callable[..., Flask]) -> None:
+    lines: list[dict[str, Any]] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(json.loads(JsonFormatter().format(record)))  # type: ignore[method-assign]
+    logger = logging.getLogger("orderconfirm.web.guard")
+    logger.addHandler(handler)
+    try:
+        client = start_app(API_KEYS="shop:a-long-random-key").test_client()
+        answers = [client.get("/api/order-confirmations", headers=named) for named in ({"X-Request-ID": "abc-1"}, {})]
+        logger.warning("afterwards")
+    finally:
+        logger.removeHandler(handler)
+    assert [line.get("request_id") for line in lines] == ["abc-1", answers[1].headers["X-Request-ID"], None]

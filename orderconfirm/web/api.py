@@ -69,7 +69,7 @@ def admit() -> None:
     guard: Guard = current_app.extensions["guard"]
     guard.admit()
     if request.accept_mimetypes and not request.accept_mimetypes.accept_json:
-        raise NotAcceptable("The answer is JSON: accept application/json.")
+        raise NotAcceptable(kinds.NOT_ACCEPTABLE.detail)
 
 
 @bp.after_request

@@ -13,6 +13,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from orderconfirm.errors import Fault, InvalidOrder, InvalidRequest
+from orderconfirm.web import kinds
 from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, faults_of, ignored_fields
 
 
@@ -50,7 +51,7 @@ def _failure(schema: Schema, faults: list[Fault]) -> InvalidRequest:
 def json_body() -> Any:
     """The decoded body, its numbers as `Decimal`. Raises 415 for another type, 400 for what is not JSON."""
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-        raise UnsupportedMediaType("Send the body as JSON, with the header Content-Type: application/json.")
+        raise UnsupportedMediaType(kinds.UNSUPPORTED.detail)
     return decode(request.get_data(cache=False))
 
 

@@ -18,6 +18,7 @@ from werkzeug.exceptions import TooManyRequests, Unauthorized
 
 from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings import Settings
+from orderconfirm.web import kinds
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Guard:
             self._slow_down(address)
         log.warning("a request without a valid key", extra={"address": address, "path": request.path})
         raise Unauthorized(
-            "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
+            kinds.UNAUTHORIZED.detail,
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from uuid import uuid4
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
+
+from orderconfirm.telemetry import request_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
@@ -13,16 +15,17 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 def init_app(app: Flask) -> None:
     app.before_request(_name_request)
     app.after_request(_finish_answer)
+    app.teardown_request(lambda _: request_id.set(None))
 
 
 def _name_request() -> None:
     """The caller's own X-Request-ID, if it is fit for a log, else one of ours."""
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.match(given) else uuid4().hex
+    request_id.set(given if _REQUEST_ID.match(given) else uuid4().hex)
 
 
 def _finish_answer(answer: Response) -> Response:
-    answer.headers["X-Request-ID"] = g.get("request_id", "")
+    answer.headers["X-Request-ID"] = request_id.get()
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
