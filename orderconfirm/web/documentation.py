@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import flask_smorest
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, request, send_from_directory
 from werkzeug.routing import BaseConverter, PathConverter
 
 from orderconfirm.web import api, field_schemas, kinds, webhooks
@@ -97,6 +97,7 @@ def openapi() -> Response:
     answer = jsonify(current_app.extensions["openapi"].spec.to_dict())
     answer.headers["Cache-Control"] = "no-cache"
     answer.add_etag()
+    answer.make_conditional(request)
     return answer
 
 

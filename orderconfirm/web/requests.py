@@ -15,7 +15,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 def init_app(app: Flask) -> None:
     app.before_request(_name_request)
     app.after_request(_finish_answer)
-    app.teardown_request(lambda _: request_id.set(None))
+    app.teardown_request(_forget_request)
 
 
 def _name_request() -> None:
@@ -30,3 +30,7 @@ def _finish_answer(answer: Response) -> Response:
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return answer
+
+
+def _forget_request(_: BaseException | None) -> None:
+    request_id.set(None)
