@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests of the mail's look need beyond Python: Chromium and fonts, SpamAssassin, two npm packages.
+# Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
+# PHP and curl for the examples.
 # What cannot be installed is named with the tests that are skipped without it; the exit code is then 1.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -18,6 +19,8 @@ has_browser() {
 missing_packages() {
     has_browser || echo chromium
     has spamassassin || echo spamassassin
+    has php || echo php-cli
+    has curl || echo curl
     for font in $fonts; do
         dpkg -s "$font" >/dev/null 2>&1 || echo "$font"
     done
@@ -47,6 +50,9 @@ if has apt-get && [ "$(id -u)" -eq 0 ]; then
 fi
 has_browser || skipped test_browser.py "no Chromium (Debian: apt-get install chromium $fonts; or set CHROMIUM to its path)"
 has spamassassin || skipped test_spam.py "no SpamAssassin (Debian: apt-get install spamassassin)"
+has php || skipped "test_examples.py for PHP" "no PHP (Debian: apt-get install php-cli)"
+has curl || skipped "test_examples.py for curl" "no curl (Debian: apt-get install curl)"
+has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 
 if ! has npm; then
     skipped "test_browser.py and tests/test_clients.py" "no npm (install Node.js 20.19 or later)"

@@ -1,0 +1,15 @@
+<?php
+$options = ['method' => 'POST', 'timeout' => 15, 'ignore_errors' => true]; // a failure's body is wanted too
+$options['header'] = ['Content-Type: application/json', 'Authorization: Bearer ' . getenv('ORDERCONFIRM_API_KEY')];
+$options['content'] = file_get_contents('examples/order.json');
+$url = (getenv('ORDERCONFIRM_URL') ?: 'http://localhost:8000') . '/api/order-confirmation';
+$body = file_get_contents($url, false, stream_context_create(['http' => $options]));
+$answer = json_decode((string) $body, true);
+if (($answer['status'] ?? '') !== 'success') {
+    fwrite(STDERR, ($answer['detail'] ?? "The service did not answer. $body") . "\n");
+    foreach ($answer['errors'] ?? [] as $error) {
+        fwrite(STDERR, "$error[pointer] $error[detail]\n");
+    }
+    exit(1);
+}
+echo "$answer[message]\n";

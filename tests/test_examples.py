@@ -1,0 +1,109 @@
+"""The examples of the README, run as a shop would run them against a real service."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from factories import make_body
+from processes import ROOT, free_port, query, service, wait_until
+from smtp_server import smtp_server
+
+#: By the example's suffix: the language of its block in the README, what runs it, what it needs, and how to get that.
+LANGUAGES = {
+    "sh": ("sh", "sh", "curl", "Debian: apt-get install curl"),
+    "py": ("python", sys.executable, sys.executable, ""),
+    "php": ("php", "php", "php", "Debian: apt-get install php-cli"),
+    "mjs": ("js", "node", "node", "install Node.js 20.19 or later"),
+}
+KEYS = {suffix: f"key-of-the-shop-in-{suffix}" for suffix in LANGUAGES}
+WRONG_KEY = "a-key-that-nobody-was-given"
+
+
+@dataclass
+class Running:
+    """A service in which each example is a shop of its own."""
+
+    folder: Path
+    port: int
+
+    def run(self, suffix: str, key: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        """Run an example in `folder`; skips the test when its interpreter is not installed."""
+        _, interpreter, needed, how_to_install = LANGUAGES[suffix]
+        if shutil.which(needed) is None:
+            pytest.skip(f"no {needed}: install it ({how_to_install})")
+        return subprocess.run(
+            [interpreter, ROOT / "examples" / f"place_order.{suffix}"],
+            cwd=folder,
+            # Nothing else: no proxy stands between the example and the service.
+            env={
+                "PATH": os.environ["PATH"],
+                "ORDERCONFIRM_URL": f"http://127.0.0.1:{self.port}",
+                "ORDERCONFIRM_API_KEY": key,
+            },
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    def orders(self, suffix: str) -> list[tuple[object, ...]]:
+        return query(self.folder, f"SELECT order_id, state FROM outbox WHERE shop = '{suffix}'")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder, port = tmp_path_factory.mktemp("service"), free_port()
+    keys = ",".join(f"{suffix}:{key}" for suffix, key in KEYS.items())
+    with smtp_server() as (_, relay_port), service(folder, port, relay_port, API_KEYS=keys):
+        yield Running(folder, port)
+
+
+def test_the_readme_shows_the_examples_word_for_word() -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### Calling it\n")[2].partition("\n### ")[0]
+    shown = dict(re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
+    files = {path.suffix[1:]: path.read_text(encoding="utf-8") for path in ROOT.glob("examples/place_order.*")}
+    assert shown == {LANGUAGES[suffix][0]: text for suffix, text in files.items()}
+    assert files.keys() == LANGUAGES.keys()
+
+
+@pytest.mark.parametrize("suffix", LANGUAGES)
+def test_an_example_places_its_order_and_placing_it_again_is_still_one_order(running: Running, suffix: str) -> None:
+    for _ in range(2):
+        done = running.run(suffix, KEYS[suffix])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Order confirmation" in done.stdout
+    wait_until(lambda: running.orders(suffix) == [("ORD-12345", "sent")])
+
+
+@pytest.mark.parametrize("suffix", LANGUAGES)
+def test_an_example_with_a_wrong_key_fails_with_the_words_of_the_problem(running: Running, suffix: str) -> None:
+    done = running.run(suffix, WRONG_KEY)
+    assert done.returncode != 0
+    assert "Send your API key, as Authorization" in done.stderr
+    assert WRONG_KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("suffix", LANGUAGES)
+def test_an_example_tells_what_is_wrong_with_an_order(running: Running, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "examples").mkdir()
+    body = make_body(order_id="WRONG", total="a lot")
+    (tmp_path / "examples" / "order.json").write_text(json.dumps(body), encoding="utf-8")
+    done = running.run(suffix, KEYS[suffix], tmp_path)
+    assert done.returncode != 0
+    assert "1 fault; nothing was stored." in done.stderr and "/total" in done.stderr
+    assert KEYS[suffix] not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("suffix", LANGUAGES)
+def test_an_example_fails_when_nobody_answers(tmp_path: Path, suffix: str) -> None:
+    done = Running(tmp_path, free_port()).run(suffix, WRONG_KEY)
+    assert done.returncode != 0
+    assert done.stderr and WRONG_KEY not in done.stdout + done.stderr
