@@ -8,5 +8,5 @@ const response = await fetch(`${ORDERCONFIRM_URL}/api/order-confirmation`, {
   signal: AbortSignal.timeout(15_000),
 });
 const answer = await response.json();
-if (!response.ok) throw new Error(`${answer.detail} ${JSON.stringify(answer.errors ?? [])}`);
+if (!response.ok) throw new Error(answer.detail, { cause: answer.errors });
 console.log(answer.message);
