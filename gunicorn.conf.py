@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
@@ -16,10 +18,17 @@ except SettingsError as wrong:
     print("orderconfirm cannot start:", *wrong.problems, sep="\n  ", file=sys.stderr)
     raise SystemExit(1) from None
 
+#: glibc's M_ARENA_MAX. Each thread would keep memory of its own for the largest body that it ever read: with 32 of them
+#: and hostile bodies that is 260 MB instead of 150, and one Python thread runs at a time anyway. Other C libraries have
+#: no such function, and no such habit.
+_ARENA_MAX = -8
+with suppress(AttributeError):
+    ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
 wsgi_app = "wsgi:app"
 bind = settings.bind
 workers = settings.workers
-worker_class = "gthread"
+worker_class = "orderconfirm.worker.Worker"
 # A thread waits for its order's commit, and little else: many of them make one commit serve many orders.
 threads = 32
 keepalive = 30

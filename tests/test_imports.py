@@ -18,6 +18,7 @@ ALLOWED = {
     "web": LEAVES | {"orders", "mail"},
     "cli": LEAVES | {"outbox", "web"},
     "service": LEAVES | {"orders", "outbox", "mail"},
+    "worker": {"web"},
     "__init__": LEAVES | {"cli", "service", "web"},
     **{leaf: {"errors", "models", "money"} for leaf in LEAVES},
 }

@@ -182,7 +182,7 @@ def test_a_text_may_be_as_long_as_its_limit_and_no_longer(name: str, longest: in
 def test_five_hundred_items_are_taken_and_one_more_is_not() -> None:
     assert len(load(items=[ITEM] * 500)["items"]) == 500
     for items in ([], [ITEM] * 501):
-        assert faults(items=items) == {"/items": "must have 1 to 500 items"}
+        assert faults(items=items) == {"/items": "must have 1 to 500 entries"}
 
 
 def test_fifty_adjustments_are_taken_and_one_more_is_not() -> None:
@@ -441,7 +441,7 @@ def test_a_blank_postal_address_is_absent(blank: Any) -> None:
         (["1 Road"], "", "must be a string, or an object of lines, city, postcode and country"),
         ("x" * 1001, "", "must have at most 1000 characters, has 1001"),
         ({"lines": "1 Road"}, "/lines", "must be a list"),
-        ({"lines": ["x"] * 11}, "/lines", "must have at most 10 lines"),
+        ({"lines": ["x"] * 11}, "/lines", "must have at most 10 entries"),
         ({"lines": ["x", 5]}, "/lines/1", "must be a string"),
         ({"postcode": "x" * 21}, "/postcode", "must have at most 20 characters, has 21"),
     ],

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from flask import current_app, g, request
+from gunicorn.http.errors import ParseException
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
 from orderconfirm.errors import Fault, InvalidOrder, InvalidRequest
 from orderconfirm.web import kinds
@@ -52,7 +60,23 @@ def json_body() -> Any:
     """The decoded body, its numbers as `Decimal`. Raises 415 for another type, 400 for what is not JSON."""
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         raise UnsupportedMediaType(kinds.UNSUPPORTED.detail)
-    return decode(request.get_data(cache=False))
+    return decode(raw_body())
+
+
+def raw_body() -> bytes:
+    """The body as it came. Raises 400, 408 or 413."""
+    try:
+        body = request.get_data(cache=False)
+    except ParseException as wrong:
+        raise BadRequest("The body's chunks are not as RFC 9112 has them.") from wrong
+    except (ClientDisconnected, OSError) as wrong:
+        raise RequestTimeout(kinds.REQUEST_TIMEOUT.detail) from wrong
+    # werkzeug neither counts what the server hands out of a body of known length, nor tells that it cut an unknown one.
+    if request.content_length is None and len(body) >= (request.max_content_length or math.inf):
+        raise RequestEntityTooLarge
+    if len(body) < (request.content_length or 0):
+        raise RequestTimeout(kinds.REQUEST_TIMEOUT.detail)
+    return body
 
 
 def decode(body: bytes) -> Any:

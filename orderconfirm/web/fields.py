@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
 from orderconfirm.money import plain
 
@@ -28,6 +28,8 @@ _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _LARGEST = Decimal(10) ** 12
+#: A float that is written out in full has up to 60 or so.
+_MOST_DECIMALS = 100
 
 
 def _character(entity: re.Match[str]) -> str:
@@ -129,6 +131,8 @@ class Number(fields.Field[Decimal]):
             raise self.make_error("large")
         if number and (number.adjusted() >= _LARGEST.adjusted() or number.adjusted() < -40):
             raise self.make_error("large" if number.adjusted() > 0 else "number")
+        if int(number.as_tuple().exponent) < -_MOST_DECIMALS:
+            raise self.make_error("places", places=_MOST_DECIMALS)
         if self.least != "any" and number < 0:
             raise self.make_error("negative")
         if self.least == "positive" and not number:
@@ -276,6 +280,21 @@ class TimeZoneName(Text):
             except (ValueError, KeyError, OSError) as wrong:
                 raise self.make_error("timezone") from wrong
         return text
+
+
+class Several(fields.List[Any]):
+    """A list of `least` to `most` parts; one of a wrong length is refused before its parts are looked at."""
+
+    default_error_messages = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
+
+    def __init__(self, part: fields.Field[Any], most: int, least: int = 0, **options: Any) -> None:
+        words = f"must have {least} to {most} entries" if least else f"must have at most {most} entries"
+        super().__init__(part, validate=validate.Length(least or None, most, error=words), **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._validate(value)
+        return super()._deserialize(value, attr, data, **options)
 
 
 class YesNo(fields.Boolean):

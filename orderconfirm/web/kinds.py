@@ -67,6 +67,11 @@ NOT_ACCEPTABLE = Kind(
     "The answer is JSON, and `Accept` excludes it.",
     "The answer is JSON: accept application/json.",
 )
+REQUEST_TIMEOUT = Kind(
+    *("request-timeout", 408, "Request Timeout"),
+    "The body did not come in whole: it was too slow, or shorter than `Content-Length` says.",
+    "The body did not come in whole. Send the request again; nothing was stored.",
+)
 ORDER_CONFLICT = Kind(
     *("order-conflict", 409, "Another order has this id"),
     "`errors` name what differs from the accepted order, which stays as it is.",
@@ -93,6 +98,11 @@ TOO_LARGE = Kind(
     "The body is larger than 1 MiB.",
     "The body has more than 1 MiB, and was not read.",
 )
+URI_TOO_LONG = Kind(
+    *("uri-too-long", 414, "URI Too Long"),
+    "The request line has more than 8,190 bytes.",
+    "The request line has more than 8,190 bytes: shorten the query.",
+)
 UNSUPPORTED = Kind(
     *("unsupported-media-type", 415, "Unsupported Media Type"),
     "The body is not said to be JSON.",
@@ -109,6 +119,11 @@ INVALID_REQUEST = Kind(
     "`errors` has one entry a fault, each with the pointer or the name of what is wrong.",
     "1 fault; nothing was changed.",
     (Fault("/limit", "must be from 1 to 200"),),
+)
+HEADERS_TOO_LARGE = Kind(
+    *("request-header-fields-too-large", 431, "Request Header Fields Too Large"),
+    "There are too many headers, or one of them is too long.",
+    "There are more than 100 headers, or one of them has more than 8,190 bytes.",
 )
 TOO_MANY = Kind(
     *("too-many-requests", 429, "Too Many Requests"),
@@ -145,8 +160,10 @@ FULL = Kind(
 
 #: What any operation may answer with.
 ALWAYS = (UNAUTHORIZED, NOT_ACCEPTABLE, TOO_MANY, INTERNAL)
+#: What an operation that takes JSON may answer with besides.
+BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
 EVERY = (
-    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ORDER_CONFLICT),
-    *(KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE, UNSUPPORTED, INVALID_ORDER, INVALID_REQUEST, TOO_MANY),
-    *(INTERNAL, TEMPLATE, NOT_SENT, UNAVAILABLE, FULL),
+    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, REQUEST_TIMEOUT),
+    *(ORDER_CONFLICT, KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE, URI_TOO_LONG, UNSUPPORTED),
+    *(INVALID_ORDER, INVALID_REQUEST, HEADERS_TOO_LARGE, TOO_MANY, INTERNAL, TEMPLATE, NOT_SENT, UNAVAILABLE, FULL),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from flask import Flask, Response
@@ -25,12 +26,15 @@ from orderconfirm.web.kinds import Kind
 
 log = logging.getLogger(__name__)
 
+#: An answer must not grow with a careless body.
+MOST_FAULTS = 100
+
 #: By status, for failures that werkzeug raises.
 _HTTP = {
     kind.status: kind
     for kind in (
         *(kinds.BAD_REQUEST, kinds.UNAUTHORIZED, kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_ACCEPTABLE),
-        *(kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.TOO_MANY, kinds.INTERNAL),
+        *(kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.TOO_MANY, kinds.INTERNAL),
     )
 }
 
@@ -65,8 +69,10 @@ def _sentence(failure: Exception) -> str:
 
 
 def _invalid_request(failure: InvalidRequest) -> Response:
-    faults = [{"pointer": fault.pointer, "detail": fault.detail} for fault in failure.faults]
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    faults = [asdict(fault) for fault in failure.faults[:MOST_FAULTS]]
+    count = "1 fault" if len(failure.faults) == 1 else f"{len(failure.faults)} faults"
+    if len(failure.faults) > MOST_FAULTS:
+        count += f", of which {MOST_FAULTS} are told"
     if isinstance(failure, InvalidOrder):
         return problem(kinds.INVALID_ORDER, f"{count}; nothing was stored.", errors=faults)
     return problem(kinds.INVALID_REQUEST, f"{count}; nothing was changed.", errors=faults)

@@ -19,6 +19,7 @@ from orderconfirm.web.fields import (
     MailAddress,
     Moment,
     Number,
+    Several,
     Text,
     TimeZoneName,
     WebUrl,
@@ -31,7 +32,7 @@ DefaultCurrency = Context[str]
 #: An answer names at most this many ignored fields: it must not grow with a careless body.
 _MOST_IGNORED = 100
 
-_NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
+_NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
 
 _STATE = "|".join(state.value for state in State)
@@ -86,12 +87,7 @@ class AdjustmentSchema(_Part):
 
 
 class AddressSchema(_Part):
-    lines = fields.List(
-        Text(200, entities=True),
-        allow_none=True,
-        validate=validate.Length(max=10, error="must have at most 10 lines"),
-        error_messages=_NESTED_MESSAGES,
-    )
+    lines = Several(Text(200, entities=True), 10, allow_none=True)
     city = Text(200, entities=True)
     postcode = Text(20, numbers=True)
     country = Text(100)
@@ -127,12 +123,7 @@ class OrderSchema(_Part):
 
     order_id = Text(128, required=True, numbers=True, exact=True)
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
-    items = fields.List(
-        fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES),
-        required=True,
-        validate=validate.Length(1, 500, error="must have 1 to 500 items"),
-        error_messages=_NESTED_MESSAGES,
-    )
+    items = Several(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, least=1, required=True)
     total = Number(required=True, least="zero")
     order_date = Moment()
     shipping_method = Text(200, entities=True)
@@ -146,12 +137,7 @@ class OrderSchema(_Part):
     shipping_cost = Number(least="zero")
     tax = Number(least="zero")
     tax_included = YesNo(allow_none=True)
-    adjustments = fields.List(
-        fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES),
-        allow_none=True,
-        validate=validate.Length(max=50, error="must have at most 50 entries"),
-        error_messages=_NESTED_MESSAGES,
-    )
+    adjustments = Several(fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES), 50, allow_none=True)
     billing_address = PostalAddress()
     shipping_address = PostalAddress()
     payment_method = Text(200, entities=True)

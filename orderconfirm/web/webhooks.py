@@ -22,7 +22,7 @@ from orderconfirm.telemetry import printable
 from orderconfirm.web import examples, kinds
 from orderconfirm.web.answers import ReceivedSchema
 from orderconfirm.web.blueprint import Blueprint
-from orderconfirm.web.bodies import decode
+from orderconfirm.web.bodies import decode, raw_body
 from orderconfirm.web.problems import problem
 
 bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="What the relay tells")
@@ -54,7 +54,15 @@ _EVENTS: dict[str, Any] = {
 
 @bp.post("/mailtrap")
 @bp.operation(
-    *(kinds.BAD_REQUEST, kinds.BAD_SIGNATURE, kinds.NOT_FOUND, kinds.TOO_LARGE, kinds.INTERNAL, kinds.UNAVAILABLE),
+    *(
+        kinds.BAD_REQUEST,
+        kinds.BAD_SIGNATURE,
+        kinds.NOT_FOUND,
+        kinds.TOO_LARGE,
+        kinds.REQUEST_TIMEOUT,
+        kinds.INTERNAL,
+        kinds.UNAVAILABLE,
+    ),
     parameters=[_SIGNATURE],
     requestBody=_EVENTS,
     security=[],
@@ -68,7 +76,7 @@ def take_mailtrap_events() -> Any:
     secret = _settings().mailtrap_webhook_secret
     if not secret:
         raise NotFound("Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.")
-    body = request.get_data(cache=False)
+    body = raw_body()
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):

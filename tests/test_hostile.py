@@ -1,0 +1,268 @@
+"""What nobody sends by mistake: each gets a clear refusal, costs no memory, leaves no trace, and holds nobody up."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from factories import make_body
+from processes import free_port, post, query, service
+from smtp_server import smtp_server
+
+from orderconfirm.web import kinds
+from orderconfirm.web.kinds import Kind
+
+SECRET = "s" * 32
+PATH = "/api/order-confirmation"
+HOOK = "/api/webhooks/mailtrap"
+#: Seconds that an answer may take; far more than any should.
+PATIENCE = 40
+
+
+class Running(NamedTuple):
+    """A service to be mistreated."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def ask(self, message: bytes, ends: bool = False) -> bytes:
+        """Send bytes as they are; returns everything that comes back until the connection is closed."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            with suppress(OSError):  # it may refuse, and be gone, before it has read everything
+                connection.sendall(message)
+                if ends:
+                    connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            with suppress(ConnectionResetError):
+                while part := connection.recv(65536):
+                    answer += part
+            return answer
+
+    def memory(self) -> int:
+        """Bytes of the master and its workers."""
+        group = subprocess.check_output(["ps", "-o", "rss=", "-g", str(self.process.pid)], text=True)
+        return sum(map(int, group.split())) * 1024
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder, port = tmp_path_factory.mktemp("hostile"), free_port()
+    with (
+        smtp_server() as (_, relay_port),
+        service(folder, port, relay_port, MAILTRAP_WEBHOOK_SECRET=SECRET) as process,
+    ):
+        yield Running(port, folder, process)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stored_and_nothing_broke(running: Running) -> Iterator[None]:
+    yield
+    assert query(running.folder, "SELECT order_id FROM outbox") == []
+    assert query(running.folder, "SELECT event_id FROM deliveries") == []
+    log = (running.folder / "service.log").read_text()
+    assert "Traceback" not in log and "john.doe" not in log
+    assert running.process.poll() is None
+
+
+def request(body: bytes, path: str = PATH, *headers: str, kind: str = "application/json", length: Any = None) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: shop", "Connection: close", f"Content-Type: {kind}", *headers]
+    if length != "none":
+        lines.append(f"Content-Length: {len(body) if length is None else length}")
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + body
+
+
+def told(answer: bytes) -> dict[str, Any]:
+    """The problem that an answer is."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower(), answer[:500]
+    problem: dict[str, Any] = json.loads(body)
+    assert int(head.split()[1]) == problem["status"]
+    return problem
+
+
+def order(**changes: Any) -> bytes:
+    return json.dumps(make_body(**changes)).encode()
+
+
+def order_with(name: str, source: bytes) -> bytes:
+    """A good order, one field of which is replaced by JSON that json.dumps would never write."""
+    return order(**{name: "@"}).replace(b'"@"', source)
+
+
+DEEP = 100_000
+LONG_KEYS = b"{" + b",".join(b'"k%d":0' % number for number in range(60_000)) + b"}"
+
+BODIES: dict[str, tuple[bytes, Kind, str]] = {
+    "empty": (b"", kinds.BAD_REQUEST, "not JSON"),
+    "blank": (b" \n ", kinds.BAD_REQUEST, "not JSON"),
+    "a string": (b'"order"', kinds.INVALID_ORDER, "1 fault"),
+    "null": (b"null", kinds.INVALID_ORDER, "1 fault"),
+    "a list of orders": (b"[" + order() + b"]", kinds.INVALID_ORDER, "1 fault"),
+    "two orders": (order() + order(), kinds.BAD_REQUEST, "Extra data"),
+    "deep arrays": (b"[" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
+    "deep arrays, closed": (b"[" * DEEP + b"]" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
+    "deep objects": (b'{"a":' * DEEP + b"1" + b"}" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
+    "deep in a field": (order_with("notes", b"[" * DEEP + b"]" * DEEP), kinds.BAD_REQUEST, "nested too deep"),
+    "deep in an unknown field": (order_with("x", b"[" * DEEP + b"]" * DEEP), kinds.BAD_REQUEST, "nested too deep"),
+    "a key twice": (order_with("x", b'1, "total": 1'), kinds.BAD_REQUEST, "'total' stands twice"),
+    "not UTF-8": (order_with("notes", b'"\xff\xfe"'), kinds.BAD_REQUEST, "not UTF-8"),
+    "UTF-16": (order().decode().encode("utf-16"), kinds.BAD_REQUEST, "not UTF-8"),
+    "an overlong slash": (order_with("notes", b'"\xc0\xaf"'), kinds.BAD_REQUEST, "not UTF-8"),
+    "1e400": (order_with("total", b"1e400"), kinds.INVALID_ORDER, "1 fault"),
+    "1e-400": (order_with("total", b"1e-400"), kinds.INVALID_ORDER, "1 fault"),
+    "1e999999999999": (order_with("total", b"1e9999999999999999999"), kinds.BAD_REQUEST, "too large"),
+    "1e400 as a quantity": (
+        order(items=[{"name": "A", "price": 1, "quantity": "@"}]).replace(b'"@"', b"1e400"),
+        *(kinds.INVALID_ORDER, "1 fault"),
+    ),
+    "5,000 digits": (order_with("total", b"9" * 5000), kinds.BAD_REQUEST, "too many digits"),
+    "500,000 decimals": (order_with("total", b"0." + b"9" * 500_000), kinds.INVALID_ORDER, "1 fault"),
+    "infinity": (order_with("total", b"Infinity"), kinds.BAD_REQUEST, "Infinity is not a JSON number"),
+    "not a number": (order_with("total", b"NaN"), kinds.BAD_REQUEST, "NaN is not a JSON number"),
+    "a NUL in JSON": (b"\x00" + order(), kinds.BAD_REQUEST, "not JSON"),
+    "a NUL in the order id": (order(order_id="A\x00B"), kinds.INVALID_ORDER, "1 fault"),
+    "a NUL in the address": (
+        order(customer={"name": "A", "email": "a\x00@b.example"}),
+        *(kinds.INVALID_ORDER, "1 fault"),
+    ),
+    "a line break in the order id": (order(order_id="A\r\nBcc: x@y.example"), kinds.INVALID_ORDER, "1 fault"),
+    "a lone surrogate in the order id": (order_with("order_id", rb'"\ud800"'), kinds.INVALID_ORDER, "1 fault"),
+    "501 items": (order(items=make_body()["items"] * 251), kinds.INVALID_ORDER, "1 fault"),
+    "100,000 bad items": (order(items=[1] * 100_000), kinds.INVALID_ORDER, "fault"),
+    "60,000 keys": (LONG_KEYS, kinds.INVALID_ORDER, "4 faults"),
+    "10 MB": (b" " * 10_000_000, kinds.TOO_LARGE, "more than 1 MiB"),
+    "1 MiB of text": (order(notes="x" * 1_000_000), kinds.INVALID_ORDER, "1 fault"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/preview"])
+def test_a_hostile_body_is_refused_with_a_reason(running: Running, path: str, name: str) -> None:
+    body, kind, words = BODIES[name]
+    problem = told(running.ask(request(body, path)))
+    assert problem["type"] == kind.type
+    assert words in problem["detail"]
+    assert len(json.dumps(problem)) < 20_000
+
+
+@pytest.mark.parametrize(
+    "name", ["empty", "deep arrays", "deep objects", "not UTF-8", "UTF-16", "10 MB", "a NUL in JSON"]
+)
+def test_a_hostile_webhook_is_refused_although_it_is_signed(running: Running, name: str) -> None:
+    body, kind, words = BODIES[name]
+    signature = hmac.new(SECRET.encode(), body, sha256).hexdigest()
+    problem = told(running.ask(request(body, HOOK, f"Mailtrap-Signature: {signature}")))
+    assert problem["type"] == kind.type
+    assert words in problem["detail"]
+
+
+def chunked(body: bytes, size: int = 65536) -> bytes:
+    parts = (body[start : start + size] for start in range(0, len(body), size))
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+MESSAGES: dict[str, tuple[bytes, Kind]] = {
+    "10 MB in chunks": (request(b"", PATH, CHUNKED, length="none") + chunked(b" " * 10_000_000), kinds.TOO_LARGE),
+    "a bad chunk": (request(b"zz\r\n{}\r\n0\r\n\r\n", PATH, CHUNKED, length="none"), kinds.BAD_REQUEST),
+    "an endless chunk size": (request(b"1" * 100_000, PATH, CHUNKED, length="none"), kinds.BAD_REQUEST),
+    "a chunk without its end": (request(b"2\r\n{}xx0\r\n\r\n", PATH, CHUNKED, length="none"), kinds.BAD_REQUEST),
+    "a length that is no number": (request(order(), length="many"), kinds.BAD_REQUEST),
+    "a length below zero": (request(order(), length="-1"), kinds.BAD_REQUEST),
+    "a length of 100 digits": (request(order(), length="9" * 100), kinds.TOO_LARGE),
+    "two lengths": (request(order(), PATH, "Content-Length: 3"), kinds.BAD_REQUEST),
+    "a length and chunks": (request(order(), PATH, CHUNKED), kinds.BAD_REQUEST),
+    "a length that is too small": (request(order(), length=20), kinds.BAD_REQUEST),
+    "an unknown transfer coding": (request(order(), PATH, "Transfer-Encoding: gzip"), kinds.BAD_REQUEST),
+    "zipped": (request(b"\x1f\x8b\x08", PATH, "Content-Encoding: gzip"), kinds.BAD_REQUEST),
+    "a form": (request(b"a=b", kind="application/x-www-form-urlencoded"), kinds.UNSUPPORTED),
+    "a type with a NUL": (request(order(), kind="application/json\x00"), kinds.BAD_REQUEST),
+    "no type": (request(order(), kind=""), kinds.UNSUPPORTED),
+    "a header of 20 kB": (request(order(), PATH, "X-Request-ID: " + "a" * 20_000), kinds.HEADERS_TOO_LARGE),
+    "1,000 headers": (request(order(), PATH, *("X-A: b" for _ in range(1000))), kinds.HEADERS_TOO_LARGE),
+    "a NUL in a header": (request(order(), PATH, "X-Request-ID: a\x00b"), kinds.BAD_REQUEST),
+    "a query of 20 kB": (request(b"", f"/api/order-confirmations?state={'a' * 20_000}"), kinds.URI_TOO_LONG),
+    "a path of 20 kB": (request(b"", f"{PATH}/{'a' * 20_000}/cancel"), kinds.URI_TOO_LONG),
+    "a NUL in a path": (request(b"", f"{PATH}/a%00b/cancel"), kinds.NOT_FOUND),
+    "a path that is not UTF-8": (request(b"", f"{PATH}/%ff%fe/cancel"), kinds.NOT_FOUND),
+    "a way up": (request(b"", f"{PATH}/../../../etc/passwd/cancel"), kinds.NOT_FOUND),
+    "an order id of 4 kB": (request(b"", f"{PATH}/{'a' * 4000}/resend"), kinds.NOT_FOUND),
+    "TLS": (bytes.fromhex("16030100f8010000f40303") + b"\x00" * 64 + b"\r\n\r\n", kinds.BAD_REQUEST),
+    "a request line of words": (b"give me an order\r\n\r\n", kinds.BAD_REQUEST),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_hostile_message_is_refused_with_a_problem(running: Running, name: str) -> None:
+    message, kind = MESSAGES[name]
+    problem = told(running.ask(message, ends=True))
+    assert problem["type"] == kind.type
+    # These two never reach the application.
+    if kind in (kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE):
+        assert problem == kind.example
+
+
+@pytest.mark.parametrize(
+    "path", ["a%00b", "%ff%fe", "..%2f..%2fetc%2fpasswd", "a" * 4000, "%F0%9F%9A%B2", "'%20OR%201=1--"]
+)
+def test_an_order_that_cannot_be_is_not_found(running: Running, path: str) -> None:
+    answer = running.ask(f"GET {PATH}/{path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+    assert told(answer)["type"] == kinds.NOT_FOUND.type
+
+
+def test_a_body_that_is_shorter_than_it_says_is_given_up(running: Running) -> None:
+    message = request(order(), length=len(order()) + 1)
+    assert told(running.ask(message, ends=True))["type"] == kinds.REQUEST_TIMEOUT.type
+
+
+def test_callers_that_send_slowly_hold_nobody_up_for_long(running: Running) -> None:
+    """More of them than there are threads, with half a head or half a body each."""
+    head, body = request(order()).split(b"\r\n\r\n")
+    halves = [head[:40], head + b"\r\n\r\n" + body[:-1]] * 20
+    slow = [socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) for _ in halves]
+    try:
+        for connection, half in zip(slow, halves, strict=True):
+            connection.sendall(half)
+        assert b"404 NOT FOUND" in running.ask(f"GET {PATH}/x HTTP/1.0\r\nHost: shop\r\n\r\n".encode())
+        answers = [connection.recv(65536) for connection in slow]
+    finally:
+        for connection in slow:
+            connection.close()
+    assert {answer[9:12] for answer in answers} == {b"", b"408"}
+
+
+def test_its_memory_stays_flat(running: Running) -> None:
+    """Each thread keeps a little for the largest body that it has read; once all have read one, nothing is added."""
+    names = ("10 MB", "1 MiB of text", "60,000 keys", "deep objects", "100,000 bad items", "500,000 decimals")
+
+    def mistreat() -> int:
+        with ThreadPoolExecutor(32) as threads:
+            for problem in threads.map(lambda name: told(running.ask(request(BODIES[name][0]))), names * 32):
+                assert problem["status"] in (400, 413, 422)
+        return running.memory()
+
+    idle = running.memory()
+    warm = mistreat()
+    assert warm - idle < 100_000_000
+    assert max(mistreat() for _ in range(3)) - warm < 40_000_000
+
+
+def test_a_good_order_is_taken_and_sent_after_all_of_it(tmp_path: Path) -> None:
+    port = free_port()
+    with smtp_server() as (sink, relay_port), service(tmp_path, port, relay_port) as process:
+        running = Running(port, tmp_path, process)
+        for body, _, _ in BODIES.values():
+            told(running.ask(request(body)))
+        assert post(port, "GOOD") == 202
+        sink.wait_for(1)
+    assert query(tmp_path, "SELECT order_id FROM outbox") == [("GOOD",)]
