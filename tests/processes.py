@@ -22,6 +22,9 @@ from factories import make_body
 
 ROOT = Path(__file__).parent.parent
 
+#: What whoever runs the tests may have set, beside the relay that a test names.
+NO_OTHER_RELAY = {"MAILTRAP_API_TOKEN": "", "MAILTRAP_SANDBOX_USER": "", "MAILTRAP_SANDBOX_PASSWORD": ""}
+
 T = TypeVar("T")
 
 
@@ -38,7 +41,7 @@ def start(folder: Path, port: int, relay_port: int, **more: str) -> subprocess.P
         return subprocess.Popen(
             [sys.executable, "-m", "gunicorn"],
             cwd=ROOT,
-            env={**os.environ, **variables},
+            env={**os.environ, **NO_OTHER_RELAY, **variables},
             stderr=log,
             stdout=log,
             start_new_session=True,
