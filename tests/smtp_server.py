@@ -33,7 +33,7 @@ class Sink:
         self.mails: list[bytes] = []
         self.recipients: list[str] = []
         self.logins: list[tuple[bytes, bytes]] = []
-        self.password = PASSWORD
+        self.user, self.password = USER, PASSWORD
         self.sessions: set[int] = set()
         self.replies: dict[str, list[str]] = {}
         self.fault: Callable[[str, int], str | None] = lambda stage, number: None
@@ -114,7 +114,7 @@ class Sink:
 
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         self.logins.append((data.login, data.password))
-        is_right = (data.login, data.password) == (USER.encode(), self.password.encode())
+        is_right = (data.login, data.password) == (self.user.encode(), self.password.encode())
         return AuthResult(success=is_right, handled=False)
 
     def wait_for(self, count: int, seconds: float = 15) -> list[bytes]:
