@@ -50,8 +50,6 @@ _PREFER: dict[str, Any] = {
     "schema": {"type": "string"},
     "example": "wait=10",
 }
-
-
 #: What may be asked of a placed order next.
 _FOLLOWED: dict[str, Any] = {
     "links": {
@@ -60,7 +58,7 @@ _FOLLOWED: dict[str, Any] = {
     }
 }
 
-bp = Blueprint("api", __name__, url_prefix="/api", description="Order confirmations")
+bp = Blueprint("orders", __name__, url_prefix="/api", description="Order confirmations")
 
 
 @bp.before_request
@@ -91,7 +89,7 @@ def keep_nothing(answer: Response) -> Response:
     ),
     *(kinds.KEY_CONFLICT, kinds.NOT_SENT, kinds.UNAVAILABLE, kinds.FULL, *kinds.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY, _PREFER],
-    responses={"200": _FOLLOWED, "202": _FOLLOWED},
+    responses={200: _FOLLOWED, 202: _FOLLOWED},
 )
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(202, PlacedSchema, description="The order is on disk; its mail will be sent.", example=examples.QUEUED)
@@ -242,7 +240,7 @@ def _unknown(order_id: str) -> NotFound:
 
 
 def _link(entry: OutboxEntry) -> str:
-    return url_for("api.show_order", order_id=entry.order_id)
+    return url_for("orders.show_order", order_id=entry.order_id)
 
 
 def _idempotency_key() -> str | None:

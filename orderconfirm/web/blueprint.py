@@ -35,11 +35,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
 
-def _responses(failures: tuple[Kind, ...]) -> dict[str, Any]:
+def _responses(failures: tuple[Kind, ...]) -> dict[int, Any]:
     by_status: dict[int, list[Kind]] = {}
     for kind in failures:
         by_status.setdefault(kind.status, []).append(kind)
-    return {str(status): _response(alike) for status, alike in sorted(by_status.items())}
+    return {status: _response(alike) for status, alike in sorted(by_status.items())}
 
 
 def _response(alike: list[Kind]) -> dict[str, Any]:
