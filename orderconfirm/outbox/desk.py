@@ -62,11 +62,15 @@ class Desk:
 
         Attempts and the time to give up start anew. What has lost its content cannot come back.
         """
-        return self._change(sql.REQUEUE, shop, order_id, states, "requeued", State.QUEUED)
+        if order_id is None:
+            return self._change(sql.REQUEUE_ALL, {"whose": shop}, states, "requeued", State.QUEUED)
+        chosen = {"whose": shop, "chosen_id": order_id}
+        return self._change(sql.REQUEUE, chosen, states, "requeued", State.QUEUED)
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Withdraw a mail that is not sent. False when it is sent, on its way, or withdrawn already."""
-        return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, "cancelled", State.CANCELLED) > 0
+        chosen = {"whose": shop, "chosen_id": order_id}
+        return self._change(sql.CANCEL, chosen, CANCELLABLE, "cancelled", State.CANCELLED) > 0
 
     def resend(self, again: NewMail, reason: str | None) -> OutboxEntry:
         """A new mail for a known order, due now, whatever became of the one before; its address is released.
@@ -80,8 +84,8 @@ class Desk:
             if last.state in (State.QUEUED, State.SENDING):
                 raise WrongState(f"its mail is {last.state}: it goes out by itself")
             if last.state in (State.HELD, State.UNKNOWN):
-                values = {"whose": again.shop, "chosen_id": again.order_id, "every_order": False}
-                connection.execute(sql.CANCEL, {**values, "states": [last.state]})
+                chosen = {"whose": again.shop, "chosen_id": again.order_id, "states": [last.state]}
+                connection.execute(sql.CANCEL, chosen)
                 connection.execute(sql.ADD_HISTORY, new_event(last.id, "replaced", State.CANCELLED, reason))
             release(connection, again.shop, again.recipient)
             values = {**new_values(again), "revision": last.revision + 1, "idempotency_key": None}
@@ -125,18 +129,10 @@ class Desk:
         return Figures({State(row.state): row.mails for row in rows}, max([0.0, *moving]), copies)
 
     def _change(
-        self,
-        statement: Update,
-        shop: str,
-        order_id: str | None,
-        states: Collection[State],
-        event: str,
-        state: State,
+        self, statement: Update, chosen: dict[str, str], states: Collection[State], event: str, state: State
     ) -> int:
-        chosen = {"whose": shop, "chosen_id": order_id, "every_order": order_id is None, "states": list(states)}
-
         def job(connection: Connection) -> int:
-            rows = connection.execute(statement, chosen).all()
+            rows = connection.execute(statement, {**chosen, "states": list(states)}).all()
             for row in rows:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, event, state))
             return len(rows)

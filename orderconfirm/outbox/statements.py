@@ -13,11 +13,13 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     null,
     or_,
     select,
     text,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -181,16 +183,20 @@ ADD_HISTORY = insert(history).values(
 
 # What a person asks for.
 
-#: `every_order` stands for all of a shop's orders in the given states.
-_chosen = and_(
-    or_(bindparam("every_order", type_=Boolean()), outbox.c.order_id == bindparam("chosen_id")),
+#: The state, where few mails are left to look at. As an expression, because SQLite, which keeps no statistics of its
+#: own, would choose the index of states for the bare column, and read all of a shop's sent mails for one of them.
+_state_of_few = outbox.c.state.concat("")
+
+_all_chosen = and_(outbox.c.shop == bindparam("whose"), outbox.c.state.in_(bindparam("states", expanding=True)))
+_one_chosen = and_(
     outbox.c.shop == bindparam("whose"),
-    outbox.c.state.in_(bindparam("states", expanding=True)),
+    outbox.c.order_id == bindparam("chosen_id"),
+    _state_of_few.in_(bindparam("states", expanding=True)),
 )
 
-REQUEUE = (
+_requeue = (
     update(outbox)
-    .where(_chosen, outbox.c.payload.is_not(None))
+    .where(outbox.c.payload.is_not(None))
     .values(
         state=State.QUEUED,
         reason=null(),
@@ -203,8 +209,9 @@ REQUEUE = (
     )
     .returning(outbox.c.id)
 )
+REQUEUE, REQUEUE_ALL = _requeue.where(_one_chosen), _requeue.where(_all_chosen)
 
-CANCEL = update(outbox).where(_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
+CANCEL = update(outbox).where(_one_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
 
 NEWEST = (
     select(outbox)
@@ -223,10 +230,16 @@ _old = (
 )
 FORGET = update(outbox).where(outbox.c.id.in_(_old)).values(payload=null(), recipient=null()).returning(outbox.c.id)
 
-FIGURES = (
+# Each part by itself, for then each reads its own small index alone.
+FIGURES = union_all(
     select(outbox.c.state, func.count().label("mails"), func.max(now - outbox.c.due_at).label("waiting"))
-    .where(or_(text(DUE_STATES), text(LEASED_STATES), text(ATTENTION_STATES)))
-    .group_by(outbox.c.state)
+    .where(text(DUE_STATES))
+    .group_by(outbox.c.state),
+    select(literal(State.SENDING), func.count(), null())
+    .select_from(outbox)
+    .where(text(LEASED_STATES))
+    .having(func.count() > 0),
+    select(outbox.c.state, func.count(), null()).where(text(ATTENTION_STATES)).group_by(outbox.c.state),
 )
 COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(text("possible_copies > 0"))
 
@@ -243,20 +256,28 @@ REVISIONS = (
 
 
 def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int) -> Select[Any]:
-    """Mails of a shop, newest first, from behind (accepted_at, id) `after`; each case has its index."""
+    """Mails of a shop, newest first, from behind (accepted_at, id) `after`; each case has its index.
+
+    That of states has the mails of one state in order, not those of several: each gives its newest, to choose among.
+    """
     mails = outbox.c
-    found = select(outbox).where(mails.shop == shop, mails.erased_at.is_(None))
-    if wanted.states:
-        found = found.where(mails.state.in_(wanted.states))
+    newest_first = (mails.accepted_at.desc(), mails.id.desc())
+    asked = [mails.shop == shop, mails.erased_at.is_(None)]
     if wanted.recipient:
-        found = found.where(mails.recipient == wanted.recipient)
+        asked.append(mails.recipient == wanted.recipient)
     if wanted.since:
-        found = found.where(mails.accepted_at >= wanted.since.timestamp())
+        asked.append(mails.accepted_at >= wanted.since.timestamp())
     if wanted.until:
-        found = found.where(mails.accepted_at < wanted.until.timestamp())
+        asked.append(mails.accepted_at < wanted.until.timestamp())
     if after:
-        found = found.where(tuple_(mails.accepted_at, mails.id) < after)
-    return found.order_by(mails.accepted_at.desc(), mails.id.desc()).limit(most)
+        asked.append(tuple_(mails.accepted_at, mails.id) < after)
+    if wanted.states and wanted.recipient:
+        asked.append(_state_of_few.in_(wanted.states))
+    elif wanted.states:
+        newest = select(mails.id).where(*asked).order_by(*newest_first).limit(most)
+        of_each = [newest.where(mails.state == state).subquery() for state in sorted(set(wanted.states))]
+        asked = [mails.id.in_(union_all(*(select(each.c.id) for each in of_each)))]
+    return select(outbox).where(*asked).order_by(*newest_first).limit(most)
 
 
 #: Everything personal of an order's mails, those that wait included: they are withdrawn.

@@ -1,0 +1,231 @@
+"""What a full outbox costs: how long each kind of request takes with a million mails in it (`make bench-outbox`).
+
+The mails are written into the database past the service: three shops, two years, every state as often as it is met.
+Then the service is started on it, and asked through its API, keys and JSON included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from conftest import relay_variables
+from factories import make_body
+from flask.testing import FlaskClient
+from outboxes import postgres_server
+from smtp_server import smtp_server
+
+from orderconfirm import create_app
+from orderconfirm.canonical import encode
+from orderconfirm.models import State
+from orderconfirm.outbox.tables import create_tables, writing_engine
+from orderconfirm.settings import Settings
+
+#: Calls of each kind; less of those that take longer than all this time.
+CALLS, SECONDS = 300, 10.0
+URL, LIST = "/api/order-confirmation", "/api/order-confirmations"
+HEADERS = {"Authorization": "Bearer benchmark-key-of-the-shop"}
+
+DAY = 86400.0
+SPAN = 730 * DAY
+SHOPS = {"shop": 75, "second": 20, "third": 5}
+STATES = {"sent": 97, "failed": 2, "cancelled": 0.6, "expired": 0.3, "queued": 0.01, "held": 0.006, "unknown": 0.002}
+#: Who ordered most, as a test address does.
+REGULAR = "regular@example.com"
+REGULAR_SHARE = 0.005
+
+MAIL_COLUMNS = (
+    *("shop", "order_id", "fingerprint", "message_id", "recipient", "payload", "accepted_at"),
+    *("tried_at", "state", "changed_at", "due_at", "attempts", "reason"),
+)
+EVENT_COLUMNS = ("mail_id", "at", "event", "state", "stage", "code", "text", "seconds")
+BODY = make_body()
+_PAYLOAD = encode({"sent": BODY, "defaults": {"currency": "USD", "locale": "en"}})
+
+
+def mails(count: int, now: float) -> Iterator[tuple[Any, ...]]:
+    """Rows of the outbox, oldest first. What waits is due tomorrow: nothing goes out while it is measured."""
+    chance = random.Random(count)  # noqa: S311
+    shops = chance.choices(list(SHOPS), list(SHOPS.values()), k=count)
+    states = chance.choices(list(STATES), list(STATES.values()), k=count)
+    for number, (shop, state) in enumerate(zip(shops, states, strict=True)):
+        order_id = f"R-{number}"
+        is_regular = chance.random() < REGULAR_SHARE
+        recipient = REGULAR if is_regular else f"customer.{chance.randrange(count // 3 + 1)}@example.com"
+        payload = _PAYLOAD.replace("ORD-12345", order_id).replace("john.doe@example.com", recipient)
+        at = now - 60 - SPAN * (count - number) / count
+        digest = sha256(payload.encode()).hexdigest()
+        due = now + DAY if state in ("queued", "unknown") else at
+        reason = "550 5.1.1 The email account that you tried to reach does not exist" if state == "failed" else None
+        message_id = f"<{digest[:32]}@acme.example>"
+        yield shop, order_id, digest, message_id, recipient, payload, at, at, state, at + 1, due, 1, reason
+
+
+def events(count: int, now: float) -> Iterator[tuple[Any, ...]]:
+    """Rows of the history: each mail was sent, one in eight at its second attempt."""
+    for number in range(count):
+        at = now - 60 - SPAN * (count - number) / count
+        if number % 8 == 0:
+            yield number + 1, at, "retry", "queued", "RCPT", 451, "4.7.1 Greylisted, try again in 5 minutes", 0.231
+        yield number + 1, at + 1, "sent", "sent", "DATA", 250, "2.0.0 Ok: queued as 4XyZ1k2m3nz9rV", 0.187
+
+
+def fill(url: str, count: int) -> None:
+    """Make the tables and write `count` mails into them, all at once."""
+    engine = writing_engine(url)
+    create_tables(engine)
+    engine.dispose()
+    now = time.time()
+    tables = (("outbox", MAIL_COLUMNS, mails(count, now)), ("history", EVENT_COLUMNS, events(count, now)))
+    if url.startswith("sqlite"):
+        file = sqlite3.connect(url.removeprefix("sqlite:///"))
+        file.execute("PRAGMA journal_mode=OFF")
+        for table, columns, rows in tables:
+            marks = ",".join("?" * len(columns))
+            file.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)
+        file.commit()
+        file.close()
+        return
+    with psycopg.connect(url, autocommit=True) as server:
+        for table, columns, rows in tables:
+            with server.cursor().copy(f"COPY {table} ({','.join(columns)}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        server.execute("VACUUM ANALYZE")
+
+
+def kinds(client: FlaskClient, count: int) -> Iterator[tuple[str, Callable[[int], Any]]]:
+    """Each kind of request by its name; called with the number of the call."""
+    chance = random.Random(1)  # noqa: S311
+    now = time.time()
+
+    def expect(status: int, method: str, address: str, headers: Any = None, **options: Any) -> Any:
+        answer = client.open(address, method=method, headers={**HEADERS, **(headers or {})}, **options)
+        assert answer.status_code == status, (address, answer.status_code, answer.get_json())
+        return answer.get_json()
+
+    def listing(**query: Any) -> Callable[[int], Any]:
+        return lambda _: expect(200, "GET", LIST, query_string={k: v() if callable(v) else v for k, v in query.items()})
+
+    def place(status: int, order_id: str, headers: Any = None) -> Any:
+        return expect(status, "POST", URL, headers, json={**BODY, "order_id": order_id})
+
+    def moment(days_ago: float) -> str:
+        return datetime.fromtimestamp(now - days_ago * DAY, UTC).isoformat()
+
+    def any_moment() -> str:
+        return moment(chance.uniform(1, 729))
+
+    def any_cursor() -> str:
+        cursor: str = listing(until=any_moment, limit=1)(0)["next_cursor"]
+        return cursor
+
+    def customer() -> str:
+        return f"customer.{chance.randrange(count // 3 + 1)}@example.com"
+
+    yield "list", listing()
+    cursors = [any_cursor() for _ in range(CALLS)]
+
+    def names(**query: Any) -> list[str]:
+        """Orders of all times."""
+        pages = [listing(cursor=cursor, limit=5, **query)(0)["orders"] for cursor in cursors]
+        return list({order["order_id"]: None for page in pages for order in page})
+
+    yield "list cursor=…", listing(cursor=lambda: chance.choice(cursors))
+    for state in State:
+        yield f"list state={state}", listing(state=state.value)
+    for states in ("failed,held", "sent,failed", "queued,unknown,held", "cancelled,expired", ",".join(State)):
+        yield f"list state={states if len(states) < 30 else 'all of them'}", listing(state=states)
+        if states != "failed,held":
+            continue
+        yield f"list state={states} cursor=…", listing(state=states, cursor=lambda: chance.choice(cursors))
+    yield "list email=… (few mails)", listing(email=customer)
+    yield f"list email=… ({REGULAR_SHARE * count:.0f} mails)", listing(email=REGULAR)
+    yield "list email=… (no mail)", listing(email="nobody@example.com")
+    yield "list since=…", listing(since=any_moment)
+    yield "list until=…", listing(until=any_moment)
+    yield "list since=… until=…", listing(since=moment(400), until=moment(399))
+    yield "list state=sent email=…", listing(state="sent", email=customer)
+    yield "list state=held email=… (many mails)", listing(state="held", email=REGULAR)
+    yield "list state=failed,held email=… (many)", listing(state="failed,held", email=REGULAR)
+    yield "list state=failed since=…", listing(state="failed", since=any_moment)
+    yield "list state=held,unknown until=…", listing(state="held,unknown", until=any_moment)
+    yield "list email=… since=… (many mails)", listing(email=REGULAR, since=any_moment)
+
+    yield "/ready", lambda _: expect(200, "GET", "/ready")
+    yield "/metrics", lambda _: client.get("/metrics")
+    desk = client.application.extensions["orderconfirm"].desk
+    yield "flask outbox list", lambda _: desk.newest(list(State), 20)
+    for state in (State.FAILED, State.HELD, State.EXPIRED):
+        yield f"flask outbox list --state {state}", lambda _, state=state: desk.newest([state], 20)  # type: ignore[misc]
+
+    known = names()
+    yield "status", lambda _: expect(200, "GET", f"{URL}/{chance.choice(known)}")
+    yield "status of an unknown order", lambda number: expect(404, "GET", f"{URL}/none-{number}")
+    failed = names(state="failed")
+    yield "cancel", lambda number: expect(200, "POST", f"{URL}/{failed[-1 - number]}/cancel")
+    for number in range(20):
+        place(200, f"known-{number}", {"Prefer": "wait=10"})
+    yield "same order again", lambda number: place(200, f"known-{number % 20}")
+    yield "another order with its id", lambda _: place(409, chance.choice(known))
+    yield "new order", lambda number: place(202, f"new-{number}")
+    yield "resend", lambda number: expect(202, "POST", f"{URL}/{failed[number]}/resend")
+
+
+def measure(call: Callable[[int], Any]) -> list[float]:
+    """Milliseconds of each call, the shortest first."""
+    call(0)
+    times: list[float] = []
+    while len(times) < CALLS and (sum(times) < SECONDS * 1e3 or len(times) < 3):
+        began = time.perf_counter()
+        call(len(times) + 1)
+        times.append((time.perf_counter() - began) * 1e3)
+    return sorted(times)
+
+
+def bench(url: str, count: int, folder: str) -> None:
+    began = time.monotonic()
+    fill(url, count)
+    size = f", {Path(folder, 'outbox.db').stat().st_size / 1e9:.1f} GB" if url.startswith("sqlite") else ""
+    print(f"\n{url.partition(':')[0]}, {count:,} mails{size}, written in {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{'milliseconds':<44}{'p50':>9}{'p95':>9}{'p99':>9}")
+    with smtp_server() as (_, port):
+        environ = {"DATABASE_URL": url, "API_KEYS": "shop:benchmark-key-of-the-shop", "RETENTION_DAYS": "3650"}
+        app = create_app(Settings.from_env({**environ, **relay_variables(port, LOG_LEVEL="ERROR")}))
+        service = app.extensions["orderconfirm"]
+        service.start()
+        try:
+            for name, call in kinds(app.test_client(), count):
+                times = measure(call)
+                p50, p95, p99 = (times[int(len(times) * share)] for share in (0.5, 0.95, 0.99))
+                print(f"{name:<44}{p50:>9.1f}{p95:>9.1f}{p99:>9.1f}", flush=True)
+        finally:
+            service.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("databases", nargs="*", default=["sqlite", "postgresql"], help="sqlite, postgresql")
+    parser.add_argument("--mails", type=int, default=1_000_000)
+    wanted = parser.parse_args()
+    for database in wanted.databases:
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            url = (
+                stack.enter_context(postgres_server()) if database == "postgresql" else f"sqlite:///{folder}/outbox.db"
+            )
+            bench(url, wanted.mails, folder)
+
+
+if __name__ == "__main__":
+    main()
