@@ -119,6 +119,19 @@ class TestList:
         assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
         assert third["next_cursor"] is None
 
+    def test_the_mails_of_several_states_of_a_time_come_in_one_order_page_by_page(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        for number in range(6):
+            sink[0].replies["RCPT"] = ["550 no"] if number % 3 == 0 else ["451 later"] if number % 3 == 1 else []
+            place(client, f"{number}")
+            wait_until(lambda number=number: client.get(f"{URL}/{number}").get_json()["history"])
+        query = f"{LIST}?state=sent,failed,sent&since=2020-01-01&until=2120-01-01&limit=3"
+        first = client.get(query).get_json()
+        second = client.get(f"{query}&cursor={first['next_cursor']}").get_json()
+        pages = [[order["order_id"] for order in page["orders"]] for page in (first, second)]
+        assert (pages, second["next_cursor"]) == ([["5", "3", "2"], ["0"]], None)
+
     def test_it_can_be_narrowed(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
         sink[0].replies["RCPT"] = ["550 no"]
         place(client, "failed")

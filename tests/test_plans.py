@@ -1,0 +1,116 @@
+"""Nothing reads all the mails to find a few: SQLite's plan for each statement, which is the same for any content."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outboxes import mail, opened, reclaim
+from sqlalchemy import event
+
+from orderconfirm.models import Search, State
+from orderconfirm.outbox.desk import Desk
+from orderconfirm.outbox.store import Store
+
+MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
+CURSOR = "1742000000.5_77"
+#: What is read of the table: `SEARCH` finds its place in an index, `SCAN` goes from its beginning.
+READS = re.compile(r"(?:SEARCH|SCAN) outbox\b.*")
+#: Indexes that hold nothing but what waits or is under way may be read as a whole.
+SMALL = re.compile(r"SCAN outbox USING INDEX outbox_(due|leased)")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store:
+        yield store
+
+
+@contextmanager
+def plans(store: Store) -> Iterator[list[str]]:
+    """The plans of what is executed meanwhile, line by line; there once the block has ended."""
+    executed: list[tuple[str, Any]] = []
+    lines: list[str] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        executed.append((statement, parameters))
+
+    engines = (store._database._reading, store._database._writing)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", remember)
+    yield lines
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", remember)
+    file = sqlite3.connect(store._database._file or "")
+    for statement, parameters in executed:
+        if statement.startswith(("SELECT", "UPDATE", "WITH")):
+            lines += [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    file.close()
+
+
+@pytest.mark.parametrize("times", [{}, {"since": MOMENT}, {"until": MOMENT}, {"since": MOMENT, "until": MOMENT}])
+@pytest.mark.parametrize("cursor", [None, CURSOR])
+@pytest.mark.parametrize(
+    ("wanted", "place"),
+    [
+        ({}, "newest (shop=?"),
+        ({"states": (State.HELD,)}, "state (shop=? AND state=?"),
+        ({"states": (State.HELD, State.SENT)}, "state (shop=? AND state=?"),
+        ({"states": tuple(State)}, "state (shop=? AND state=?"),
+        ({"recipient": "a@example.com"}, "recipient (shop=? AND recipient=?"),
+        ({"recipient": "a@example.com", "states": (State.SENT,)}, "recipient (shop=? AND recipient=?"),
+        ({"recipient": "a@example.com", "states": (State.SENT, State.HELD)}, "recipient (shop=? AND recipient=?"),
+    ],
+)
+def test_each_list_is_read_from_its_index_in_order(
+    store: Store, wanted: dict[str, Any], place: str, cursor: str | None, times: dict[str, Any]
+) -> None:
+    with plans(store) as lines:
+        Desk(store._database).search("shop", Search(**wanted, **times), cursor, 50)
+    found = [line for line in lines if READS.match(line) and "INTEGER PRIMARY KEY" not in line]
+    of_each_state = "states" in wanted and "recipient" not in wanted
+    assert len(found) == (len(wanted["states"]) if of_each_state else 1)
+    for line in found:
+        assert line.startswith(f"SEARCH outbox USING INDEX outbox_{place}")
+        assert ("accepted_at" in line) == bool(cursor or times)
+    # The newest of each state are the only ones that are sorted.
+    assert sum("TEMP B-TREE" in line for line in lines) == of_each_state
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda store, desk: store.add(mail("1")),
+        lambda store, desk: store.content("shop", "1"),
+        lambda store, desk: store.claim(1, 60),
+        lambda store, desk: store.seconds_to_next(),
+        lambda store, desk: reclaim(store),
+        lambda store, desk: store.rebase(),
+        lambda store, desk: desk.find("shop", "1"),
+        lambda store, desk: desk.cancel("shop", "1"),
+        lambda store, desk: desk.requeue("shop", "1"),
+        lambda store, desk: desk.requeue("shop", None, [State.FAILED]),
+        lambda store, desk: desk.erase("shop", "1"),
+        lambda store, desk: desk.forget(60),
+        lambda store, desk: desk.figures(),
+    ],
+)
+def test_what_is_done_every_day_finds_its_mails_in_an_index(store: Store, work: Callable[[Store, Desk], Any]) -> None:
+    with plans(store) as lines:
+        work(store, Desk(store._database))
+    found = [line for line in lines if READS.match(line)]
+    assert found
+    assert [line for line in found if line.startswith("SCAN") and not SMALL.match(line)] == []
+
+
+@pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase"])
+def test_one_order_is_found_by_its_id(store: Store, name: str) -> None:
+    with plans(store) as lines:
+        getattr(Desk(store._database), name)("shop", "1")
+    assert [line for line in lines if READS.match(line) and "(shop=? AND order_id=?" not in line] == []
