@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 from dotenv import dotenv_values
 
 from orderconfirm.errors import SettingsError
+from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings import values
 from orderconfirm.settings.checks import contradictions
 from orderconfirm.settings.values import ApiKey, Rate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+#: Signs the demo page's cookie. gunicorn's master makes it when it reads the settings, and the fork gives each worker
+#: the same one; it ends with the master.
+SECRET_KEY = token_bytes(32)
 
 
 def _setting(
@@ -163,7 +168,10 @@ class Settings:
     )
 
     demo_page: bool | None = _setting(
-        "DEMO_PAGE", None, "serve the demo page at /; empty: only in development", values.boolean
+        "DEMO_PAGE",
+        None,
+        "serve the demo page at /, which needs no key; empty: true in development; production has none",
+        values.boolean,
     )
 
     @classmethod
@@ -206,7 +214,12 @@ class Settings:
 
     @property
     def has_demo_page(self) -> bool:
-        return not self.is_production if self.demo_page is None else self.demo_page
+        return not self.is_production and self.demo_page is not False
+
+    @property
+    def demo_shop(self) -> str:
+        """Whose the demo page's orders are: the first key's."""
+        return self.api_keys[0].shop if self.api_keys else DEFAULT_SHOP
 
     @property
     def has_local_inbox(self) -> bool:

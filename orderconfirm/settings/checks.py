@@ -85,6 +85,8 @@ def _log_problems(settings: Settings) -> list[str]:
 
 def _process_problems(settings: Settings) -> list[str]:
     problems = []
+    if settings.is_production and settings.demo_page:
+        problems.append("DEMO_PAGE is true: the demo page takes orders without a key, so production has none")
     if settings.workers > settings.mail_max_connections:
         problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs a connection of its own")
     if settings.templates_dir and not Path(settings.templates_dir).is_dir():

@@ -23,5 +23,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     problems.init_app(app)
     app.register_blueprint(health.bp)
     app.register_blueprint(pages.bp)
+    if settings.has_demo_page:
+        from orderconfirm.web import demo  # with Flask-WTF, which production has no use for
+
+        demo.init_app(app)
     if settings.cors_origins:
         CORS(app, resources={r"/api/*": {"origins": list(settings.cors_origins)}}, max_age=600)

@@ -44,9 +44,13 @@ class Guard:
 
     def admit(self) -> None:
         """Know the caller's shop from here on. Raises Unauthorized or TooManyRequests."""
-        g.shop = self._shop()
-        if self._limit and not self._limiter.hit(self._limit, "shop", g.shop):
-            raise self._too_many("too many requests with this key", self._limit, "shop", g.shop)
+        self.admit_shop(self._shop())
+
+    def admit_shop(self, shop: str) -> None:
+        """Take the request as this shop's. Raises TooManyRequests."""
+        g.shop = shop
+        if self._limit and not self._limiter.hit(self._limit, "shop", shop):
+            raise self._too_many("too many requests with this key", self._limit, "shop", shop)
 
     def _shop(self) -> str:
         if not self._keys:

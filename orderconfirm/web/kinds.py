@@ -47,6 +47,12 @@ UNAUTHORIZED = Kind(
     "The API key is missing or wrong.",
     "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
 )
+#: Of the demo page, which is not in the API's document.
+CSRF_TOKEN = Kind(
+    *("csrf-token", 403, "The page is out of date"),
+    "The demo page's token is missing or stale.",
+    "The token of this page is missing or stale, and nothing was stored. Reload the page, then send the order again.",
+)
 BAD_SIGNATURE = Kind(
     *("bad-signature", 401, "The signature is wrong"),
     "`Mailtrap-Signature` does not fit the body.",

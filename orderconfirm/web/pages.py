@@ -30,10 +30,11 @@ def restrict(answer: Response) -> Response:
 @bp.get("/")
 def demo() -> str:
     """The form that sends an order as a shop would."""
-    if not _settings().has_demo_page:
+    settings = _settings()
+    if not settings.has_demo_page:
         abort(404)
     sample = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"))
-    return _page("demo.html", sample=sample)
+    return _page("demo.html", sample=sample, shop=settings.demo_shop)
 
 
 @bp.get("/inbox")
@@ -71,6 +72,7 @@ def _page(template: str, **values: Any) -> str:
         company_name=settings.company_name,
         has_demo=settings.has_demo_page,
         has_inbox=settings.has_local_inbox,
+        has_keys=bool(settings.api_keys),
         **values,
     )
 

@@ -1,4 +1,4 @@
-// The demo page: sends the form's order as a shop would, and follows its mail until it has an outcome.
+// The demo page: sends the form's order as a shop would, with a token for a key, and follows its mail until it has an outcome.
 
 import { fieldOf, form, readOrder, startForm } from "./order_form.js";
 
@@ -7,6 +7,9 @@ const LONGEST_ANSWER = 30_000;
 const LONGEST_FOLLOW = 60_000;
 const FIRST_PAUSE = 300;
 const LONGEST_PAUSE = 3000;
+
+// Sent with each request: another site's page can neither read this token nor send this header.
+const TOKEN = { "X-CSRFToken": document.querySelector('meta[name="csrf-token"]').content };
 
 const byId = (id) => document.getElementById(id);
 const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
@@ -30,8 +33,7 @@ function showRequest(body, note) {
   const quoted = body.replaceAll("'", "'\\''");
   byId("request-note").textContent = note;
   byId("request-body").textContent = body;
-  byId("request-curl").textContent =
-    `curl -X POST ${form.action} -H 'content-type: application/json' -d '${quoted}'`;
+  byId("request-curl").textContent = `${form.dataset.curl} -d '${quoted}'`;
 }
 
 const orderText = () => JSON.stringify(readOrder(), null, 2);
@@ -106,7 +108,7 @@ function showProgress({ order_id: orderId, state, attempts = 0, history = [] }) 
 
 async function readState(orderId, signal) {
   try {
-    const answer = await fetch(`${form.action}/${encodeURIComponent(orderId)}`, { signal });
+    const answer = await fetch(`${form.action}/${encodeURIComponent(orderId)}`, { headers: TOKEN, signal });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;
@@ -134,7 +136,7 @@ async function follow(orderId, signal) {
 async function post(body) {
   const answer = await fetch(form.action, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...TOKEN },
     body,
     signal: AbortSignal.timeout(LONGEST_ANSWER),
   });

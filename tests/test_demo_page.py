@@ -1,0 +1,127 @@
+"""The demo page in a real browser, served by a real process: what it sends arrives, and what others send does not."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from chromium import HOW_TO_INSTALL, find_chromium, launch
+from playwright.sync_api import Browser, Page, sync_playwright
+from processes import free_port, query, service
+
+KEYS = "first:first-shop-s-long-key,other:other-shop-s-long-key"
+#: No relay: the mail stays in the local inbox.
+NO_RELAY = {"MAIL_SERVER": ""}
+ELSEWHERE = "http://127.0.0.1:9"  # another site than localhost, on this machine: a browser lets it ask for ours
+ATTACK = """async ([method, url, headers, body]) => {
+    const mode = headers ? 'cors' : 'no-cors';
+    try { await fetch(url, { method, mode, headers: headers ?? {}, body, credentials: 'include' }) } catch { }
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not find_chromium():
+        pytest.skip(HOW_TO_INSTALL)
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context() as context:
+        yield context.new_page()
+
+
+@pytest.fixture
+def faults(page: Page) -> list[str]:
+    """What the console complains of, and what the policy refuses with it."""
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    return faults
+
+
+def open_page(page: Page, port: int) -> None:
+    page.goto(f"http://localhost:{port}/")
+
+
+def send(page: Page) -> None:
+    page.get_by_role("button", name="Send the order").click()
+
+
+def orders(folder: Path) -> list[tuple[object, ...]]:
+    return query(folder, "SELECT shop, state FROM outbox")
+
+
+@pytest.mark.parametrize(("keys", "shop"), [("", "default"), (KEYS, "first")], ids=["open", "with keys"])
+def test_the_form_sends_its_order_and_its_mail_is_in_the_inbox(
+    page: Page, faults: list[str], tmp_path: Path, keys: str, shop: str
+) -> None:
+    port = free_port()
+    with service(tmp_path, port, free_port(), API_KEYS=keys, **NO_RELAY):
+        open_page(page, port)
+        send(page)
+        page.locator("#progress .badge.good", has_text="sent").wait_for()
+        assert page.locator("#outcome").inner_text() == "Order confirmation queued"
+        assert ("X-API-Key: …" in page.locator("#request-curl").inner_text()) == bool(keys)
+        page.get_by_role("link", name="Read the mail").click()
+        page.locator("#mails a").click()
+        page.frame_locator("#preview").get_by_text("Wireless Headphones").wait_for()
+        assert orders(tmp_path) == [(shop, "sent")]
+    assert faults == []
+
+
+def test_a_page_that_is_older_than_the_service_says_what_to_do(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    with service(tmp_path, port, free_port(), **NO_RELAY):
+        open_page(page, port)
+    with service(tmp_path, port, free_port(), **NO_RELAY):
+        send(page)
+        page.locator("#outcome", has_text="Reload the page, then send the order again.").wait_for()
+        assert orders(tmp_path) == []
+        page.reload()
+        send(page)
+        page.locator("#progress .badge.good").wait_for()
+
+
+def test_every_worker_knows_the_token_of_every_other(tmp_path: Path) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with service(tmp_path, port, free_port(), WEB_CONCURRENCY="2", **NO_RELAY):
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            cookie = answer.headers["Set-Cookie"].partition(";")[0]
+            token = re.search('<meta name="csrf-token" content="([^"]+)">', answer.read().decode())
+        assert token
+
+        def ask(number: int) -> int:
+            request = urllib.request.Request(f"{address}/demo/orders/{number}")
+            request.headers |= {"Cookie": cookie, "X-csrftoken": token[1]}
+            with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=10):
+                pass
+            refused.value.close()
+            return refused.value.code
+
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(ask, range(40))) == {404}
+
+
+def test_another_site_s_page_places_no_order(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    address = f"http://localhost:{port}"
+    api = f"{address}/api/order-confirmation"
+    told: list[tuple[str, str, int]] = []
+    with service(tmp_path, port, free_port(), **NO_RELAY):
+        open_page(page, port)  # so that the browser has the cookie
+        page.route(f"{ELSEWHERE}/", lambda route: route.fulfill(content_type="text/html", body="<h1>Hello</h1>"))
+        page.goto(f"{ELSEWHERE}/")
+        page.on("response", lambda answer: told.append((answer.request.method, answer.url, answer.status)))
+        for url in (f"{address}/demo/orders", api):
+            page.evaluate(ATTACK, ["POST", url, None, '{"order_id": "1"}'])
+            page.evaluate(ATTACK, ["POST", url, {"Content-Type": "application/json", "X-CSRFToken": "1"}, "{}"])
+        assert [(method, status) for method, url, status in told if url.startswith(address)] == []
