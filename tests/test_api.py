@@ -336,6 +336,13 @@ class TestEveryAnswer:
         )
         assert "Access-Control-Allow-Origin" not in client.get(LIST, headers={"Origin": "https://e.example"}).headers
 
+    def test_its_browser_may_ask_before_it_sends_a_key(self, start_app: StartApp) -> None:
+        client = start_app(CORS_ORIGINS="https://shop.example", API_KEYS=f"first:{KEY}").test_client()
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type, x-api-key"}
+        answer = client.options(URL, headers={"Origin": "https://shop.example", **asked})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Headers"] == "content-type, x-api-key"
+
 
 class TestDocumentation:
     def test_the_document_is_openapi_3_1_and_may_be_asked_for_again(self, client: FlaskClient) -> None:
