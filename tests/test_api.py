@@ -295,6 +295,40 @@ class TestKeys:
         assert client.get(LIST, headers={"X-API-Key": OTHER_KEY}).status_code == 200
 
 
+class TestOtherSites:
+    """Without keys: what the page of another site has its reader's browser send."""
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_they_can_change_nothing(self, client: FlaskClient, site: str) -> None:
+        place(client, "1")
+        headers = {"Sec-Fetch-Site": site, "Origin": "https://e.example"}
+        for path in (URL, f"{URL}/1/resend", f"{URL}/1/cancel"):
+            answer = client.post(path, headers=headers)
+            assert (answer.status_code, problem_of(answer)) == (403, "cross-site")
+        assert client.delete(f"{URL}/1", headers=headers).status_code == 403
+        assert client.get(f"{URL}/1", headers=headers).get_json()["revision"] == 0
+
+    def test_a_browser_that_does_not_name_the_site_sends_no_order_without_a_preflight(
+        self, client: FlaskClient
+    ) -> None:
+        for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
+            headers = {"Origin": "https://e.example"}
+            assert client.post(URL, data="{}", content_type=content_type, headers=headers).status_code == 415
+
+    @pytest.mark.parametrize("site", [None, "none", "same-origin"])
+    def test_our_own_pages_and_programs_are_none(self, client: FlaskClient, site: str | None) -> None:
+        assert place(client, "1", {"Sec-Fetch-Site": site} if site else {}).status_code == 202
+
+    def test_an_origin_that_is_named_is_none(self, start_app: StartApp) -> None:
+        client = start_app(CORS_ORIGINS="https://Shop.example").test_client()
+        headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://shop.example"}
+        assert place(client, "1", headers).status_code == 202
+
+    def test_a_key_is_enough(self, start_app: StartApp) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}").test_client()
+        assert place(client, "1", {"Sec-Fetch-Site": "cross-site", "X-API-Key": KEY}).status_code == 202
+
+
 class TestEveryAnswer:
     def test_a_request_has_an_id_its_own_or_ours(self, client: FlaskClient) -> None:
         assert client.get("/health", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"

@@ -14,7 +14,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings import Settings
@@ -33,6 +33,7 @@ class Guard:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.api_keys
+        self._origins = frozenset(origin.lower() for origin in settings.cors_origins)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_A_MINUTE)
         self._delayed = threading.BoundedSemaphore(DELAYED_AT_ONCE)
@@ -43,7 +44,7 @@ class Guard:
             self._limit = RateLimitItemPerSecond(share, max(1, math.ceil(rate.seconds)))
 
     def admit(self) -> None:
-        """Know the caller's shop from here on. Raises Unauthorized or TooManyRequests."""
+        """Know the caller's shop from here on. Raises Unauthorized, Forbidden or TooManyRequests."""
         self.admit_shop(self._shop())
 
     def admit_shop(self, shop: str) -> None:
@@ -54,6 +55,7 @@ class Guard:
 
     def _shop(self) -> str:
         if not self._keys:
+            self._refuse_other_sites()
             return DEFAULT_SHOP
         presented = sha256(_presented_key().encode()).hexdigest()
         # Every key is compared, each in constant time: the time taken tells nothing about any of them.
@@ -68,6 +70,14 @@ class Guard:
             kinds.UNAUTHORIZED.detail,
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
         )
+
+    def _refuse_other_sites(self) -> None:
+        """What needs no key, any page could have its reader's browser send; without a body, even without preflight."""
+        is_ours = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        if request.method in ("GET", "HEAD") or is_ours:
+            return
+        if request.headers.get("Origin", "").lower() not in self._origins:
+            raise Forbidden(kinds.CROSS_SITE.detail)
 
     def _slow_down(self, address: str) -> None:
         """A right key is never locked out, for whole companies share an address; a wrong one has time."""

@@ -47,6 +47,11 @@ UNAUTHORIZED = Kind(
     "The API key is missing or wrong.",
     "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
 )
+CROSS_SITE = Kind(
+    *("cross-site", 403, "Forbidden to other sites"),
+    "Without API keys: the page of an origin that `CORS_ORIGINS` does not name had its reader's browser send this.",
+    "Another site's page sent this. CORS_ORIGINS names the origins that may.",
+)
 #: Of the demo page, which is not in the API's document.
 CSRF_TOKEN = Kind(
     *("csrf-token", 403, "The page is out of date"),
@@ -165,11 +170,12 @@ FULL = Kind(
 )
 
 #: What any operation may answer with.
-ALWAYS = (UNAUTHORIZED, NOT_ACCEPTABLE, TOO_MANY, INTERNAL)
+ALWAYS = (UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, TOO_MANY, INTERNAL)
 #: What an operation that takes JSON may answer with besides.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
 EVERY = (
-    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, REQUEST_TIMEOUT),
-    *(ORDER_CONFLICT, KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE, URI_TOO_LONG, UNSUPPORTED),
-    *(INVALID_ORDER, INVALID_REQUEST, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL, TEMPLATE, NOT_SENT, UNAVAILABLE, FULL),
+    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, CROSS_SITE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE),
+    *(REQUEST_TIMEOUT, ORDER_CONFLICT, KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE, URI_TOO_LONG),
+    *(UNSUPPORTED, INVALID_ORDER, INVALID_REQUEST, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL, TEMPLATE, NOT_SENT),
+    *(UNAVAILABLE, FULL),
 )

@@ -33,8 +33,9 @@ MOST_FAULTS = 100
 _HTTP = {
     kind.status: kind
     for kind in (
-        *(kinds.BAD_REQUEST, kinds.UNAUTHORIZED, kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_ACCEPTABLE),
-        *(kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.TOO_MANY, kinds.INTERNAL),
+        *(kinds.BAD_REQUEST, kinds.UNAUTHORIZED, kinds.CROSS_SITE, kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED),
+        *(kinds.NOT_ACCEPTABLE, kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.TOO_MANY),
+        kinds.INTERNAL,
     )
 }
 
