@@ -56,7 +56,7 @@ CROSS_SITE = Kind(
 CSRF_TOKEN = Kind(
     *("csrf-token", 403, "The page is out of date"),
     "The demo page's token is missing or stale.",
-    "The token of this page is missing or stale, and nothing was stored. Reload the page, then send the order again.",
+    "The page's token is missing, or older than the service, and nothing was done. Reload the page.",
 )
 BAD_SIGNATURE = Kind(
     *("bad-signature", 401, "The signature is wrong"),

@@ -5,6 +5,7 @@ import { fieldOf, form, readOrder, startForm } from "./order_form.js";
 const FINAL_STATES = ["sent", "failed", "held", "cancelled", "expired"];
 const LONGEST_ANSWER = 30_000;
 const LONGEST_FOLLOW = 60_000;
+const OUT_OF_DATE = 403;
 const FIRST_PAUSE = 300;
 const LONGEST_PAUSE = 3000;
 
@@ -109,7 +110,7 @@ function showProgress({ order_id: orderId, state, attempts = 0, history = [] }) 
 async function readState(orderId, signal) {
   try {
     const answer = await fetch(`${form.action}/${encodeURIComponent(orderId)}`, { headers: TOKEN, signal });
-    return answer.ok ? await answer.json() : null;
+    return answer.ok || answer.status === OUT_OF_DATE ? await answer.json() : null;
   } catch {
     return null;
   }
@@ -123,6 +124,7 @@ async function follow(orderId, signal) {
     const entry = await readState(orderId, signal);
     if (signal.aborted) return;
     if (!entry) continue;
+    if (entry.status === OUT_OF_DATE) return byId("progress").append(element("p", entry.detail));
     // Repeating what is on the page would make screen readers say it again.
     if (JSON.stringify(entry) !== shown) showProgress({ ...entry, order_id: orderId });
     shown = JSON.stringify(entry);
