@@ -51,6 +51,10 @@ def cross_site(bench: Bench) -> TestResponse:
     return bench.client().post(f"{URL}/ORD-12345/cancel", headers={"Sec-Fetch-Site": "cross-site"})
 
 
+def csrf_token(bench: Bench) -> TestResponse:
+    return bench.client().post("/demo/orders", json=make_body())
+
+
 def not_found(bench: Bench) -> TestResponse:
     return bench.client().get(f"{URL}/ORD-12345")
 
@@ -150,8 +154,16 @@ def outbox_full(bench: Bench) -> TestResponse:
 PROVOKED: dict[str, Callable[[Bench], TestResponse]] = {
     provoke.__name__: provoke
     for provoke in (
-        *(bad_request, unauthorized, bad_signature, cross_site, not_found, method_not_allowed, not_acceptable),
-        *(request_timeout, order_conflict, idempotency_conflict, wrong_state, content_deleted, content_too_large),
+        *(bad_request, unauthorized, bad_signature, cross_site, csrf_token, not_found, method_not_allowed),
+        *(
+            not_acceptable,
+            request_timeout,
+            order_conflict,
+            idempotency_conflict,
+            wrong_state,
+            content_deleted,
+            content_too_large,
+        ),
         *(unsupported_media_type, invalid_order, invalid_request, too_many_requests, internal_server_error),
         *(template_error, not_sent, outbox_unavailable, outbox_full),
     )

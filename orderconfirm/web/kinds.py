@@ -52,7 +52,6 @@ CROSS_SITE = Kind(
     "Without API keys: the page of an origin that `CORS_ORIGINS` does not name had its reader's browser send this.",
     "Another site's page sent this. CORS_ORIGINS names the origins that may.",
 )
-#: Of the demo page, which is not in the API's document.
 CSRF_TOKEN = Kind(
     *("csrf-token", 403, "The page is out of date"),
     "The demo page's token is missing or stale.",
@@ -174,8 +173,18 @@ ALWAYS = (UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, TOO_MANY, INTERNAL)
 #: What an operation that takes JSON may answer with besides.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
 EVERY = (
-    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, CROSS_SITE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE),
-    *(REQUEST_TIMEOUT, ORDER_CONFLICT, KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE, URI_TOO_LONG),
-    *(UNSUPPORTED, INVALID_ORDER, INVALID_REQUEST, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL, TEMPLATE, NOT_SENT),
+    *(BAD_REQUEST, UNAUTHORIZED, BAD_SIGNATURE, CROSS_SITE, CSRF_TOKEN, NOT_FOUND, METHOD_NOT_ALLOWED),
+    *(NOT_ACCEPTABLE, REQUEST_TIMEOUT, ORDER_CONFLICT, KEY_CONFLICT, WRONG_STATE, CONTENT_DELETED, TOO_LARGE),
+    *(
+        URI_TOO_LONG,
+        UNSUPPORTED,
+        INVALID_ORDER,
+        INVALID_REQUEST,
+        TOO_MANY,
+        HEADERS_TOO_LARGE,
+        INTERNAL,
+        TEMPLATE,
+        NOT_SENT,
+    ),
     *(UNAVAILABLE, FULL),
 )
