@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check format messages bench pictures
+.PHONY: run test check format messages bench bench-outbox pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -25,6 +25,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@PYTHONPATH=. $(BIN)/python tests/bench_mail.py
+
+bench-outbox: $(VENV)/.dev
+	@PYTHONPATH=. $(BIN)/python tests/bench_outbox.py
 
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py

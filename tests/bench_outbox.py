@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from smtp_server import smtp_server
 from orderconfirm import create_app
 from orderconfirm.canonical import encode
 from orderconfirm.models import State
+from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.tables import create_tables, writing_engine
 from orderconfirm.settings import Settings
 
@@ -40,7 +42,7 @@ DAY = 86400.0
 SPAN = 730 * DAY
 SHOPS = {"shop": 75, "second": 20, "third": 5}
 STATES = {"sent": 97, "failed": 2, "cancelled": 0.6, "expired": 0.3, "queued": 0.01, "held": 0.006, "unknown": 0.002}
-#: Who ordered most, as a test address does.
+#: Who has by far the most mails, as a test address does: one in 200.
 REGULAR = "regular@example.com"
 REGULAR_SHARE = 0.005
 
@@ -55,7 +57,7 @@ _PAYLOAD = encode({"sent": BODY, "defaults": {"currency": "USD", "locale": "en"}
 
 def mails(count: int, now: float) -> Iterator[tuple[Any, ...]]:
     """Rows of the outbox, oldest first. What waits is due tomorrow: nothing goes out while it is measured."""
-    chance = random.Random(count)  # noqa: S311
+    chance = random.Random(count)
     shops = chance.choices(list(SHOPS), list(SHOPS.values()), k=count)
     states = chance.choices(list(STATES), list(STATES.values()), k=count)
     for number, (shop, state) in enumerate(zip(shops, states, strict=True)):
@@ -104,82 +106,89 @@ def fill(url: str, count: int) -> None:
         server.execute("VACUUM ANALYZE")
 
 
-def kinds(client: FlaskClient, count: int) -> Iterator[tuple[str, Callable[[int], Any]]]:
-    """Each kind of request by its name; called with the number of the call."""
-    chance = random.Random(1)  # noqa: S311
-    now = time.time()
+class Shop:
+    """The largest shop, which asks for any of its mails."""
 
-    def expect(status: int, method: str, address: str, headers: Any = None, **options: Any) -> Any:
-        answer = client.open(address, method=method, headers={**HEADERS, **(headers or {})}, **options)
+    def __init__(self, client: FlaskClient, count: int) -> None:
+        self.client = client
+        self.chance = random.Random(1)
+        self._count = count
+        self._now = time.time()
+        self.cursors = [self.page(until=self.moment(), limit=1)["next_cursor"] for _ in range(CALLS)]
+
+    def ask(self, status: int, method: str, address: str, headers: Any = None, **options: Any) -> Any:
+        answer = self.client.open(address, method=method, headers={**HEADERS, **(headers or {})}, **options)
         assert answer.status_code == status, (address, answer.status_code, answer.get_json())
-        return answer.get_json()
+        return answer.get_json(silent=True)
 
-    def listing(**query: Any) -> Callable[[int], Any]:
-        return lambda _: expect(200, "GET", LIST, query_string={k: v() if callable(v) else v for k, v in query.items()})
+    def page(self, **query: Any) -> Any:
+        return self.ask(200, "GET", LIST, query_string=query)
 
-    def place(status: int, order_id: str, headers: Any = None) -> Any:
-        return expect(status, "POST", URL, headers, json={**BODY, "order_id": order_id})
+    def status(self, order_id: str, status: int = 200) -> Any:
+        return self.ask(status, "GET", f"{URL}/{order_id}")
 
-    def moment(days_ago: float) -> str:
-        return datetime.fromtimestamp(now - days_ago * DAY, UTC).isoformat()
+    def place(self, status: int, order_id: str, headers: Any = None) -> Any:
+        return self.ask(status, "POST", URL, headers, json={**BODY, "order_id": order_id})
 
-    def any_moment() -> str:
-        return moment(chance.uniform(1, 729))
-
-    def any_cursor() -> str:
-        cursor: str = listing(until=any_moment, limit=1)(0)["next_cursor"]
-        return cursor
-
-    def customer() -> str:
-        return f"customer.{chance.randrange(count // 3 + 1)}@example.com"
-
-    yield "list", listing()
-    cursors = [any_cursor() for _ in range(CALLS)]
-
-    def names(**query: Any) -> list[str]:
+    def names(self, **query: Any) -> list[str]:
         """Orders of all times."""
-        pages = [listing(cursor=cursor, limit=5, **query)(0)["orders"] for cursor in cursors]
-        return list({order["order_id"]: None for page in pages for order in page})
+        pages = [self.page(cursor=cursor, limit=5, **query)["orders"] for cursor in self.cursors]
+        return [*{order["order_id"]: None for page in pages for order in page}]
 
-    yield "list cursor=…", listing(cursor=lambda: chance.choice(cursors))
-    for state in State:
-        yield f"list state={state}", listing(state=state.value)
-    for states in ("failed,held", "sent,failed", "queued,unknown,held", "cancelled,expired", ",".join(State)):
-        yield f"list state={states if len(states) < 30 else 'all of them'}", listing(state=states)
-        if states != "failed,held":
-            continue
-        yield f"list state={states} cursor=…", listing(state=states, cursor=lambda: chance.choice(cursors))
-    yield "list email=… (few mails)", listing(email=customer)
-    yield f"list email=… ({REGULAR_SHARE * count:.0f} mails)", listing(email=REGULAR)
-    yield "list email=… (no mail)", listing(email="nobody@example.com")
-    yield "list since=…", listing(since=any_moment)
-    yield "list until=…", listing(until=any_moment)
-    yield "list since=… until=…", listing(since=moment(400), until=moment(399))
-    yield "list state=sent email=…", listing(state="sent", email=customer)
-    yield "list state=held email=… (many mails)", listing(state="held", email=REGULAR)
-    yield "list state=failed,held email=… (many)", listing(state="failed,held", email=REGULAR)
-    yield "list state=failed since=…", listing(state="failed", since=any_moment)
-    yield "list state=held,unknown until=…", listing(state="held,unknown", until=any_moment)
-    yield "list email=… since=… (many mails)", listing(email=REGULAR, since=any_moment)
+    def moment(self, days_ago: float | None = None) -> str:
+        days_ago = self.chance.uniform(1, 729) if days_ago is None else days_ago
+        return datetime.fromtimestamp(self._now - days_ago * DAY, UTC).isoformat()
 
-    yield "/ready", lambda _: expect(200, "GET", "/ready")
-    yield "/metrics", lambda _: client.get("/metrics")
-    desk = client.application.extensions["orderconfirm"].desk
+    def cursor(self) -> str:
+        return self.chance.choice(self.cursors)
+
+    def customer(self) -> str:
+        return f"customer.{self.chance.randrange(self._count // 3 + 1)}@example.com"
+
+
+Kind = tuple[str, Callable[[int], Any]]
+
+
+def lists(shop: Shop) -> Iterator[Kind]:
+    """Each kind of list by its name; called with the number of the call."""
+    yield "list", lambda _: shop.page()
+    yield "list cursor=…", lambda _: shop.page(cursor=shop.cursor())
+    several = ("failed,held", "sent,failed", "queued,unknown,held", "cancelled,expired", ",".join(State))
+    for states in (*State, *several):
+        name = states if len(states) < 30 else "(all of them)"
+        yield f"list state={name}", lambda _, states=states: shop.page(state=states)  # type: ignore[misc]
+    yield "list state=failed,held cursor=…", lambda _: shop.page(state="failed,held", cursor=shop.cursor())
+    yield "list state=failed since=…", lambda _: shop.page(state="failed", since=shop.moment())
+    yield "list state=held,unknown until=…", lambda _: shop.page(state="held,unknown", until=shop.moment())
+    yield "list since=…", lambda _: shop.page(since=shop.moment())
+    yield "list until=…", lambda _: shop.page(until=shop.moment())
+    yield "list since=… until=… (one day)", lambda _: shop.page(since=shop.moment(400), until=shop.moment(399))
+    yield "list email=… (few mails)", lambda _: shop.page(email=shop.customer())
+    yield "list email=… (no mail)", lambda _: shop.page(email="nobody@example.com")
+    yield "list email=… (many mails)", lambda _: shop.page(email=REGULAR)
+    yield "list email=… since=… (many mails)", lambda _: shop.page(email=REGULAR, since=shop.moment())
+    yield "list email=… state=sent (few mails)", lambda _: shop.page(email=shop.customer(), state="sent")
+    yield "list email=… state=held (many mails)", lambda _: shop.page(email=REGULAR, state="held")
+    yield "list email=… state=failed,held (many mails)", lambda _: shop.page(email=REGULAR, state="failed,held")
+
+
+def works(shop: Shop, desk: Desk) -> Iterator[Kind]:
+    """Everything else, what sends mails last."""
+    yield "/ready", lambda _: shop.ask(200, "GET", "/ready")
+    yield "/metrics", lambda _: shop.ask(200, "GET", "/metrics")
     yield "flask outbox list", lambda _: desk.newest(list(State), 20)
     for state in (State.FAILED, State.HELD, State.EXPIRED):
         yield f"flask outbox list --state {state}", lambda _, state=state: desk.newest([state], 20)  # type: ignore[misc]
-
-    known = names()
-    yield "status", lambda _: expect(200, "GET", f"{URL}/{chance.choice(known)}")
-    yield "status of an unknown order", lambda number: expect(404, "GET", f"{URL}/none-{number}")
-    failed = names(state="failed")
-    yield "cancel", lambda number: expect(200, "POST", f"{URL}/{failed[-1 - number]}/cancel")
+    known, failed = shop.names(), shop.names(state="failed")
+    yield "status", lambda _: shop.status(shop.chance.choice(known))
+    yield "status of an unknown order", lambda number: shop.status(f"none-{number}", 404)
+    yield "cancel", lambda number: shop.ask(200, "POST", f"{URL}/{failed[-1 - number]}/cancel")
     for number in range(20):
-        place(200, f"known-{number}", {"Prefer": "wait=10"})
-    yield "same order again", lambda number: place(200, f"known-{number % 20}")
-    yield "another order with its id", lambda _: place(409, chance.choice(known))
-    yield "new order", lambda number: place(202, f"new-{number}")
-    yield "resend", lambda number: expect(202, "POST", f"{URL}/{failed[number]}/resend")
+        shop.place(200, f"known-{number}", {"Prefer": "wait=10"})
+    yield "the same order again (200)", lambda number: shop.place(200, f"known-{number % 20}")
+    yield "another order with a known id (409)", lambda _: shop.place(409, shop.chance.choice(known))
+    yield "a new order (202)", lambda number: shop.place(202, f"new-{number}")
+    yield "resend", lambda number: shop.ask(202, "POST", f"{URL}/{failed[number]}/resend")
 
 
 def measure(call: Callable[[int], Any]) -> list[float]:
@@ -205,7 +214,8 @@ def bench(url: str, count: int, folder: str) -> None:
         service = app.extensions["orderconfirm"]
         service.start()
         try:
-            for name, call in kinds(app.test_client(), count):
+            shop = Shop(app.test_client(), count)
+            for name, call in chain(lists(shop), works(shop, service.desk)):
                 times = measure(call)
                 p50, p95, p99 = (times[int(len(times) * share)] for share in (0.5, 0.95, 0.99))
                 print(f"{name:<44}{p50:>9.1f}{p95:>9.1f}{p99:>9.1f}", flush=True)
