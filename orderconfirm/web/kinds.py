@@ -54,7 +54,7 @@ CROSS_SITE = Kind(
 )
 CSRF_TOKEN = Kind(
     *("csrf-token", 403, "The page is out of date"),
-    "The demo page's token is missing or stale.",
+    "Of the demo page alone, which only development has: its token is missing, or older than the service.",
     "The page's token is missing, or older than the service, and nothing was done. Reload the page.",
 )
 BAD_SIGNATURE = Kind(
