@@ -187,6 +187,15 @@ class TestResend:
         sink[0].wait_for(2)
         assert sink[0].recipients == ["john.doe@example.com"] * 2
 
+    def test_a_body_that_comes_in_chunks_counts_too(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+        answer = client.post(f"{URL}/1/resend", json={"email": "right@example.com"}, environ_overrides=chunked)
+        assert answer.status_code == 202
+        sink[0].wait_for(2)
+        assert sink[0].recipients[1] == "right@example.com"
+
     def test_what_is_on_its_way_is_not_sent_twice(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
         sink[0].replies["RCPT"] = ["451 later"]
         place(client, "1")

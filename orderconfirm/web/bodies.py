@@ -35,10 +35,13 @@ class StrictParser(FlaskParser):
             return super().parse(*arguments, **options)
 
     def load_json(self, req: Any, schema: Schema) -> Any:
-        """The decoded body. Raises 400 or 415; leaves the pointers of ignored fields in `g`."""
-        if getattr(schema, "is_optional", False) and not req.content_length:
+        """The decoded body. Raises 400, 408, 413 or 415; leaves the pointers of ignored fields in `g`."""
+        raw = raw_body()
+        if not raw and getattr(schema, "is_optional", False):
             return {}
-        body = json_body()
+        if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+            raise UnsupportedMediaType(kinds.UNSUPPORTED.detail)
+        body = decode(raw)
         if not isinstance(body, Mapping):
             raise _failure(schema, [Fault("", "the body must be a JSON object")])
         g.ignored_fields = ignored_fields(schema, body)
@@ -54,13 +57,6 @@ class StrictParser(FlaskParser):
 
 def _failure(schema: Schema, faults: list[Fault]) -> InvalidRequest:
     return InvalidOrder(faults) if isinstance(schema, OrderSchema) else InvalidRequest(faults)
-
-
-def json_body() -> Any:
-    """The decoded body, its numbers as `Decimal`. Raises 415 for another type, 400 for what is not JSON."""
-    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-        raise UnsupportedMediaType(kinds.UNSUPPORTED.detail)
-    return decode(raw_body())
 
 
 def raw_body() -> bytes:
