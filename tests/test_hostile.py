@@ -121,6 +121,8 @@ BODIES: dict[str, tuple[bytes, Kind, str]] = {
     "1e400": (order_with("total", b"1e400"), kinds.INVALID_ORDER, "1 fault"),
     "1e-400": (order_with("total", b"1e-400"), kinds.INVALID_ORDER, "1 fault"),
     "1e999999999999": (order_with("total", b"1e9999999999999999999"), kinds.BAD_REQUEST, "too large"),
+    "1e999999999 as the order id": (order_with("order_id", b"1e999999999"), kinds.BAD_REQUEST, "too large"),
+    "0e-999999999 as the order id": (order_with("order_id", b"0e-999999999"), kinds.BAD_REQUEST, "too small"),
     "1e400 as a quantity": (
         order(items=[{"name": "A", "price": 1, "quantity": "@"}]).replace(b'"@"', b"1e400"),
         *(kinds.INVALID_ORDER, "1 fault"),
@@ -155,11 +157,20 @@ def test_a_hostile_body_is_refused_with_a_reason(running: Running, path: str, na
     assert len(json.dumps(problem)) < 20_000
 
 
-@pytest.mark.parametrize(
-    "name", ["empty", "deep arrays", "deep objects", "not UTF-8", "UTF-16", "10 MB", "a NUL in JSON"]
-)
+EVENTS: dict[str, tuple[bytes, Kind, str]] = {
+    **{name: BODIES[name] for name in ("empty", "deep arrays", "deep objects", "not UTF-8", "UTF-16", "10 MB")},
+    "a NUL in JSON": BODIES["a NUL in JSON"],
+    "a list": (b'[{"event": "open"}]', kinds.BAD_REQUEST, "must be a JSON object"),
+    "1e999999999 as its time": (b'{"timestamp": 1e999999999}', kinds.BAD_REQUEST, "too large"),
+    "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", kinds.BAD_REQUEST, "at most 1000"),
+    "300,000 lines": (b"{}\n" * 300_000, kinds.BAD_REQUEST, "300000 events: at most 1000"),
+    "lines that end too deep": (b"{}\n" + b"[" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
 def test_a_hostile_webhook_is_refused_although_it_is_signed(running: Running, name: str) -> None:
-    body, kind, words = BODIES[name]
+    body, kind, words = EVENTS[name]
     signature = hmac.new(SECRET.encode(), body, sha256).hexdigest()
     problem = told(running.ask(request(body, HOOK, f"Mailtrap-Signature: {signature}")))
     assert problem["type"] == kind.type
@@ -184,7 +195,8 @@ MESSAGES: dict[str, tuple[bytes, Kind]] = {
     "a length and chunks": (request(order(), PATH, CHUNKED), kinds.BAD_REQUEST),
     "a length that is too small": (request(order(), length=20), kinds.BAD_REQUEST),
     "an unknown transfer coding": (request(order(), PATH, "Transfer-Encoding: gzip"), kinds.BAD_REQUEST),
-    "zipped": (request(b"\x1f\x8b\x08", PATH, "Content-Encoding: gzip"), kinds.BAD_REQUEST),
+    "zipped": (request(b"\x1f\x8b\x08", PATH, "Content-Encoding: gzip"), kinds.UNSUPPORTED),
+    "said to be zipped": (request(order(), PATH, "Content-Encoding: br"), kinds.UNSUPPORTED),
     "a form": (request(b"a=b", kind="application/x-www-form-urlencoded"), kinds.UNSUPPORTED),
     "a type with a NUL": (request(order(), kind="application/json\x00"), kinds.BAD_REQUEST),
     "no type": (request(order(), kind=""), kinds.UNSUPPORTED),

@@ -24,6 +24,9 @@ from orderconfirm.errors import Fault, InvalidOrder, InvalidRequest
 from orderconfirm.web import kinds
 from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, faults_of, ignored_fields
 
+#: Ten to this power is far beyond every double.
+_LARGEST_EXPONENT = 1000
+
 
 class StrictParser(FlaskParser):
     """What flask-smorest reads arguments with: its documentation and our validation are one thing."""
@@ -41,6 +44,8 @@ class StrictParser(FlaskParser):
             return {}
         if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
             raise UnsupportedMediaType(kinds.UNSUPPORTED.detail)
+        if (coding := request.content_encoding or "identity").lower() != "identity":
+            raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it as it is.")
         body = decode(raw)
         if not isinstance(body, Mapping):
             raise _failure(schema, [Fault("", "the body must be a JSON object")])
@@ -62,7 +67,7 @@ def _failure(schema: Schema, faults: list[Fault]) -> InvalidRequest:
 def raw_body() -> bytes:
     """The body as it came. Raises 400, 408 or 413."""
     try:
-        body = request.get_data(cache=False)
+        body = request.get_data()
     except ParseException as wrong:
         raise BadRequest("The body's chunks are not as RFC 9112 has them.") from wrong
     except (ClientDisconnected, OSError) as wrong:
@@ -80,7 +85,7 @@ def decode(body: bytes) -> Any:
     try:
         return json.loads(
             body.decode("utf-8-sig"),
-            parse_float=Decimal,
+            parse_float=_decimal,
             parse_constant=_refuse_constant,
             object_pairs_hook=_object_without_doubles,
         )
@@ -96,6 +101,14 @@ def decode(body: bytes) -> Any:
         # Python's own advice on integers of more than 4300 digits is not for the shop.
         reason = "a number has too many digits" if "digits" in str(wrong) else str(wrong)
         raise BadRequest(f"The body cannot be read: {reason}.") from wrong
+
+
+def _decimal(text: str) -> Decimal:
+    """A number whose digits can be written out: those of 1e999999999 would take 1 GB. Raises ArithmeticError."""
+    number = Decimal(text)
+    if abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise OverflowError(f"{text[:60]} has too large an exponent")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -89,11 +89,15 @@ def take_mailtrap_events() -> Any:
 def _events(body: bytes) -> list[Mapping[str, Any]]:
     """The events of a JSON body or of JSON Lines. Raises 400."""
     events = list(_decoded(body))
-    if len(events) > MOST_EVENTS:
-        raise BadRequest(f"There are {len(events)} events: at most {MOST_EVENTS} are taken at a time.")
+    _expect_no_more_than_taken(events)
     if not all(isinstance(event, Mapping) for event in events):
         raise BadRequest("An event must be a JSON object.")
     return events
+
+
+def _expect_no_more_than_taken(events: Sized) -> None:
+    if len(events) > MOST_EVENTS:
+        raise BadRequest(f"There are {len(events)} events: at most {MOST_EVENTS} are taken at a time.")
 
 
 def _decoded(body: bytes) -> Iterator[Any]:
@@ -103,6 +107,7 @@ def _decoded(body: bytes) -> Iterator[Any]:
         lines = [line for line in body.split(b"\n") if line.strip()]
         if len(lines) < 2:
             raise
+        _expect_no_more_than_taken(lines)  # before the work of reading them
         yield from map(decode, lines)
         return
     if isinstance(whole, Mapping) and isinstance(whole.get("events"), list):
