@@ -67,7 +67,7 @@ def _failure(schema: Schema, faults: list[Fault]) -> InvalidRequest:
 def raw_body() -> bytes:
     """The body as it came. Raises 400, 408 or 413."""
     try:
-        body = request.get_data()
+        body = request.get_data(cache=False)
     except ParseException as wrong:
         raise BadRequest("The body's chunks are not as RFC 9112 has them.") from wrong
     except (ClientDisconnected, OSError) as wrong:
