@@ -17,6 +17,7 @@ from processes import wait_until
 from smtp_server import Sink
 from werkzeug.test import TestResponse
 
+from orderconfirm.web.api import MOST_WAITING
 from orderconfirm.web.guard import WRONG_KEY_DELAY
 
 URL = "/api/order-confirmation"
@@ -72,6 +73,15 @@ class TestWaiting:
         answer = place(client, "1", {"Prefer": "wait=1"})
         assert (answer.status_code, answer.get_json()["state"]) == (202, "queued")
         assert 0.9 < time.monotonic() - began < 5
+
+    def test_those_who_wait_leave_room_for_orders(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].held_at = "MAIL"
+        app = client.application
+        with ThreadPoolExecutor(20) as threads:
+            answers = list(threads.map(lambda n: place(app.test_client(), f"{n}", {"Prefer": "wait=2"}), range(20)))
+        sink[0].held_at = None
+        assert {answer.status_code for answer in answers} == {202}
+        assert sum("Preference-Applied" in answer.headers for answer in answers) == MOST_WAITING
 
     @pytest.mark.parametrize("prefer", ["", "wait", "wait=soon", "return=minimal", "wait=-1"])
     def test_a_preference_that_cannot_be_understood_is_left_aside(self, client: FlaskClient, prefer: str) -> None:
@@ -353,8 +363,9 @@ class TestEveryAnswer:
             assert headers["X-Content-Type-Options"] == "nosniff"
 
     def test_an_answer_that_nobody_can_read_is_not_sent(self, client: FlaskClient) -> None:
-        answer = client.get(LIST, headers={"Accept": "text/html"})
-        assert (answer.status_code, problem_of(answer)) == (406, "not-acceptable")
+        for accept in ("text/html", "application/json;q=0, */*;q=0.1", "text/html, application/xml"):
+            answer = client.get(LIST, headers={"Accept": accept})
+            assert (answer.status_code, problem_of(answer)) == (406, "not-acceptable")
         for accept in ("*/*", "application/json", "application/problem+json, application/*", ""):
             assert client.get(LIST, headers={"Accept": accept}).status_code == 200
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 from flask import Response, current_app, g, request, url_for
@@ -20,6 +21,9 @@ from orderconfirm.web.schemas import OrderSchema, ResendSchema, SearchSchema
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
 LONGEST_WAIT = 30
+#: So many callers may wait at once: each has a thread, and half of them stay free for orders.
+MOST_WAITING = 16
+_seats = threading.BoundedSemaphore(MOST_WAITING)
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:,|;|$)", re.IGNORECASE)
 
 _MESSAGES = {
@@ -46,7 +50,8 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
 _PREFER: dict[str, Any] = {
     "in": "header",
     "name": "Prefer",
-    "description": f"`wait=N` waits up to N seconds (at most {LONGEST_WAIT}) for the outcome (RFC 7240)",
+    "description": f"`wait=N` waits up to N seconds (at most {LONGEST_WAIT}) for the outcome (RFC 7240); "
+    "`Preference-Applied` tells that it did",
     "schema": {"type": "string"},
     "example": "wait=10",
 }
@@ -68,7 +73,7 @@ def admit() -> None:
         return  # a browser asks, for a script, whether it may call; the key comes with the call itself
     guard: Guard = current_app.extensions["guard"]
     guard.admit()
-    if request.accept_mimetypes and not request.accept_mimetypes.accept_json:
+    if request.accept_mimetypes and not request.accept_mimetypes.quality("application/json"):
         raise NotAcceptable(kinds.NOT_ACCEPTABLE.detail)
 
 
@@ -106,13 +111,18 @@ def place_order(order: dict[str, Any]) -> Any:
 
     The same order again answers 200 and sends no second mail.
     """
-    wait = _wanted_wait()
     placed = _orders().place(g.shop, order, _idempotency_key())
     entry = placed.entry
-    if wait is not None:
-        entry = _orders().outcome(g.shop, entry.order_id, wait) or entry
+    wait = _wanted_wait()
+    if wait is not None and _seats.acquire(blocking=False):
+        try:
+            entry = _orders().outcome(g.shop, entry.order_id, wait) or entry
+        finally:
+            _seats.release()
         if entry.state in _ENDED_BADLY:
             return problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
+    else:
+        wait = None  # a preference, no more (RFC 7240 section 2)
     answer = {
         "status": "success",
         "message": _MESSAGES[entry.state],
