@@ -33,7 +33,7 @@ from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.tables import create_tables, writing_engine
 from orderconfirm.settings import Settings
 
-#: Calls of each kind; less of those that take longer than all this time.
+#: Calls of each kind; fewer of a kind that takes more than these seconds.
 CALLS, SECONDS = 300, 10.0
 URL, LIST = "/api/order-confirmation", "/api/order-confirmations"
 HEADERS = {"Authorization": "Bearer benchmark-key-of-the-shop"}
@@ -140,7 +140,8 @@ class Shop:
         return datetime.fromtimestamp(self._now - days_ago * DAY, UTC).isoformat()
 
     def cursor(self) -> str:
-        return self.chance.choice(self.cursors)
+        cursor: str = self.chance.choice(self.cursors)
+        return cursor
 
     def customer(self) -> str:
         return f"customer.{self.chance.randrange(self._count // 3 + 1)}@example.com"
@@ -226,8 +227,10 @@ def bench(url: str, count: int, folder: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("databases", nargs="*", default=["sqlite", "postgresql"], help="sqlite, postgresql")
-    parser.add_argument("--mails", type=int, default=1_000_000)
+    parser.add_argument("--mails", type=int, default=1_000_000, help="default: a million")
     wanted = parser.parse_args()
+    if wanted.mails < 100_000:
+        parser.error("fewer than 100,000 mails have too few that failed to be asked for")
     for database in wanted.databases:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
