@@ -101,13 +101,16 @@ def order_with(name: str, source: bytes) -> bytes:
 
 DEEP = 100_000
 LONG_KEYS = b"{" + b",".join(b'"k%d":0' % number for number in range(60_000)) + b"}"
+UNKNOWN_FIELDS = b"".join(b',"%x":0' % number for number in range(100_000)) + b"}"
 
 BODIES: dict[str, tuple[bytes, Kind, str]] = {
     "empty": (b"", kinds.BAD_REQUEST, "not JSON"),
     "blank": (b" \n ", kinds.BAD_REQUEST, "not JSON"),
-    "a string": (b'"order"', kinds.INVALID_ORDER, "1 fault"),
-    "null": (b"null", kinds.INVALID_ORDER, "1 fault"),
-    "a list of orders": (b"[" + order() + b"]", kinds.INVALID_ORDER, "1 fault"),
+    "a byte order mark": (b"\xef\xbb\xbf", kinds.BAD_REQUEST, "not JSON"),
+    "a string": (b'"order"', kinds.INVALID_ORDER, "must be a JSON object"),
+    "a number": (b"12345", kinds.INVALID_ORDER, "must be a JSON object"),
+    "null": (b"null", kinds.INVALID_ORDER, "must be a JSON object"),
+    "a list of orders": (b"[" + order() + b"]", kinds.INVALID_ORDER, "must be a JSON object"),
     "two orders": (order() + order(), kinds.BAD_REQUEST, "Extra data"),
     "deep arrays": (b"[" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
     "deep arrays, closed": (b"[" * DEEP + b"]" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
@@ -118,32 +121,35 @@ BODIES: dict[str, tuple[bytes, Kind, str]] = {
     "not UTF-8": (order_with("notes", b'"\xff\xfe"'), kinds.BAD_REQUEST, "not UTF-8"),
     "UTF-16": (order().decode().encode("utf-16"), kinds.BAD_REQUEST, "not UTF-8"),
     "an overlong slash": (order_with("notes", b'"\xc0\xaf"'), kinds.BAD_REQUEST, "not UTF-8"),
-    "1e400": (order_with("total", b"1e400"), kinds.INVALID_ORDER, "1 fault"),
-    "1e-400": (order_with("total", b"1e-400"), kinds.INVALID_ORDER, "1 fault"),
+    "1e400": (order_with("total", b"1e400"), kinds.INVALID_ORDER, "is too large"),
+    "1e-400": (order_with("total", b"1e-400"), kinds.INVALID_ORDER, "decimals"),
     "1e999999999999": (order_with("total", b"1e9999999999999999999"), kinds.BAD_REQUEST, "too large"),
     "1e999999999 as the order id": (order_with("order_id", b"1e999999999"), kinds.BAD_REQUEST, "too large"),
     "0e-999999999 as the order id": (order_with("order_id", b"0e-999999999"), kinds.BAD_REQUEST, "too small"),
     "1e400 as a quantity": (
         order(items=[{"name": "A", "price": 1, "quantity": "@"}]).replace(b'"@"', b"1e400"),
-        *(kinds.INVALID_ORDER, "1 fault"),
+        *(kinds.INVALID_ORDER, "is too large"),
     ),
     "5,000 digits": (order_with("total", b"9" * 5000), kinds.BAD_REQUEST, "too many digits"),
-    "500,000 decimals": (order_with("total", b"0." + b"9" * 500_000), kinds.INVALID_ORDER, "1 fault"),
+    "500,000 decimals": (order_with("total", b"0." + b"9" * 500_000), kinds.INVALID_ORDER, "at most 100 decimals"),
     "infinity": (order_with("total", b"Infinity"), kinds.BAD_REQUEST, "Infinity is not a JSON number"),
     "not a number": (order_with("total", b"NaN"), kinds.BAD_REQUEST, "NaN is not a JSON number"),
     "a NUL in JSON": (b"\x00" + order(), kinds.BAD_REQUEST, "not JSON"),
-    "a NUL in the order id": (order(order_id="A\x00B"), kinds.INVALID_ORDER, "1 fault"),
+    "a NUL in the order id": (order(order_id="A\x00B"), kinds.INVALID_ORDER, "control characters"),
     "a NUL in the address": (
         order(customer={"name": "A", "email": "a\x00@b.example"}),
-        *(kinds.INVALID_ORDER, "1 fault"),
+        *(kinds.INVALID_ORDER, "control characters"),
     ),
-    "a line break in the order id": (order(order_id="A\r\nBcc: x@y.example"), kinds.INVALID_ORDER, "1 fault"),
-    "a lone surrogate in the order id": (order_with("order_id", rb'"\ud800"'), kinds.INVALID_ORDER, "1 fault"),
-    "501 items": (order(items=make_body()["items"] * 251), kinds.INVALID_ORDER, "1 fault"),
-    "100,000 bad items": (order(items=[1] * 100_000), kinds.INVALID_ORDER, "fault"),
+    "a line break in the order id": (order(order_id="A\r\nBcc: x@y.example"), kinds.INVALID_ORDER, "line breaks"),
+    "a lone surrogate in the order id": (order_with("order_id", rb'"\ud800"'), kinds.INVALID_ORDER, "control characters"),
+    "501 items": (order(items=make_body()["items"] * 251), kinds.INVALID_ORDER, "1 to 500 entries"),
+    "100,000 bad items": (order(items=[1] * 100_000), kinds.INVALID_ORDER, "1 to 500 entries"),
+    "300,000 bad adjustments": (order(adjustments=[0] * 300_000), kinds.INVALID_ORDER, "at most 50 entries"),
+    "500 empty items": (order(items=[{}] * 500), kinds.INVALID_ORDER, "1500 faults, of which 100 are told"),
     "60,000 keys": (LONG_KEYS, kinds.INVALID_ORDER, "4 faults"),
+    "100,000 unknown fields": (order(total=-1)[:-1] + UNKNOWN_FIELDS, kinds.INVALID_ORDER, "must not be negative"),
     "10 MB": (b" " * 10_000_000, kinds.TOO_LARGE, "more than 1 MiB"),
-    "1 MiB of text": (order(notes="x" * 1_000_000), kinds.INVALID_ORDER, "1 fault"),
+    "1 MiB of text": (order(notes="x" * 1_000_000), kinds.INVALID_ORDER, "at most 2000 characters"),
 }
 
 
@@ -153,8 +159,19 @@ def test_a_hostile_body_is_refused_with_a_reason(running: Running, path: str, na
     body, kind, words = BODIES[name]
     problem = told(running.ask(request(body, path)))
     assert problem["type"] == kind.type
-    assert words in problem["detail"]
+    assert words in json.dumps(problem)
     assert len(json.dumps(problem)) < 20_000
+
+
+READ_BY_RESEND = [name for name, (_, kind, _) in BODIES.items() if kind is not kinds.INVALID_ORDER and name != "empty"]
+
+
+@pytest.mark.parametrize("name", READ_BY_RESEND)
+def test_a_hostile_resend_is_refused_before_its_order_is_looked_for(running: Running, name: str) -> None:
+    body, kind, words = BODIES[name]
+    problem = told(running.ask(request(body, f"{PATH}/ORD-12345/resend")))
+    assert problem["type"] == kind.type
+    assert words in problem["detail"]
 
 
 EVENTS: dict[str, tuple[bytes, Kind, str]] = {

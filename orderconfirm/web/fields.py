@@ -129,9 +129,9 @@ class Number(fields.Field[Decimal]):
             number = abs(number)  # no minus zero
         elif number >= self.below:
             raise self.make_error("large")
-        if number and (number.adjusted() >= _LARGEST.adjusted() or number.adjusted() < -40):
-            raise self.make_error("large" if number.adjusted() > 0 else "number")
-        if int(number.as_tuple().exponent) < -_MOST_DECIMALS:
+        if number and number.adjusted() >= _LARGEST.adjusted():
+            raise self.make_error("large")
+        if int(number.as_tuple().exponent) < -_MOST_DECIMALS or (number and number.adjusted() < -40):
             raise self.make_error("places", places=_MOST_DECIMALS)
         if self.least != "any" and number < 0:
             raise self.make_error("negative")
