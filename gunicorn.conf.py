@@ -32,6 +32,8 @@ worker_class = "orderconfirm.worker.Worker"
 # A thread waits for its order's commit, and little else: many of them make one commit serve many orders.
 threads = 32
 keepalive = 30
+# The system's would wait for callers that read slowly, past the worker's limits.
+sendfile = False
 # A list's filters are in the query: too long ones should get our answer, not a page of HTML.
 limit_request_line = 8190
 timeout = 60

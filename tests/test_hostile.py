@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hmac
 import json
+import select
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from smtp_server import smtp_server
 
 from orderconfirm.web import kinds
 from orderconfirm.web.kinds import Kind
+from orderconfirm.worker import READ_SECONDS
 
 SECRET = "s" * 32
 PATH = "/api/order-confirmation"
@@ -36,22 +39,27 @@ class Running(NamedTuple):
     process: subprocess.Popen[bytes]
 
     def ask(self, message: bytes, ends: bool = False) -> bytes:
-        """Send bytes as they are; returns everything that comes back until the connection is closed."""
+        """Send bytes as they are."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
             with suppress(OSError):  # it may refuse, and be gone, before it has read everything
                 connection.sendall(message)
                 if ends:
                     connection.shutdown(socket.SHUT_WR)
-            answer = b""
-            with suppress(ConnectionResetError):
-                while part := connection.recv(65536):
-                    answer += part
-            return answer
+            return all_of(connection)
 
     def memory(self) -> int:
         """Bytes of the master and its workers."""
         group = subprocess.check_output(["ps", "-o", "rss=", "-g", str(self.process.pid)], text=True)
         return sum(map(int, group.split())) * 1024
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """Everything that comes back until the connection is closed."""
+    answer = b""
+    with suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            answer += part
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +149,11 @@ BODIES: dict[str, tuple[bytes, Kind, str]] = {
         *(kinds.INVALID_ORDER, "control characters"),
     ),
     "a line break in the order id": (order(order_id="A\r\nBcc: x@y.example"), kinds.INVALID_ORDER, "line breaks"),
-    "a lone surrogate in the order id": (order_with("order_id", rb'"\ud800"'), kinds.INVALID_ORDER, "control characters"),
+    "a lone surrogate in the order id": (
+        order_with("order_id", rb'"\ud800"'),
+        kinds.INVALID_ORDER,
+        "control characters",
+    ),
     "501 items": (order(items=make_body()["items"] * 251), kinds.INVALID_ORDER, "1 to 500 entries"),
     "100,000 bad items": (order(items=[1] * 100_000), kinds.INVALID_ORDER, "1 to 500 entries"),
     "300,000 bad adjustments": (order(adjustments=[0] * 300_000), kinds.INVALID_ORDER, "at most 50 entries"),
@@ -200,45 +212,75 @@ def chunked(body: bytes, size: int = 65536) -> bytes:
 
 
 CHUNKED = "Transfer-Encoding: chunked"
-MESSAGES: dict[str, tuple[bytes, Kind]] = {
-    "10 MB in chunks": (request(b"", PATH, CHUNKED, length="none") + chunked(b" " * 10_000_000), kinds.TOO_LARGE),
-    "a bad chunk": (request(b"zz\r\n{}\r\n0\r\n\r\n", PATH, CHUNKED, length="none"), kinds.BAD_REQUEST),
-    "an endless chunk size": (request(b"1" * 100_000, PATH, CHUNKED, length="none"), kinds.BAD_REQUEST),
-    "a chunk without its end": (request(b"2\r\n{}xx0\r\n\r\n", PATH, CHUNKED, length="none"), kinds.BAD_REQUEST),
-    "a length that is no number": (request(order(), length="many"), kinds.BAD_REQUEST),
-    "a length below zero": (request(order(), length="-1"), kinds.BAD_REQUEST),
-    "a length of 100 digits": (request(order(), length="9" * 100), kinds.TOO_LARGE),
-    "two lengths": (request(order(), PATH, "Content-Length: 3"), kinds.BAD_REQUEST),
-    "a length and chunks": (request(order(), PATH, CHUNKED), kinds.BAD_REQUEST),
-    "a length that is too small": (request(order(), length=20), kinds.BAD_REQUEST),
-    "an unknown transfer coding": (request(order(), PATH, "Transfer-Encoding: gzip"), kinds.BAD_REQUEST),
-    "zipped": (request(b"\x1f\x8b\x08", PATH, "Content-Encoding: gzip"), kinds.UNSUPPORTED),
-    "said to be zipped": (request(order(), PATH, "Content-Encoding: br"), kinds.UNSUPPORTED),
-    "a form": (request(b"a=b", kind="application/x-www-form-urlencoded"), kinds.UNSUPPORTED),
-    "a type with a NUL": (request(order(), kind="application/json\x00"), kinds.BAD_REQUEST),
-    "no type": (request(order(), kind=""), kinds.UNSUPPORTED),
-    "a header of 20 kB": (request(order(), PATH, "X-Request-ID: " + "a" * 20_000), kinds.HEADERS_TOO_LARGE),
-    "1,000 headers": (request(order(), PATH, *("X-A: b" for _ in range(1000))), kinds.HEADERS_TOO_LARGE),
-    "a NUL in a header": (request(order(), PATH, "X-Request-ID: a\x00b"), kinds.BAD_REQUEST),
-    "a query of 20 kB": (request(b"", f"/api/order-confirmations?state={'a' * 20_000}"), kinds.URI_TOO_LONG),
-    "a path of 20 kB": (request(b"", f"{PATH}/{'a' * 20_000}/cancel"), kinds.URI_TOO_LONG),
-    "a NUL in a path": (request(b"", f"{PATH}/a%00b/cancel"), kinds.NOT_FOUND),
-    "a path that is not UTF-8": (request(b"", f"{PATH}/%ff%fe/cancel"), kinds.NOT_FOUND),
-    "a way up": (request(b"", f"{PATH}/../../../etc/passwd/cancel"), kinds.NOT_FOUND),
-    "an order id of 4 kB": (request(b"", f"{PATH}/{'a' * 4000}/resend"), kinds.NOT_FOUND),
-    "TLS": (bytes.fromhex("16030100f8010000f40303") + b"\x00" * 64 + b"\r\n\r\n", kinds.BAD_REQUEST),
-    "a request line of words": (b"give me an order\r\n\r\n", kinds.BAD_REQUEST),
+LATIN_1 = order(notes="@").replace(b"@", b"\xe4")
+
+
+def in_chunks(body: bytes) -> bytes:
+    return request(body, PATH, CHUNKED, length="none")
+
+
+MESSAGES: dict[str, tuple[bytes, Kind, str]] = {
+    "10 MB in chunks": (in_chunks(chunked(b" " * 10_000_000)), kinds.TOO_LARGE, "more than 1 MiB"),
+    "a bad chunk": (in_chunks(b"zz\r\n{}\r\n0\r\n\r\n"), kinds.BAD_REQUEST, "chunks"),
+    "an endless chunk size": (in_chunks(b"1" * 100_000), kinds.BAD_REQUEST, "chunks"),
+    "a chunk without its end": (in_chunks(b"2\r\n{}xx0\r\n\r\n"), kinds.BAD_REQUEST, "chunks"),
+    "chunks without their end": (in_chunks(chunked(order())[:-5]), kinds.REQUEST_TIMEOUT, "did not come in whole"),
+    "a bad trailer": (in_chunks(chunked(order())[:-2] + b"x\r\n\r\n"), kinds.BAD_REQUEST, "chunks"),
+    "a length that is no number": (request(order(), length="many"), kinds.BAD_REQUEST, "CONTENT-LENGTH"),
+    "a length below zero": (request(order(), length="-1"), kinds.BAD_REQUEST, "CONTENT-LENGTH"),
+    "a length of 100 digits": (request(order(), length="9" * 100), kinds.TOO_LARGE, "more than 1 MiB"),
+    "two lengths": (request(order(), PATH, "Content-Length: 3"), kinds.BAD_REQUEST, "CONTENT-LENGTH"),
+    "a length and chunks": (request(order(), PATH, CHUNKED), kinds.BAD_REQUEST, "CONTENT-LENGTH"),
+    "a length that is too small": (request(order(), length=20), kinds.BAD_REQUEST, "not JSON"),
+    "a length that is too large": (request(order(), length=10_000), kinds.REQUEST_TIMEOUT, "did not come in whole"),
+    "an unknown coding": (request(order(), PATH, "Transfer-Encoding: gzip"), kinds.BAD_REQUEST, "TRANSFER-ENCODING"),
+    "an expectation": (request(order(), PATH, "Expect: money"), kinds.BAD_REQUEST, "expectation: 'money'"),
+    "zipped": (request(b"\x1f\x8b\x08", PATH, "Content-Encoding: gzip"), kinds.UNSUPPORTED, "gzip"),
+    "said to be zipped": (request(order(), PATH, "Content-Encoding: br"), kinds.UNSUPPORTED, "br"),
+    "Latin-1": (request(LATIN_1, kind="application/json; charset=iso-8859-1"), kinds.BAD_REQUEST, "not UTF-8"),
+    "a form": (request(b"a=b", kind="application/x-www-form-urlencoded"), kinds.UNSUPPORTED, "application/json"),
+    "a type with a NUL": (request(order(), kind="application/json\x00"), kinds.BAD_REQUEST, "CONTENT-TYPE"),
+    "no type": (request(order(), kind=""), kinds.UNSUPPORTED, "application/json"),
+    "a header of 20 kB": (request(order(), PATH, "X-A: " + "a" * 20_000), kinds.HEADERS_TOO_LARGE, "8,190 bytes"),
+    "a header of 1 MB": (request(order(), PATH, "X-A: " + "a" * 1_000_000), kinds.HEADERS_TOO_LARGE, "8,190 bytes"),
+    "101 headers": (request(order(), PATH, *["X-A: b"] * 101), kinds.HEADERS_TOO_LARGE, "100 headers"),
+    "100,000 headers": (request(order(), PATH, *["X-A: b"] * 100_000), kinds.HEADERS_TOO_LARGE, "100 headers"),
+    "a NUL in a header": (request(order(), PATH, "X-Request-ID: a\x00b"), kinds.BAD_REQUEST, "X-REQUEST-ID"),
+    "a query of 20 kB": (request(b"", f"{PATH}s?state={'a' * 20_000}"), kinds.URI_TOO_LONG, "8,190 bytes"),
+    "a path of 1 MB": (request(b"", f"{PATH}/{'a' * 1_000_000}/cancel"), kinds.URI_TOO_LONG, "8,190 bytes"),
+    "a NUL in a path": (request(b"", f"{PATH}/a%00b/cancel"), kinds.NOT_FOUND, "No order"),
+    "a bare NUL in a path": (request(b"", f"{PATH}/a\x00b/cancel"), kinds.BAD_REQUEST, "request line"),
+    "a path that is not UTF-8": (request(b"", f"{PATH}/%ff%fe/cancel"), kinds.NOT_FOUND, "No order"),
+    "a way up": (request(b"", f"{PATH}/../../../etc/passwd/cancel"), kinds.NOT_FOUND, "No order"),
+    "an order id of 4 kB": (request(b"", f"{PATH}/{'a' * 4000}/resend"), kinds.NOT_FOUND, "No order"),
+    "TLS": (bytes.fromhex("16030100f8010000f4") + b"\x00" * 64 + b"\r\n\r\n", kinds.BAD_REQUEST, "request line"),
+    "a request line of words": (b"give me an order\r\n\r\n", kinds.BAD_REQUEST, "'give'"),
+    "a line that ends early": (b"GET /health HTTP/1.1\nHost: shop\n\n", kinds.BAD_REQUEST, "bare LF"),
 }
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_hostile_message_is_refused_with_a_problem(running: Running, name: str) -> None:
-    message, kind = MESSAGES[name]
+    message, kind, words = MESSAGES[name]
     problem = told(running.ask(message, ends=True))
     assert problem["type"] == kind.type
+    assert words in problem["detail"]
     # These two never reach the application.
     if kind in (kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE):
         assert problem == kind.example
+
+
+def test_a_bad_body_that_nobody_asked_for_gets_no_second_answer(running: Running) -> None:
+    answer = running.ask(f"GET /health HTTP/1.1\r\nHost: shop\r\n{CHUNKED}\r\n\r\nzz\r\n".encode())
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("query", ["email=%00", "cursor=%00", "state=%00", "state=%ff", "since=1e400", "limit=1e400"])
+def test_a_hostile_query_is_refused_with_a_reason(running: Running, query: str) -> None:
+    answer = running.ask(f"GET {PATH}s?{query} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+    problem = told(answer)
+    assert problem["type"] == kinds.INVALID_REQUEST.type
+    assert problem["errors"][0]["pointer"] == "/" + query.split("=")[0]
 
 
 @pytest.mark.parametrize(
@@ -249,25 +291,58 @@ def test_an_order_that_cannot_be_is_not_found(running: Running, path: str) -> No
     assert told(answer)["type"] == kinds.NOT_FOUND.type
 
 
-def test_a_body_that_is_shorter_than_it_says_is_given_up(running: Running) -> None:
-    message = request(order(), length=len(order()) + 1)
-    assert told(running.ask(message, ends=True))["type"] == kinds.REQUEST_TIMEOUT.type
+HEAD, BODY = request(order(), f"{PATH}/preview").split(b"\r\n\r\n")
+ASSET = b"GET /docs/assets/redoc.standalone.js HTTP/1.1\r\nHost: shop\r\n\r\n"
+#: More of each than there are threads.
+TIRESOME: dict[str, list[bytes]] = {
+    "who say nothing": [b""] * 40,
+    "with half a head": [HEAD[:40]] * 40,
+    "with half a body": [HEAD + b"\r\n\r\n" + BODY[:-100]] * 40,
+    "with half of both": [HEAD[:40], HEAD + b"\r\n\r\n" + BODY[:-100]] * 20,
+    "who do not read their answers": [ASSET * 3] * 40,
+    "who do not close": [b"GET /health HTTP/1.0\r\n\r\n"] * 40,
+    "who talk nonsense": [b"nonsense\r\n\r\n"] * 40,
+}
 
 
-def test_callers_that_send_slowly_hold_nobody_up_for_long(running: Running) -> None:
-    """More of them than there are threads, with half a head or half a body each."""
-    head, body = request(order()).split(b"\r\n\r\n")
-    halves = [head[:40], head + b"\r\n\r\n" + body[:-1]] * 20
-    slow = [socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) for _ in halves]
-    try:
-        for connection, half in zip(slow, halves, strict=True):
-            connection.sendall(half)
-        assert b"404 NOT FOUND" in running.ask(f"GET {PATH}/x HTTP/1.0\r\nHost: shop\r\n\r\n".encode())
-        answers = [connection.recv(65536) for connection in slow]
-    finally:
-        for connection in slow:
-            connection.close()
-    assert {answer[9:12] for answer in answers} == {b"", b"408"}
+@contextmanager
+def callers(running: Running, messages: list[bytes]) -> Iterator[list[socket.socket]]:
+    with ExitStack() as connections:
+        yield [connections.enter_context(caller(running.port, message)) for message in messages]
+
+
+def caller(port: int, message: bytes) -> socket.socket:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what it does not read stays with the service
+    connection.settimeout(PATIENCE)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(message)
+    return connection
+
+
+@pytest.mark.parametrize("kind", TIRESOME)
+def test_callers_hold_nobody_up(running: Running, kind: str) -> None:
+    with callers(running, TIRESOME[kind]):
+        began = time.monotonic()
+        for _ in range(3):
+            assert b"200 OK" in running.ask(HEAD + b"\r\n\r\n" + BODY)
+        # They have 10 seconds themselves; so much sooner others get through.
+        assert time.monotonic() - began < READ_SECONDS / 2
+
+
+def test_a_body_that_comes_byte_by_byte_ends_in_time_all_the_same(running: Running) -> None:
+    """None of its pauses is long."""
+    with callers(running, [HEAD + b"\r\n\r\n" + BODY[:100]] * 40) as slow:
+        waiting, kinds_told, began = list(slow), set(), time.monotonic()
+        while waiting:
+            assert time.monotonic() - began < PATIENCE
+            answered, _, _ = select.select(waiting, [], [], 0.2)
+            kinds_told |= {told(all_of(connection))["type"] for connection in answered}
+            waiting = [connection for connection in waiting if connection not in answered]
+            for connection in waiting:
+                with suppress(OSError):
+                    connection.sendall(b" ")
+    assert kinds_told == {kinds.REQUEST_TIMEOUT.type}
 
 
 def test_its_memory_stays_flat(running: Running) -> None:
