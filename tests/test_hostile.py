@@ -52,6 +52,12 @@ class Running(NamedTuple):
         group = subprocess.check_output(["ps", "-o", "rss=", "-g", str(self.process.pid)], text=True)
         return sum(map(int, group.split())) * 1024
 
+    def peak(self) -> int:
+        """Bytes that its largest process ever took."""
+        group = subprocess.check_output(["ps", "-o", "pid=", "-g", str(self.process.pid)], text=True)
+        states = [Path(f"/proc/{number}/status").read_text() for number in group.split()]
+        return max(int(state.split("VmHWM:")[1].split()[0]) for state in states) * 1024
+
 
 def all_of(connection: socket.socket) -> bytes:
     """Everything that comes back until the connection is closed."""
@@ -359,6 +365,7 @@ def test_its_memory_stays_flat(running: Running) -> None:
     warm = mistreat()
     assert warm - idle < 100_000_000
     assert max(mistreat() for _ in range(3)) - warm < 40_000_000
+    assert running.peak() < 250_000_000
 
 
 def test_a_good_order_is_taken_and_sent_after_all_of_it(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ URI_TOO_LONG = Kind(
 )
 UNSUPPORTED = Kind(
     *("unsupported-media-type", 415, "Unsupported Media Type"),
-    "The body is not said to be JSON.",
+    "The body is not said to be JSON, or it is compressed.",
     "Send the body as JSON, with the header Content-Type: application/json.",
 )
 INVALID_ORDER = Kind(
