@@ -86,15 +86,8 @@ def keep_nothing(answer: Response) -> Response:
 
 @bp.post("/order-confirmation")
 @bp.operation(
-    *(
-        kinds.BAD_REQUEST,
-        kinds.REQUEST_TIMEOUT,
-        kinds.TOO_LARGE,
-        kinds.UNSUPPORTED,
-        kinds.INVALID_ORDER,
-        kinds.ORDER_CONFLICT,
-    ),
-    *(kinds.KEY_CONFLICT, kinds.NOT_SENT, kinds.UNAVAILABLE, kinds.FULL, *kinds.ALWAYS),
+    *(*kinds.BODY, kinds.INVALID_ORDER, kinds.ORDER_CONFLICT, kinds.KEY_CONFLICT, kinds.NOT_SENT),
+    *(kinds.UNAVAILABLE, kinds.FULL, *kinds.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY, _PREFER],
     responses={200: _FOLLOWED, 202: _FOLLOWED},
 )
@@ -136,17 +129,7 @@ def place_order(order: dict[str, Any]) -> Any:
 
 
 @bp.post("/order-confirmation/preview")
-@bp.operation(
-    *(
-        kinds.BAD_REQUEST,
-        kinds.REQUEST_TIMEOUT,
-        kinds.TOO_LARGE,
-        kinds.UNSUPPORTED,
-        kinds.INVALID_ORDER,
-        kinds.TEMPLATE,
-        *kinds.ALWAYS,
-    ),
-)
+@bp.operation(*kinds.BODY, kinds.INVALID_ORDER, kinds.TEMPLATE, *kinds.ALWAYS)
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(200, PreviewSchema, description="The mail.", example=examples.PREVIEW)
 def preview_order(order: dict[str, Any]) -> Any:
@@ -192,15 +175,8 @@ def show_order(order_id: str) -> Any:
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
-    *(
-        kinds.BAD_REQUEST,
-        kinds.REQUEST_TIMEOUT,
-        kinds.TOO_LARGE,
-        kinds.UNSUPPORTED,
-        kinds.INVALID_REQUEST,
-        kinds.NOT_FOUND,
-    ),
-    *(kinds.WRONG_STATE, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS),
+    *(*kinds.BODY, kinds.INVALID_REQUEST, kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.CONTENT_DELETED),
+    *(kinds.UNAVAILABLE, *kinds.ALWAYS),
 )
 @bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
 @bp.response(202, MailSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)

@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter, PathConverter
 
 from orderconfirm.web import api, field_schemas, kinds, webhooks
 from orderconfirm.web.answers import ProblemSchema
+from orderconfirm.web.schemas import AddressSchema
 
 bp = Blueprint("documentation", __name__, template_folder="templates")
 
@@ -61,8 +62,10 @@ def init_app(app: Flask) -> None:
     documented = Documented(app)
     for converter in (OrderId, PathConverter):
         documented.register_converter(converter, lambda _: {"type": "string", "minLength": 1, "maxLength": 128})
-    documented.spec.components.schema("Problem", schema=ProblemSchema)
     field_schemas.register(documented.ma_plugin.converter)
+    # What is referred to by name alone.
+    documented.spec.components.schema("Problem", schema=ProblemSchema)
+    documented.spec.components.schema("Address", schema=AddressSchema)
     documented.register_blueprint(api.bp)
     documented.register_blueprint(webhooks.bp)
     app.extensions["openapi"] = documented

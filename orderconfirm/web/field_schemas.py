@@ -77,4 +77,4 @@ def _number(field: Number) -> JsonSchema:
 
 def _address() -> JsonSchema:
     text = {"type": "string", "maxLength": 1000}
-    return {"anyOf": [text, {"type": "object"}], "description": "text, or an object of lines, city, postcode, country"}
+    return {"anyOf": [text, {"$ref": "#/components/schemas/Address"}], "description": "text, or its parts"}
