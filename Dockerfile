@@ -5,9 +5,11 @@ COPY requirements.txt .
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 
 FROM python:3.13-slim
+# TMPDIR: gunicorn's heartbeat needs a file, and with --read-only nothing else outside /data can be written.
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR=/dev/shm \
     APP_ENV=production \
     HOST=0.0.0.0 \
     DATABASE_URL=sqlite:////data/outbox.db
