@@ -1,8 +1,8 @@
 FROM python:3.13-slim AS build
 WORKDIR /build
-RUN python -m venv /venv
+RUN python -m venv --without-pip /venv
 COPY requirements.txt .
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements.txt
 
 FROM python:3.13-slim
 # TMPDIR: gunicorn's heartbeat needs a file, and with --read-only nothing else outside /data can be written.
