@@ -171,10 +171,11 @@ class Orders:
                 defaults=content["defaults"],
                 fingerprint=stored.fingerprint,
             ),
+            stored.entry.revision,
             reason,
         )
         self._wake()
-        log.info("order sent again", extra={"order_id": order_id, "shop": shop, "reason": reason})
+        log.info("order sent again", extra={"order_id": order_id, "shop": shop})
         return entry
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:

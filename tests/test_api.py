@@ -17,6 +17,7 @@ from processes import wait_until
 from smtp_server import Sink
 from werkzeug.test import TestResponse
 
+from orderconfirm.models import State
 from orderconfirm.web.api import MOST_WAITING
 from orderconfirm.web.guard import WRONG_KEY_DELAY
 
@@ -213,6 +214,40 @@ class TestResend:
         answer = client.post(f"{URL}/1/resend")
         assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
 
+    def test_what_was_replaced_neither_moves_nor_waits_any_more(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        sink[0].replies["RCPT"] = ["550 no"]
+        place(client, "1")
+        wait_for(client, "1", "failed")
+        client.post(f"{URL}/1/resend", json={"email": "right@example.com"})
+        wait_for(client, "1", "sent")
+        answer = client.post(f"{URL}/1/cancel")
+        assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
+        assert client.get(f"{LIST}?state=failed").get_json()["orders"] == []
+        desk = client.application.extensions["orderconfirm"].desk
+        assert desk.requeue("default", None, [State.FAILED, State.CANCELLED]) == 0
+
+    def test_many_at_once_are_one_and_an_erased_order_stays_erased(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        app = client.application
+        for number in range(10):
+            place(client, f"{number}")
+            wait_for(client, f"{number}", "sent")
+
+            def act(name: int, path: str = f"{URL}/{number}") -> int:
+                own = app.test_client()
+                return (own.delete(path) if name == 3 else own.post(f"{path}/resend")).status_code
+
+            with ThreadPoolExecutor(6) as threads:
+                statuses = list(threads.map(act, range(6)))
+            assert statuses.count(202) <= 1
+            if statuses[3] == 204:
+                assert client.get(f"{URL}/{number}").status_code == 410
+        found = [told["message_id"] for told in client.get(f"{LIST}?limit=200").get_json()["orders"]]
+        assert len(found) == len(set(found))
+
     def test_a_bad_address_and_an_unknown_order_are_told(self, client: FlaskClient) -> None:
         assert client.post(f"{URL}/1/resend").status_code == 404
         place(client, "1")
@@ -349,6 +384,18 @@ class TestOtherSites:
 
 
 class TestEveryAnswer:
+    def test_an_order_id_leads_to_no_other_order(self, client: FlaskClient) -> None:
+        place(client, "lead")
+        for path in ("%2Flead", "/lead", "..%2Flead", "a%00b"):
+            answer = client.delete(f"{URL}/{path}")
+            assert (answer.status_code, problem_of(answer)) == (404, "not-found")
+        for order_id in ("/lead", "preview", "a/cancel", "a/resend", "..", "a/../b", "./a", "a/."):
+            answer = place(client, order_id)
+            assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/order_id"]
+        for order_id in ("a//b", "...", "a.b/c", "cancel", "preview/1", "x..y"):
+            link = place(client, order_id).get_json()["links"]["self"]
+            assert client.get(link).get_json()["order_id"] == order_id
+
     def test_a_request_has_an_id_its_own_or_ours(self, client: FlaskClient) -> None:
         assert client.get("/health", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
         for bad in ("", "a b", "x" * 200, "ü"):
@@ -366,7 +413,8 @@ class TestEveryAnswer:
         for accept in ("text/html", "application/json;q=0, */*;q=0.1", "text/html, application/xml"):
             answer = client.get(LIST, headers={"Accept": accept})
             assert (answer.status_code, problem_of(answer)) == (406, "not-acceptable")
-        for accept in ("*/*", "application/json", "application/problem+json, application/*", ""):
+        taken = ("*/*", "application/json", "application/json; charset=utf-8", "application/problem+json", "")
+        for accept in (*taken, "application/problem+json, application/*"):
             assert client.get(LIST, headers={"Accept": accept}).status_code == 200
 
     def test_head_is_get_without_a_body(self, client: FlaskClient) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Update
 
-from orderconfirm.errors import WrongState
+from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.models import Figures, NewMail, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
@@ -72,24 +72,29 @@ class Desk:
         chosen = {"whose": shop, "chosen_id": order_id}
         return self._change(sql.CANCEL, chosen, CANCELLABLE, "cancelled", State.CANCELLED) > 0
 
-    def resend(self, again: NewMail, reason: str | None) -> OutboxEntry:
-        """A new mail for a known order, due now, whatever became of the one before; its address is released.
+    def resend(self, again: NewMail, after: int, reason: str | None) -> OutboxEntry:
+        """A new mail for a known order, due now, whatever became of revision `after`; its address is released.
 
-        Raises WrongState when that one is still on its way.
+        Raises WrongState when that one is still on its way or not the newest any more, ContentDeleted when the order
+        was erased meanwhile.
         """
 
         def job(connection: Connection) -> OutboxEntry:
             rows = connection.execute(sql.REVISIONS, {"shop": again.shop, "order_id": again.order_id}).all()
             last = rows[-1]
-            if last.state in (State.QUEUED, State.SENDING):
+            if last.payload is None:
+                raise ContentDeleted(f"the content of order {again.order_id!r} is deleted")
+            if last.state in (State.QUEUED, State.SENDING) or last.revision != after:
                 raise WrongState(f"its mail is {last.state}: it goes out by itself")
-            if last.state in (State.HELD, State.UNKNOWN):
+            if last.state in (State.HELD, State.UNKNOWN, State.FAILED):
                 chosen = {"whose": again.shop, "chosen_id": again.order_id, "states": [last.state]}
                 connection.execute(sql.CANCEL, chosen)
                 connection.execute(sql.ADD_HISTORY, new_event(last.id, "replaced", State.CANCELLED, reason))
             release(connection, again.shop, again.recipient)
-            values = {**new_values(again), "revision": last.revision + 1, "idempotency_key": None}
-            row = connection.execute(self._insert, values).one()
+            values = {**new_values(again), "revision": after + 1, "idempotency_key": None}
+            row = connection.execute(self._insert, values).first()
+            if row is None:  # PostgreSQL lets two of them come so far
+                raise WrongState("it was sent again this moment")
             connection.execute(sql.ADD_HISTORY, new_event(row.id, "resent", State.QUEUED, reason))
             return to_entry(row)
 
@@ -105,7 +110,10 @@ class Desk:
             rows = connection.execute(sql.REVISIONS, {"shop": shop, "order_id": order_id}).all()
             if any(row.state == State.SENDING for row in rows):
                 raise WrongState("its mail is being sent: try again in a minute")
-            for row in connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all():
+            erased = connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all()
+            if len(erased) < len(rows):  # PostgreSQL lets one be claimed in between
+                raise WrongState("its mail is being sent: try again in a minute")
+            for row in erased:
                 forget_events(connection, row.id)
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, "erased", State(row.state)))
             return bool(rows)

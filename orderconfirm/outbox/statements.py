@@ -190,8 +190,23 @@ ADD_HISTORY = insert(history).values(
 #: own, would choose the index of states for the bare column, and read all of a shop's sent mails for one of them.
 _state_of_few = outbox.c.state.concat("")
 
-_all_chosen = and_(outbox.c.shop == bindparam("whose"), outbox.c.state.in_(bindparam("states", expanding=True)))
+#: Of an order's mails the newest alone moves: those before it were replaced when it was sent again.
+_newer = outbox.alias("newer")
+_is_newest = ~(
+    select(_newer.c.id)
+    .where(
+        _newer.c.shop == outbox.c.shop,
+        _newer.c.order_id == outbox.c.order_id,
+        _newer.c.revision > outbox.c.revision,
+    )
+    .correlate(outbox)
+    .exists()
+)
+_all_chosen = and_(
+    outbox.c.shop == bindparam("whose"), outbox.c.state.in_(bindparam("states", expanding=True)), _is_newest
+)
 _one_chosen = and_(
+    _is_newest,
     outbox.c.shop == bindparam("whose"),
     outbox.c.order_id == bindparam("chosen_id"),
     _state_of_few.in_(bindparam("states", expanding=True)),
@@ -283,10 +298,15 @@ def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int
 #: Everything personal of an order's mails, those that wait included: they are withdrawn.
 ERASE = (
     update(outbox)
-    .where(outbox.c.shop == bindparam("whose"), outbox.c.order_id == bindparam("chosen_id"))
+    .where(
+        outbox.c.shop == bindparam("whose"),
+        outbox.c.order_id == bindparam("chosen_id"),
+        outbox.c.state != State.SENDING,
+    )
     .values(
         payload=null(),
         recipient=null(),
+        idempotency_key=null(),
         erased_at=now,
         state=case((or_(text(DUE_STATES), outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),
         changed_at=now,

@@ -16,6 +16,7 @@ MOST_BYTES = 1024 * 1024
 def init_app(app: Flask, settings: Settings) -> None:
     """Register every route."""
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.url_map.merge_slashes = False  # //x is not x: a redirect would lead to another order
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
     app.extensions["guard"] = Guard(settings)
     requests.init_app(app)

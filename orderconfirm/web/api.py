@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from flask import Response, current_app, g, request, url_for
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.errors import ContentDeleted
@@ -73,8 +74,10 @@ def admit() -> None:
         return  # a browser asks, for a script, whether it may call; the key comes with the call itself
     guard: Guard = current_app.extensions["guard"]
     guard.admit()
-    if request.accept_mimetypes and not request.accept_mimetypes.quality("application/json"):
+    if not _takes_json(request.accept_mimetypes):
         raise NotAcceptable(kinds.NOT_ACCEPTABLE.detail)
+    if "\0" in request.path:
+        raise NotFound("No order id has a NUL.")  # PostgreSQL would not even look for it
 
 
 @bp.after_request
@@ -208,6 +211,13 @@ def erase_order(order_id: str) -> Any:
     """
     if not _orders().erase(g.shop, order_id):
         raise _unknown(order_id)
+
+
+def _takes_json(accepted: MIMEAccept) -> bool:
+    """Whether our answers are acceptable; a charset named beside their type changes nothing."""
+    ours = ("application/json", kinds.MIMETYPE)
+    is_named = any(quality > 0 and kind.partition(";")[0] in ours for kind, quality in accepted)
+    return not accepted or is_named or accepted.quality("application/json") > 0
 
 
 def _orders() -> Orders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
@@ -43,6 +44,18 @@ def _known_states(text: str) -> None:
     known = [state.value for state in State]
     if unknown := [part for part in text.split(",") if part not in known]:
         raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
+
+
+#: An id that, as part of an address, would name something else.
+_UNREACHABLE = re.compile(r"/.*|preview|.*/(?:cancel|resend)|(?:.*/)?\.\.?(?:/.*)?")
+
+
+def _expect_reachable(order_id: str) -> None:
+    if _UNREACHABLE.fullmatch(order_id):
+        raise ValidationError(
+            "must not begin with /, be preview, end in /cancel or /resend, or have . or .. between slashes:"
+            " its address would be another one's"
+        )
 
 
 class _Part(Schema):
@@ -121,7 +134,7 @@ class PostalAddress(fields.Field[dict[str, Any] | None]):
 class OrderSchema(_Part):
     """An order. Loading gives what the shop said, normalised, and nothing that it did not say."""
 
-    order_id = Text(128, required=True, numbers=True, exact=True)
+    order_id = Text(128, required=True, numbers=True, exact=True, validate=_expect_reachable)
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = Several(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, least=1, required=True)
     total = Number(required=True, least="zero")
