@@ -13,7 +13,7 @@ from conftest import relay_variables
 from factories import make_body
 from flask import Flask
 from flask.testing import FlaskClient
-from processes import wait_until
+from processes import query, wait_until
 from smtp_server import Sink
 from werkzeug.test import TestResponse
 
@@ -283,6 +283,20 @@ class TestCancelAndErase:
         assert (place(client, "1").status_code, len(sink[0].mails)) == (200, 1)
         assert client.get(f"{LIST}?email=john.doe@example.com").get_json()["orders"] == []
         assert client.delete(f"{URL}/2").status_code == 404
+
+    def test_an_erased_order_s_words_are_gone_from_the_disk(
+        self, client: FlaskClient, sink: tuple[Sink, int], tmp_path: Any
+    ) -> None:
+        sink[0].replies["RCPT"] = ["550 5.1.1 <john.doe@example.com> moved away"]
+        place(client, "1", {"Idempotency-Key": "anna-43-1-555"})
+        wait_for(client, "1", "failed")
+        client.post(f"{URL}/1/resend", json={"email": "right@example.com", "reason": "Anna called +43 1 555"})
+        wait_for(client, "1", "sent")
+        assert client.delete(f"{URL}/1").status_code == 204
+        for table in ("outbox", "history"):
+            rows = str(query(tmp_path, f"SELECT * FROM {table}"))
+            for word in ("john.doe", "right@", "Anna", "anna", "moved away", "Headphones"):
+                assert word not in rows
 
     def test_what_waits_is_withdrawn_when_it_is_erased(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
         sink[0].replies["RCPT"] = ["451 later"]

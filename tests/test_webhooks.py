@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from conftest import relay_variables
 from factories import make_body
 from flask import Flask
 from flask.testing import FlaskClient
-from processes import wait_until
+from processes import query, wait_until
 from smtp_server import Sink
 from werkzeug.test import TestResponse
 
@@ -164,3 +165,12 @@ def test_an_event_finds_the_mail_that_it_is_about(client: FlaskClient) -> None:
     told = client.get(f"{URL}/ORD-12345").get_json()
     assert told["delivery"] is None
     assert [each["event"] for each in told["deliveries"]] == ["bounce"]
+
+
+def test_what_comes_for_an_erased_order_is_kept_without_its_words(client: FlaskClient, tmp_path: Path) -> None:
+    sent(client)
+    tell(client, event("open", 1, ip="203.0.113.9"))
+    assert client.delete(f"{URL}/ORD-12345").status_code == 204
+    tell(client, event("bounce", 2, response="550 <john.doe@example.com> is gone"))
+    rows = query(tmp_path, "SELECT event, text, raw FROM deliveries ORDER BY at")
+    assert rows == [("open", None, None), ("bounce", None, None)]

@@ -11,7 +11,7 @@ from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.rows import address_hash
-from orderconfirm.outbox.tables import dead_addresses, deliveries, outbox
+from orderconfirm.outbox.tables import dead_addresses, deliveries, history, outbox
 
 #: What each of Mailtrap's events says of the delivery; others are part of the story alone.
 DELIVERY_OF = {
@@ -65,6 +65,8 @@ def _add_dead_address(dialect: str) -> Any:
 
 
 FORGET_EVENTS = update(deliveries).where(deliveries.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
+FORGET_WORDS = update(history).where(history.c.mail_id == bindparam("mail")).values(text=null())
+IS_ERASED = select(outbox.c.id).where(outbox.c.id == bindparam("mail"), outbox.c.erased_at.is_not(None))
 
 
 class Deliveries:
@@ -86,14 +88,15 @@ class Deliveries:
     def _record_one(self, connection: Connection, told: RelayEvent) -> bool:
         mail_id = _mail_of(connection, told)
         event = told.event
+        is_erased = connection.execute(IS_ERASED, {"mail": mail_id}).first() is not None
         values = {
             "event_id": event.event_id,
             "mail_id": mail_id,
             "at": event.at.timestamp(),
             "event": event.event,
             "code": event.code,
-            "text": event.text,
-            "raw": told.raw,
+            "text": None if is_erased else event.text,
+            "raw": None if is_erased else told.raw,
         }
         if connection.execute(self._add_event, values).first() is None:
             return False
@@ -121,9 +124,10 @@ def events_of(connection: Connection, mail_ids: Iterable[int]) -> list[Any]:
     return sorted(rows, key=lambda row: (row.at, row.id))
 
 
-def forget_events(connection: Connection, mail_id: int) -> None:
-    """Delete what an event may say of a person; that it happened stays."""
+def forget_words(connection: Connection, mail_id: int) -> None:
+    """Delete what a mail's story may say of a person, in the relay's words or in ours; that it happened stays."""
     connection.execute(FORGET_EVENTS, {"mail": mail_id})
+    connection.execute(FORGET_WORDS, {"mail": mail_id})
 
 
 def release(connection: Connection, shop: str, address: str) -> None:

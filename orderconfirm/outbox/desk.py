@@ -10,7 +10,7 @@ from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.models import Figures, NewMail, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.deliveries import events_of, forget_events, release
+from orderconfirm.outbox.deliveries import events_of, forget_words, release
 from orderconfirm.outbox.rows import new_event, new_values, to_entry
 
 #: What can be put back: everything that stopped, and an unknown outcome that need not wait.
@@ -114,7 +114,7 @@ class Desk:
             if len(erased) < len(rows):  # PostgreSQL lets one be claimed in between
                 raise WrongState("its mail is being sent: try again in a minute")
             for row in erased:
-                forget_events(connection, row.id)
+                forget_words(connection, row.id)
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, "erased", State(row.state)))
             return bool(rows)
 
@@ -126,7 +126,14 @@ class Desk:
         Their ids stay for ever, so that a late replay of such an order still sends nothing.
         """
         values = {"age": age, "most": FORGET_AT_ONCE}
-        return self._database.write(lambda connection: len(connection.execute(sql.FORGET, values).all()))
+
+        def job(connection: Connection) -> int:
+            forgotten = connection.execute(sql.FORGET, values).all()
+            for row in forgotten:
+                forget_words(connection, row.id)
+            return len(forgotten)
+
+        return self._database.write(job)
 
     def figures(self) -> Figures:
         """How many mails are where, and how long the longest has been due."""

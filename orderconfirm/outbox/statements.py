@@ -307,6 +307,7 @@ ERASE = (
         payload=null(),
         recipient=null(),
         idempotency_key=null(),
+        reason=null(),
         erased_at=now,
         state=case((or_(text(DUE_STATES), outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),
         changed_at=now,
