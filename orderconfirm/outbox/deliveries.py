@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, null, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, null, or_, select, update
 
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox import statements as sql
@@ -66,7 +66,6 @@ def _add_dead_address(dialect: str) -> Any:
 
 FORGET_EVENTS = update(deliveries).where(deliveries.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
 FORGET_WORDS = update(history).where(history.c.mail_id == bindparam("mail")).values(text=null())
-IS_ERASED = select(outbox.c.id).where(outbox.c.id == bindparam("mail"), outbox.c.erased_at.is_not(None))
 
 
 class Deliveries:
@@ -86,9 +85,10 @@ class Deliveries:
         return self._database.write(job)
 
     def _record_one(self, connection: Connection, told: RelayEvent) -> bool:
-        mail_id = _mail_of(connection, told)
+        mail = _mail_of(connection, told)
+        mail_id = mail.id if mail else None
         event = told.event
-        is_erased = connection.execute(IS_ERASED, {"mail": mail_id}).first() is not None
+        is_erased = mail is not None and mail.erased_at is not None
         values = {
             "event_id": event.event_id,
             "mail_id": mail_id,
@@ -110,12 +110,13 @@ class Deliveries:
         return True
 
 
-def _mail_of(connection: Connection, told: RelayEvent) -> int | None:
+def _mail_of(connection: Connection, told: RelayEvent) -> Row[Any] | None:
+    """The mail that an event names, else the newest of its order."""
     if told.shop is None or told.order_id is None:
         return None
     rows = connection.execute(sql.REVISIONS, {"shop": told.shop, "order_id": told.order_id}).all()
-    named = [row.id for row in rows if row.message_id == told.message_id]
-    return named[0] if named else rows[-1].id if rows else None
+    named = [row for row in rows if row.message_id == told.message_id]
+    return named[0] if named else rows[-1] if rows else None
 
 
 def events_of(connection: Connection, mail_ids: Iterable[int]) -> list[Any]:

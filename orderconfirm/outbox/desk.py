@@ -84,7 +84,9 @@ class Desk:
             last = rows[-1]
             if last.payload is None:
                 raise ContentDeleted(f"the content of order {again.order_id!r} is deleted")
-            if last.state in (State.QUEUED, State.SENDING) or last.revision != after:
+            if last.revision != after:
+                raise WrongState("it was sent again this moment")
+            if last.state in (State.QUEUED, State.SENDING):
                 raise WrongState(f"its mail is {last.state}: it goes out by itself")
             if last.state in (State.HELD, State.UNKNOWN, State.FAILED):
                 chosen = {"whose": again.shop, "chosen_id": again.order_id, "states": [last.state]}
@@ -108,10 +110,8 @@ class Desk:
 
         def job(connection: Connection) -> bool:
             rows = connection.execute(sql.REVISIONS, {"shop": shop, "order_id": order_id}).all()
-            if any(row.state == State.SENDING for row in rows):
-                raise WrongState("its mail is being sent: try again in a minute")
             erased = connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all()
-            if len(erased) < len(rows):  # PostgreSQL lets one be claimed in between
+            if len(erased) < len(rows):  # all or none
                 raise WrongState("its mail is being sent: try again in a minute")
             for row in erased:
                 forget_words(connection, row.id)

@@ -295,7 +295,7 @@ def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int
     return select(outbox).where(*asked).order_by(*newest_first).limit(most)
 
 
-#: Everything personal of an order's mails, those that wait included: they are withdrawn.
+#: Everything personal of an order's mails, those that wait included: they are withdrawn. One that is being sent stays.
 ERASE = (
     update(outbox)
     .where(

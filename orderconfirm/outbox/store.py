@@ -61,7 +61,10 @@ class Store:
         self._counted_at = 0.0
 
     def add(self, mail: NewMail) -> Receipt:
-        """Take an order in, due at once, unless its (shop, order_id) is known: then nothing changes."""
+        """Take an order in, due at once or held, unless its (shop, order_id) is known: then nothing changes.
+
+        Raises KeyConflict when its idempotency key came with another order.
+        """
         self._database.expect_file()
         values = new_values(mail)
 

@@ -1,4 +1,4 @@
-"""The two tables, the engines that reach them, and the one clock they go by: the database's."""
+"""The tables, the engines that reach them, and the one clock they go by: the database's."""
 
 from __future__ import annotations
 

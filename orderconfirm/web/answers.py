@@ -14,8 +14,8 @@ _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
 
-def _text(example: str | None, about: str = "", **options: Any) -> fields.String:
-    return fields.String(metadata={"description": about, "examples": [example]} if example else {}, **options)
+def _text(example: str, about: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata={"description": about, "examples": [example]}, **options)
 
 
 class LinksSchema(Schema):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
 from orderconfirm.mail.inbox import Inbox, InboxMail
-from orderconfirm.settings import ROOT, Settings
+from orderconfirm.settings import Settings
+from orderconfirm.web import examples
 
 bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
@@ -33,8 +33,7 @@ def demo() -> str:
     settings = _settings()
     if not settings.has_demo_page:
         abort(404)
-    sample = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"))
-    return _page("demo.html", sample=sample, shop=settings.demo_shop)
+    return _page("demo.html", sample=examples.ORDER, shop=settings.demo_shop)
 
 
 @bp.get("/inbox")

@@ -35,7 +35,6 @@ _MOST_IGNORED = 100
 
 _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
-
 _STATE = "|".join(state.value for state in State)
 _SOME_STATES = f"^({_STATE})(,({_STATE}))*$"
 
@@ -194,7 +193,7 @@ class SearchSchema(_Part):
 
     state = fields.String(
         metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
-        validate=validate.And(_known_states),
+        validate=_known_states,
     )
     email = MailAddress(metadata={"description": "the recipient"})
     since = Moment(metadata={"description": "accepted at this time or later, ISO 8601"})

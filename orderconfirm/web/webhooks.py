@@ -16,8 +16,6 @@ from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from orderconfirm.models import DeliveryEvent, RelayEvent
-from orderconfirm.orders import Orders
-from orderconfirm.settings import Settings
 from orderconfirm.telemetry import printable
 from orderconfirm.web import examples, kinds
 from orderconfirm.web.answers import ReceivedSchema
@@ -54,15 +52,8 @@ _EVENTS: dict[str, Any] = {
 
 @bp.post("/mailtrap")
 @bp.operation(
-    *(
-        kinds.BAD_REQUEST,
-        kinds.BAD_SIGNATURE,
-        kinds.NOT_FOUND,
-        kinds.TOO_LARGE,
-        kinds.REQUEST_TIMEOUT,
-        kinds.INTERNAL,
-        kinds.UNAVAILABLE,
-    ),
+    *(kinds.BAD_REQUEST, kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.BAD_SIGNATURE, kinds.NOT_FOUND),
+    *(kinds.INTERNAL, kinds.UNAVAILABLE),
     parameters=[_SIGNATURE],
     requestBody=_EVENTS,
     security=[],
@@ -73,7 +64,8 @@ def take_mailtrap_events() -> Any:
 
     JSON with a list of events, or JSON Lines. Events that came before count once; unknown ones are kept.
     """
-    secret = _settings().mailtrap_webhook_secret
+    service = current_app.extensions["orderconfirm"]
+    secret = service.settings.mailtrap_webhook_secret
     if not secret:
         raise NotFound("Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.")
     body = raw_body()
@@ -82,8 +74,7 @@ def take_mailtrap_events() -> Any:
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         return problem(kinds.BAD_SIGNATURE, kinds.BAD_SIGNATURE.detail)
     events = [_read(event) for event in _events(body)]
-    orders: Orders = current_app.extensions["orderconfirm"].orders
-    return {"received": len(events), "new": orders.record_events(events)}
+    return {"received": len(events), "new": service.orders.record_events(events)}
 
 
 def _events(body: bytes) -> list[Mapping[str, Any]]:
@@ -149,8 +140,3 @@ def _moment(timestamp: Any) -> datetime:
         return datetime.fromtimestamp(float(timestamp), UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return datetime.now(UTC)
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["orderconfirm"].settings
-    return settings
