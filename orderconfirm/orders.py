@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from orderconfirm.canonical import canonical, differences, encode, fingerprint, to_order
-from orderconfirm.errors import ContentDeleted, Fault, InvalidOrder, OrderConflict, WrongState
+from orderconfirm.errors import Fault, InvalidOrder, OrderConflict, WrongState
 from orderconfirm.mail.compose import Composer
 from orderconfirm.models import (
     DEFAULT_SHOP,
@@ -152,28 +152,11 @@ class Orders:
 
         Raises WrongState while its last mail is on its way, ContentDeleted when nothing is left to send.
         """
-        stored = self._store.content(shop, order_id)
-        if stored is None:
-            return None
-        if stored.payload is None:
-            raise ContentDeleted(f"the content of order {order_id!r} is deleted")
-        content = json.loads(stored.payload)
-        sent = content["sent"]
-        if email:
-            sent = {**sent, "customer": {**sent["customer"], "email": email}}
         entry = self._desk.resend(
-            NewMail(
-                shop=shop,
-                order_id=order_id,
-                message_id=self._message_id(shop, order_id, stored.entry.revision + 1),
-                recipient=sent["customer"]["email"],
-                sent=sent,
-                defaults=content["defaults"],
-                fingerprint=stored.fingerprint,
-            ),
-            stored.entry.revision,
-            reason,
+            shop, order_id, email, reason, lambda revision: self._message_id(shop, order_id, revision)
         )
+        if entry is None:
+            return None
         self._wake()
         log.info("order sent again", extra={"order_id": order_id, "shop": shop})
         return entry

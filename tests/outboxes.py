@@ -55,4 +55,5 @@ def run(store: Store, command: str) -> None:
 
 
 def mail(order_id: str, fingerprint: str = "f") -> NewMail:
-    return NewMail("shop", order_id, f"<{order_id}@x>", "a@example.com", {"order_id": order_id}, {}, fingerprint)
+    said: dict[str, object] = {"order_id": order_id, "customer": {"email": "a@example.com"}}
+    return NewMail("shop", order_id, f"<{order_id}@x>", "a@example.com", said, {}, fingerprint)

@@ -103,6 +103,19 @@ class TestIdempotencyKey:
         assert (answer.status_code, problem_of(answer)) == (409, "idempotency-conflict")
         assert client.get(f"{URL}/2").status_code == 404
 
+    def test_a_key_that_comes_with_a_known_order_is_its_own_from_then_on(self, client: FlaskClient) -> None:
+        key = {"Idempotency-Key": "k"}
+        assert place(client, "1").status_code == 202
+        assert place(client, "1", key).status_code == 200
+        assert problem_of(place(client, "2", key)) == "idempotency-conflict"
+
+    def test_a_refused_order_leaves_its_key_free(self, client: FlaskClient) -> None:
+        key = {"Idempotency-Key": "k"}
+        place(client, "1")
+        assert problem_of(place(client, "1", key, total=120)) == "order-conflict"
+        assert place(client, "2", key, total=-1).status_code == 422
+        assert place(client, "2", key).status_code == 202
+
     def test_a_key_that_is_too_long_is_refused(self, client: FlaskClient) -> None:
         assert place(client, "1", {"Idempotency-Key": "k" * 256}).status_code == 400
 
@@ -248,6 +261,16 @@ class TestResend:
         found = [told["message_id"] for told in client.get(f"{LIST}?limit=200").get_json()["orders"]]
         assert len(found) == len(set(found))
 
+    def test_a_conflict_is_told_of_the_order_as_it_was_accepted(self, client: FlaskClient) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        client.post(f"{URL}/1/resend", json={"email": "right@example.com"})
+        answer = place(client, "1", total=120)
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/total"]
+        customer = {**make_body()["customer"], "email": "right@example.com"}
+        answer = place(client, "1", customer=customer)
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/customer/email"]
+
     def test_a_bad_address_and_an_unknown_order_are_told(self, client: FlaskClient) -> None:
         assert client.post(f"{URL}/1/resend").status_code == 404
         place(client, "1")
@@ -293,7 +316,7 @@ class TestCancelAndErase:
         client.post(f"{URL}/1/resend", json={"email": "right@example.com", "reason": "Anna called +43 1 555"})
         wait_for(client, "1", "sent")
         assert client.delete(f"{URL}/1").status_code == 204
-        for table in ("outbox", "history"):
+        for table in ("outbox", "history", "idempotency_keys"):
             rows = str(query(tmp_path, f"SELECT * FROM {table}"))
             for word in ("john.doe", "right@", "Anna", "anna", "moved away", "Headphones"):
                 assert word not in rows

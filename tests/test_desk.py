@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from outboxes import find, mail, run
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from outboxes import find, mail, opened, run
+
+from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
 from orderconfirm.models import State
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.retry import SENT, Settlement
@@ -129,3 +135,67 @@ def test_a_damaged_row_can_still_be_looked_at(store: Store) -> None:
     run(store, "UPDATE outbox SET accepted_at = 1e300")
     assert find(store, "1").accepted_at.year == 1970
     assert [entry.order_id for entry in desk(store).newest([State.FAILED], 9)] == ["1"]
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """What each returns or raises."""
+
+    def outcome(act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except OrderConfirmError as failure:
+            return type(failure)
+
+    with ThreadPoolExecutor(len(acts)) as threads:
+        return list(threads.map(outcome, acts))
+
+
+def test_two_processes_never_send_what_one_of_them_erased(store: Store, url: str) -> None:
+    for number in range(20):
+        end(store, f"{number}", FAILED)
+    with opened(url) as other:
+        for number in range(20):
+            order_id = f"{number}"
+            resent, erased, retried = at_once(
+                lambda: desk(store).resend("shop", order_id, "b@example.com", None, str),  # noqa: B023
+                lambda: desk(other).erase("shop", order_id),  # noqa: B023
+                lambda: desk(other).requeue("shop", order_id),  # noqa: B023
+            )
+            assert erased is True
+            assert resent is ContentDeleted or resent is WrongState or resent.revision == 1
+            assert retried in (0, 1)
+    assert store.claim(99, 60) == []
+
+
+def test_two_processes_send_an_order_again_once(store: Store, url: str) -> None:
+    with opened(url) as other:
+        for number in range(20):
+            order_id = f"{number}"
+            end(store, order_id, Settlement(State.EXPIRED, "expired"))
+            at_once(
+                lambda: desk(store).resend("shop", order_id, None, None, str),  # noqa: B023
+                lambda: desk(other).resend("shop", order_id, None, None, str),  # noqa: B023
+                lambda: desk(other).requeue("shop", order_id),  # noqa: B023
+            )
+            assert len(store.claim(9, 60)) == 1
+
+
+def test_two_processes_give_one_key_to_one_order(store: Store, url: str) -> None:
+    with opened(url) as other:
+        for number in range(20):
+            outcomes = at_once(
+                lambda: store.add(replace(mail(f"{number}a"), idempotency_key=f"k{number}")),  # noqa: B023
+                lambda: other.add(replace(mail(f"{number}b"), idempotency_key=f"k{number}")),  # noqa: B023
+            )
+            assert outcomes.count(KeyConflict) == 1
+    assert len(store.claim(99, 60)) == 20
+
+
+def test_a_key_is_free_again_when_its_order_s_content_is_deleted(store: Store) -> None:
+    store.add(replace(mail("1"), idempotency_key="k"))
+    with pytest.raises(KeyConflict):
+        store.add(replace(mail("2"), idempotency_key="k"))
+    [claimed] = store.claim(1, 60)
+    store.settle(claimed, SENT)
+    desk(store).forget(-1)
+    assert store.add(replace(mail("2"), idempotency_key="k")).is_new

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Update
+from sqlalchemy import Connection, Row, Update
 
 from orderconfirm.errors import ContentDeleted, WrongState
-from orderconfirm.models import Figures, NewMail, OutboxEntry, Search, State
+from orderconfirm.models import Figures, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.deliveries import events_of, forget_words, release
-from orderconfirm.outbox.rows import new_event, new_values, to_entry
+from orderconfirm.outbox.keys import forget_keys
+from orderconfirm.outbox.rows import again_values, new_event, to_entry
 
 #: What can be put back: everything that stopped, and an unknown outcome that need not wait.
 RETRYABLE = (State.FAILED, State.HELD, State.EXPIRED, State.UNKNOWN)
@@ -62,40 +64,39 @@ class Desk:
 
         Attempts and the time to give up start anew. What has lost its content cannot come back.
         """
-        if order_id is None:
-            return self._change(sql.REQUEUE_ALL, {"whose": shop}, states, "requeued", State.QUEUED)
-        chosen = {"whose": shop, "chosen_id": order_id}
-        return self._change(sql.REQUEUE, chosen, states, "requeued", State.QUEUED)
+        statement = sql.REQUEUE_ALL if order_id is None else sql.REQUEUE
+        return self._change(statement, shop, order_id, states, "requeued", State.QUEUED)
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Withdraw a mail that is not sent. False when it is sent, on its way, or withdrawn already."""
-        chosen = {"whose": shop, "chosen_id": order_id}
-        return self._change(sql.CANCEL, chosen, CANCELLABLE, "cancelled", State.CANCELLED) > 0
+        return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, "cancelled", State.CANCELLED) > 0
 
-    def resend(self, again: NewMail, after: int, reason: str | None) -> OutboxEntry:
-        """A new mail for a known order, due now, whatever became of revision `after`; its address is released.
+    def resend(
+        self, shop: str, order_id: str, email: str | None, reason: str | None, name: Callable[[int], str]
+    ) -> OutboxEntry | None:
+        """A new mail for a known order, due now, to `email` or where its last mail went; None for an unknown order.
 
-        Raises WrongState when that one is still on its way or not the newest any more, ContentDeleted when the order
-        was erased meanwhile.
+        `name` makes the Message-ID of a revision. A mail that waits for a person is withdrawn, and the address is
+        released. Raises WrongState when the last mail is still on its way, ContentDeleted when nothing is left to send.
         """
 
-        def job(connection: Connection) -> OutboxEntry:
-            rows = connection.execute(sql.REVISIONS, {"shop": again.shop, "order_id": again.order_id}).all()
+        def job(connection: Connection) -> OutboxEntry | None:
+            rows = _lock(connection, shop, order_id)
+            if not rows:
+                return None
             last = rows[-1]
             if last.payload is None:
-                raise ContentDeleted(f"the content of order {again.order_id!r} is deleted")
-            if last.revision != after:
-                raise WrongState("it was sent again this moment")
+                raise ContentDeleted(f"the content of order {order_id} is deleted")
             if last.state in (State.QUEUED, State.SENDING):
                 raise WrongState(f"its mail is {last.state}: it goes out by itself")
             if last.state in (State.HELD, State.UNKNOWN, State.FAILED):
-                chosen = {"whose": again.shop, "chosen_id": again.order_id, "states": [last.state]}
+                chosen = {"whose": shop, "chosen_id": order_id, "states": [last.state]}
                 connection.execute(sql.CANCEL, chosen)
                 connection.execute(sql.ADD_HISTORY, new_event(last.id, "replaced", State.CANCELLED, reason))
-            release(connection, again.shop, again.recipient)
-            values = {**new_values(again), "revision": after + 1, "idempotency_key": None}
-            row = connection.execute(self._insert, values).first()
-            if row is None:  # PostgreSQL lets two of them come so far
+            again = again_values(last, email, name(last.revision + 1))
+            release(connection, shop, again["recipient"])
+            row = connection.execute(self._insert, again).first()
+            if row is None:  # a process on PostgreSQL that waited for another's lock has not seen the other's new row
                 raise WrongState("it was sent again this moment")
             connection.execute(sql.ADD_HISTORY, new_event(row.id, "resent", State.QUEUED, reason))
             return to_entry(row)
@@ -109,13 +110,14 @@ class Desk:
         """
 
         def job(connection: Connection) -> bool:
-            rows = connection.execute(sql.REVISIONS, {"shop": shop, "order_id": order_id}).all()
+            rows = _lock(connection, shop, order_id)
             erased = connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all()
             if len(erased) < len(rows):  # all or none
                 raise WrongState("its mail is being sent: try again in a minute")
             for row in erased:
                 forget_words(connection, row.id)
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, "erased", State(row.state)))
+            forget_keys(connection, shop, order_id)
             return bool(rows)
 
         return self._database.write(job)
@@ -131,6 +133,7 @@ class Desk:
             forgotten = connection.execute(sql.FORGET, values).all()
             for row in forgotten:
                 forget_words(connection, row.id)
+                forget_keys(connection, row.shop, row.order_id)
             return len(forgotten)
 
         return self._database.write(job)
@@ -144,15 +147,24 @@ class Desk:
         return Figures({State(row.state): row.mails for row in rows}, max([0.0, *moving]), copies)
 
     def _change(
-        self, statement: Update, chosen: dict[str, str], states: Collection[State], event: str, state: State
+        self, statement: Update, shop: str, order_id: str | None, states: Collection[State], event: str, state: State
     ) -> int:
+        values = {"whose": shop, "states": list(states)} | ({"chosen_id": order_id} if order_id is not None else {})
+
         def job(connection: Connection) -> int:
-            rows = connection.execute(statement, {**chosen, "states": list(states)}).all()
+            if order_id is not None:
+                _lock(connection, shop, order_id)
+            rows = connection.execute(statement, values).all()
             for row in rows:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, event, state))
             return len(rows)
 
         return self._database.write(job)
+
+
+def _lock(connection: Connection, shop: str, order_id: str) -> Sequence[Row[Any]]:
+    """An order's mails, which nobody else changes before this transaction ends."""
+    return connection.execute(sql.LOCKED_REVISIONS, {"shop": shop, "order_id": order_id}).all()
 
 
 def _read_cursor(cursor: str) -> tuple[float, int]:

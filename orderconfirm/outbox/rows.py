@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -47,9 +48,28 @@ def new_values(mail: NewMail) -> dict[str, Any]:
         "message_id": mail.message_id,
         "recipient": mail.recipient,
         "address_hash": address_hash(mail.recipient),
-        "idempotency_key": mail.idempotency_key,
         "payload": encode({"sent": mail.sent, "defaults": mail.defaults}),
         "send_before": mail.send_before.timestamp() if mail.send_before else None,
+    }
+
+
+def again_values(row: Row[Any], email: str | None, message_id: str) -> dict[str, Any]:
+    """A mail that is sent again, to `email` or where it went before, as the values of its new row."""
+    content = json.loads(row.payload)
+    sent = content["sent"]
+    if email:
+        sent = {**sent, "customer": {**sent["customer"], "email": email}}
+    recipient = sent["customer"]["email"]
+    return {
+        "shop": row.shop,
+        "order_id": row.order_id,
+        "revision": row.revision + 1,
+        "fingerprint": row.fingerprint,
+        "message_id": message_id,
+        "recipient": recipient,
+        "address_hash": address_hash(recipient),
+        "payload": encode({**content, "sent": sent}),
+        "send_before": None,
     }
 
 

@@ -64,7 +64,6 @@ def insert_statement(dialect: str) -> Any:
             message_id=bindparam("message_id"),
             recipient=bindparam("recipient"),
             payload=bindparam("payload"),
-            idempotency_key=bindparam("idempotency_key"),
             accepted_at=now,
             send_before=bindparam("send_before"),
             state=case((is_dead, State.HELD), else_=State.QUEUED),
@@ -76,13 +75,6 @@ def insert_statement(dialect: str) -> Any:
         .returning(*outbox.c)
     )
 
-
-BY_ORDER = (
-    select(outbox)
-    .where(outbox.c.shop == bindparam("shop"), outbox.c.order_id == bindparam("order_id"))
-    .order_by(outbox.c.revision.desc())
-    .limit(1)
-)
 
 HISTORY = select(history).where(history.c.mail_id == bindparam("mail_id")).order_by(history.c.id)
 
@@ -238,6 +230,7 @@ NEWEST = (
     .limit(bindparam("most"))
 )
 
+_NAMES = (outbox.c.id, outbox.c.shop, outbox.c.order_id)
 _old = (
     select(outbox.c.id)
     .where(
@@ -246,7 +239,7 @@ _old = (
     )
     .limit(bindparam("most"))
 )
-FORGET = update(outbox).where(outbox.c.id.in_(_old)).values(payload=null(), recipient=null()).returning(outbox.c.id)
+FORGET = update(outbox).where(outbox.c.id.in_(_old)).values(payload=null(), recipient=null()).returning(*_NAMES)
 
 # Each part by itself, for then each reads its own small index alone.
 FIGURES = union_all(
@@ -258,16 +251,14 @@ FIGURES = union_all(
 )
 COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(text("possible_copies > 0"))
 
-BY_KEY = select(outbox).where(
-    outbox.c.shop == bindparam("shop"), outbox.c.idempotency_key == bindparam("idempotency_key")
-)
-
 #: Every mail of one order, the confirmation and those sent again.
 REVISIONS = (
     select(outbox)
     .where(outbox.c.shop == bindparam("shop"), outbox.c.order_id == bindparam("order_id"))
     .order_by(outbox.c.revision)
 )
+#: The same, and no other process changes them before this transaction ends. On SQLite the write lock sees to that.
+LOCKED_REVISIONS = REVISIONS.with_for_update()
 
 
 def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int) -> Select[Any]:
@@ -306,7 +297,6 @@ ERASE = (
     .values(
         payload=null(),
         recipient=null(),
-        idempotency_key=null(),
         reason=null(),
         erased_at=now,
         state=case((or_(text(DUE_STATES), outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),

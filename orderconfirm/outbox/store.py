@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from orderconfirm.errors import KeyConflict, OutboxFull
+from orderconfirm.errors import OutboxFull
 from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.keys import expect_own_key, insert_key, keep_key
 from orderconfirm.outbox.retry import Settlement
 from orderconfirm.outbox.rows import new_event, new_values, to_claimed, to_entry
 from orderconfirm.telemetry import mask_addresses, printable
@@ -28,7 +29,10 @@ RECOUNT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the outbox holds for an order id: this order, or one accepted before (`is_new` False)."""
+    """What the outbox holds for an order id: this order, or one accepted before (`is_new` False).
+
+    `entry` is the order's newest mail; `fingerprint` and `payload` are the order as it was accepted.
+    """
 
     entry: OutboxEntry
     fingerprint: str
@@ -56,6 +60,7 @@ class Store:
         """`most_pending` mails may wait; more are refused with OutboxFull."""
         self._database = database
         self._insert = sql.insert_statement(database.dialect)
+        self._insert_key = insert_key(database.dialect)
         self._most_pending = most_pending
         self._room = 0
         self._counted_at = 0.0
@@ -63,32 +68,30 @@ class Store:
     def add(self, mail: NewMail) -> Receipt:
         """Take an order in, due at once or held, unless its (shop, order_id) is known: then nothing changes.
 
-        Raises KeyConflict when its idempotency key came with another order.
+        Its idempotency key is kept with it, unless it is another order than the known one. Raises KeyConflict when that
+        key came with another body.
         """
         self._database.expect_file()
         values = new_values(mail)
+        known = {"shop": mail.shop, "order_id": mail.order_id}
 
         def job(connection: Connection) -> Receipt | None:
             if mail.idempotency_key:
-                _expect_key(connection, mail)
+                expect_own_key(connection, mail)
             row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
-            is_new = row is not None
             if row is not None and row.state == State.HELD:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, "held", State.HELD, row.reason))
-            if row is None:
-                row = connection.execute(sql.BY_ORDER, {"shop": mail.shop, "order_id": mail.order_id}).first()
-            return Receipt(to_entry(row), row.fingerprint, row.payload, is_new) if row is not None else None
+            rows = [row] if row is not None else connection.execute(sql.REVISIONS, known).all()
+            if not rows:
+                return None
+            if mail.idempotency_key and rows[0].fingerprint == mail.fingerprint:
+                keep_key(connection, self._insert_key, mail)
+            return Receipt(to_entry(rows[-1]), rows[0].fingerprint, rows[0].payload, is_new=row is not None)
 
         receipt = self._database.write(job)
         if receipt is None:
             raise OutboxFull(f"{self._most_pending} mails wait already (OUTBOX_MAX_PENDING)")
         return receipt
-
-    def content(self, shop: str, order_id: str) -> Receipt | None:
-        """What is stored of an order's newest mail; None for an unknown order."""
-        with self._database.reading() as connection:
-            row = connection.execute(sql.BY_ORDER, {"shop": shop, "order_id": order_id}).first()
-        return Receipt(to_entry(row), row.fingerprint, row.payload, False) if row is not None else None
 
     def claim(self, seats: int, lease_seconds: float) -> list[ClaimedMail]:
         """Lease at most `seats` due mails, longest due first. No other process gets them before the lease ends.
@@ -184,13 +187,6 @@ class Store:
             self._counted_at = time.monotonic() if self._room <= 0 else 0.0
         self._room -= 1
         return self._room >= 0
-
-
-def _expect_key(connection: Connection, mail: NewMail) -> None:
-    """An idempotency key belongs to one body. Raises KeyConflict when it came with another."""
-    row = connection.execute(sql.BY_KEY, {"shop": mail.shop, "idempotency_key": mail.idempotency_key}).first()
-    if row is not None and (row.order_id, row.fingerprint) != (mail.order_id, mail.fingerprint):
-        raise KeyConflict(mail.idempotency_key or "", row.order_id)
 
 
 def _clean(text: str | None) -> str | None:

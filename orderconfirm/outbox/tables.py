@@ -55,7 +55,6 @@ outbox = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("message_id", String(255), nullable=False),
     Column("recipient", String(254)),
-    Column("idempotency_key", String(255)),
     #: {"sent": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),
@@ -78,7 +77,6 @@ outbox = Table(
     Column("lease_owner", String(16)),
     Column("lease_until", Double),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
-    UniqueConstraint("shop", "idempotency_key", name="outbox_key"),
 )
 #: For lists, newest first: by shop alone, by state, by recipient.
 Index("outbox_newest", outbox.c.shop, outbox.c.accepted_at, outbox.c.id)
@@ -99,6 +97,17 @@ Index(
     outbox.c.changed_at,
     sqlite_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
     postgresql_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
+)
+
+#: To which body each idempotency key belongs, as long as that order's content is kept.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("shop", String(64), primary_key=True),
+    Column("idempotency_key", String(255), primary_key=True),
+    Column("order_id", String(128), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Index("idempotency_keys_order", "shop", "order_id"),
 )
 
 #: What happened to each mail, in order; rows are only ever added.
