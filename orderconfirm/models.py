@@ -111,6 +111,37 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+class Event(StrEnum):
+    """What happens to a mail, beside what the relay tells later."""
+
+    #: The relay took it.
+    SENT = "sent"
+    #: Not this time: tried again by itself.
+    DEFERRED = "deferred"
+    #: Contact was lost after the final dot.
+    UNKNOWN = "unknown"
+    #: Refused for good, given up, or impossible to make.
+    FAILED = "failed"
+    #: Its `send_before` passed.
+    EXPIRED = "expired"
+    #: Set aside for a person.
+    HELD = "held"
+    #: Given back unsent by a process that stopped.
+    RELEASED = "released"
+    #: Its process died while it was sending.
+    INTERRUPTED = "interrupted"
+    #: Put back by a person, under its old Message-ID.
+    REQUEUED = "requeued"
+    #: Withdrawn by a person.
+    CANCELLED = "cancelled"
+    #: Withdrawn because the order is sent again as another mail.
+    REPLACED = "replaced"
+    #: Made by a person, as another mail of the order.
+    RESENT = "resent"
+    #: Everything personal was deleted.
+    ERASED = "erased"
+
+
 class Delivery(StrEnum):
     """What became of a sent mail, as the relay's webhooks tell it."""
 
@@ -128,9 +159,10 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened to a mail. `stage`, `code` and `text` quote the relay when it spoke."""
+    """One thing that happened to a mail, that of `revision`. `stage`, `code`, `text` quote the relay when it spoke."""
 
     at: datetime
+    revision: int
     event: str
     state: State
     stage: str | None = None
@@ -141,23 +173,35 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEvent:
-    """One thing that the relay told of a sent mail. `event` is its own word, `text` and `code` what it quotes."""
+    """One thing that the relay told of a sent mail, that of `revision`.
+
+    `event` is its own word, `text` and `code` what it quotes.
+    """
 
     event_id: str
+    revision: int
     event: str
     at: datetime
-    code: int | None = None
-    text: str | None = None
+    code: int | None
+    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RelayEvent:
-    """A delivery event as it came in, with what it names its mail by. `raw` is the whole of it, as JSON."""
+    """A delivery event as it came in, with what it names its mail by. `raw` is the whole of it, as JSON.
 
-    event: DeliveryEvent
+    `mail_id` is the mail's number in the outbox.
+    """
+
+    event_id: str
+    event: str
+    at: datetime
+    code: int | None
+    text: str | None
     shop: str | None
     order_id: str | None
     message_id: str | None
+    mail_id: int | None
     address: str | None
     raw: str
 

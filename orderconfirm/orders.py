@@ -100,8 +100,10 @@ class Orders:
         if receipt.is_new:
             self._wake()
             # Quiet unless there is something to say: each line costs the intake, and the outbox has it all.
-            level = logging.WARNING if warning else logging.DEBUG
-            log.log(level, "order accepted", extra={"order_id": order.order_id, "shop": shop, "warning": warning})
+            held = receipt.entry.reason
+            level = logging.WARNING if warning or held else logging.DEBUG
+            words = {"order_id": order.order_id, "shop": shop, "warning": warning, "held": held}
+            log.log(level, "order accepted", extra=words)
         else:
             _expect_same(receipt, sent)
         return Placed(receipt.entry, receipt.is_new, (warning,) if warning else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from click.testing import Result
@@ -52,14 +53,14 @@ def outbox(shop: Flask, tmp_path: object) -> Type:
 
 def test_the_list_has_the_newest_first_and_no_personal_data(outbox: Type) -> None:
     lines = outbox("list").output.splitlines()
-    assert [line.split()[3] for line in lines] == ["Q1", "F2", "F1", "S1"]
+    assert [line.split()[4] for line in lines] == ["Q1", "F2", "F1", "S1"]
     assert [line.split()[2] for line in lines] == ["queued", "failed", "failed", "sent"]
     assert "no such user" in lines[1]
     assert "john" not in "".join(lines).lower()
 
 
 def test_the_list_can_be_narrowed(outbox: Type) -> None:
-    assert [line.split()[3] for line in outbox("list", "--state", "failed", "--limit", "1").output.splitlines()] == [
+    assert [line.split()[4] for line in outbox("list", "--state", "failed", "--limit", "1").output.splitlines()] == [
         "F2"
     ]
     assert outbox("list", "--state", "held").stderr == "No mails.\n"
@@ -74,9 +75,9 @@ def test_show_tells_the_story_of_one_order(outbox: Type) -> None:
 
 def test_retry_sends_failed_mails_one_by_one_and_all(outbox: Type, sink: tuple[Sink, int], shop: Flask) -> None:
     kept, _ = sink
-    assert outbox("retry", "F1").output == "1 mails are due now.\n"
+    assert outbox("retry", "F1").output == "1 mail is due now.\n"
     kept.wait_for(2)
-    assert outbox("retry", "--all").output == "1 mails are due now.\n"
+    assert outbox("retry", "--all").output == "1 mail is due now.\n"
     kept.wait_for(3)
     wait_until(lambda: is_settled(shop, "F2", "sent"))
 
@@ -92,9 +93,51 @@ def test_what_cannot_be_retried_is_told_with_its_reason(outbox: Type) -> None:
 
 
 def test_cancel_withdraws_what_waits(outbox: Type, shop: Flask) -> None:
-    assert outbox("cancel", "Q1").output == "1 mails are cancelled.\n"
+    assert outbox("cancel", "Q1").output == "1 mail is cancelled.\n"
     assert shop.test_client().get(f"{URL}/Q1").get_json()["state"] == "cancelled"
     assert outbox("cancel", "S1").stderr == "S1 cannot be cancelled: it is sent\n"
+
+
+class TestShops:
+    """Two shops have orders: the person on call names one only where the order's id does not."""
+
+    KEYS: ClassVar = {"one": "1" * 16, "two": "2" * 16}
+
+    @pytest.fixture
+    def outbox(self, start_app: Callable[..., Flask], sink: tuple[Sink, int], tmp_path: Path) -> Type:
+        sink[0].replies["RCPT"] = ["550 5.1.1 no such user"] * 3
+        keys = ",".join(f"{shop}:{key}" for shop, key in self.KEYS.items())
+        client = start_app(**relay_variables(sink[1], API_KEYS=keys)).test_client()
+        for shop, order_id in (("one", "A"), ("one", "B"), ("two", "B")):
+            key = {"X-API-Key": self.KEYS[shop]}
+            client.post(URL, json=make_body(order_id=order_id), headers={**key, "Prefer": "wait=10"})
+        runner = create_app(Settings.from_env({"DATABASE_URL": f"sqlite:///{tmp_path}/outbox.db"})).test_cli_runner()
+        return lambda *words: runner.invoke(args=["outbox", *words])
+
+    def test_the_list_names_them(self, outbox: Type) -> None:
+        assert [line.split()[3:5] for line in outbox("list").output.splitlines()] == [
+            ["two", "B"],
+            ["one", "B"],
+            ["one", "A"],
+        ]
+
+    def test_an_order_is_found_wherever_it_is(self, outbox: Type) -> None:
+        assert "A (shop one)" in outbox("show", "A").output
+        assert "B (shop two)" in outbox("show", "B", "--shop", "two").output
+        assert "for the shop two" in outbox("show", "A", "--shop", "two").stderr
+        assert outbox("cancel", "A").output == "1 mail is cancelled.\n"
+
+    def test_an_order_of_several_must_be_told_apart(self, outbox: Type) -> None:
+        for words in (("show", "B"), ("retry", "A", "B"), ("cancel", "B")):
+            result = outbox(*words)
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert "The shops one, two each have an order B: name one with --shop." in result.stderr
+
+    def test_all_are_retried_or_those_of_one(self, outbox: Type, sink: tuple[Sink, int]) -> None:
+        assert outbox("retry", "--all", "--shop", "two").output == "1 mail is due now.\n"
+        sink[0].wait_for(1)
+        assert outbox("retry", "--all").output == "2 mails are due now.\n"
+        sink[0].wait_for(3)
 
 
 def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
@@ -142,6 +185,13 @@ def test_send_test_sends_the_sample_to_me_and_tells_what_the_relay_said(sink: tu
     result = run_mail("send-test", "me@shop.example", **relay_variables(port))
     assert result.output == "127.0.0.1 took it: 250 2.0.0 Ok: queued\n"
     assert kept.recipients == ["me@shop.example"]
+
+
+def test_a_preview_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run_mail("preview", "--to", f"{tmp_path}/file/preview")
+    assert result.exit_code == 1
+    assert "Not a directory" in result.stderr and "--to" in result.stderr
 
 
 def test_send_test_tells_why_it_was_not_sent(sink: tuple[Sink, int]) -> None:

@@ -34,10 +34,13 @@ def preview(order: Path, folder: Path) -> None:
         email = current_app.extensions["orderconfirm"].orders.preview(said).email
     except TemplateError as failure:
         raise click.ClickException(str(failure)) from failure
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("subject.txt", f"{email.subject}\n"), ("mail.html", email.html), ("mail.txt", email.text)):
-        (folder / name).write_text(text, encoding="utf-8")
-        click.echo(f"{folder / name}  {len(text.encode())} bytes")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("subject.txt", f"{email.subject}\n"), ("mail.html", email.html), ("mail.txt", email.text)):
+            (folder / name).write_text(text, encoding="utf-8")
+            click.echo(f"{folder / name}  {len(text.encode())} bytes")
+    except OSError as failure:
+        raise click.ClickException(f"nothing can be written there ({failure}): name a folder with --to") from failure
 
 
 @mail.command("send-test")

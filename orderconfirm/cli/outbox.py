@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from orderconfirm.outbox.desk import FORGET_AT_ONCE, RETRYABLE, Desk
 
 outbox = AppGroup("outbox", help="Look at the mails that wait, failed or are held; retry, cancel, purge them.")
 
-_SHOP = click.option("--shop", default=DEFAULT_SHOP, show_default=True, help="Whose order.")
+_SHOP = click.option("--shop", help="Whose order; needed only where several shops have that order id.")
 
 
 @outbox.command("list")
@@ -29,11 +29,12 @@ _SHOP = click.option("--shop", default=DEFAULT_SHOP, show_default=True, help="Wh
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
 def list_mails(states: tuple[str, ...], limit: int) -> None:
-    """The newest mails, without personal data."""
+    """The newest mails, without personal data: time, state, shop, order id, reason."""
     with _desk() as desk:
         entries = desk.newest([State(state) for state in states] or list(State), limit)
     for entry in entries:
-        click.echo(f"{_when(entry.accepted_at)}  {entry.state:<9}  {entry.order_id}  {entry.reason or ''}".rstrip())
+        words = (_when(entry.accepted_at), f"{entry.state:<9}", entry.shop, entry.order_id, entry.reason or "")
+        click.echo("  ".join(words).rstrip())
     if not entries:
         click.echo("No mails.", err=True)
 
@@ -41,12 +42,12 @@ def list_mails(states: tuple[str, ...], limit: int) -> None:
 @outbox.command()
 @click.argument("order_id")
 @_SHOP
-def show(order_id: str, shop: str) -> None:
+def show(order_id: str, shop: str | None) -> None:
     """One order's mail and all that happened to it."""
     with _desk() as desk:
-        entry = desk.find(shop, order_id)
+        entry = desk.find(_shop_of(desk, order_id, shop), order_id)
     if entry is None:
-        raise click.ClickException(f"No order {order_id} was ever accepted for shop {shop}.")
+        raise click.ClickException(f"No order {order_id} was ever accepted{f' for the shop {shop}' if shop else ''}.")
     _print(entry)
 
 
@@ -60,29 +61,26 @@ def show(order_id: str, shop: str) -> None:
     show_default=True,
     help="Together with --all: which ones.",
 )
-@_SHOP
-def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str) -> None:
+@click.option("--shop", help="Whose orders; without it, with --all, every shop's.")
+def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None) -> None:
     """Send failed, held, expired or unknown mails again, each under its old Message-ID."""
     if every == bool(order_ids):
         raise click.UsageError("Name the orders, or say --all.")
     with _desk() as desk:
         if every:
-            click.echo(f"{desk.requeue(shop, None, [State(state)])} mails are due now.")
-            return
-        missed = [order_id for order_id in order_ids if not desk.requeue(shop, order_id)]
-        click.echo(f"{len(order_ids) - len(missed)} mails are due now.")
-        _complain(desk, shop, missed, "cannot be retried")
+            count = sum(desk.requeue(each, None, [State(state)]) for each in ([shop] if shop else desk.shops()))
+            click.echo(f"{_mails(count)} due now.")
+        else:
+            _do_each(desk, order_ids, shop, desk.requeue, "due now", "cannot be retried")
 
 
 @outbox.command()
 @click.argument("order_ids", nargs=-1, required=True)
 @_SHOP
-def cancel(order_ids: tuple[str, ...], shop: str) -> None:
+def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
     """Withdraw mails that are not sent yet."""
     with _desk() as desk:
-        missed = [order_id for order_id in order_ids if not desk.cancel(shop, order_id)]
-        click.echo(f"{len(order_ids) - len(missed)} mails are cancelled.")
-        _complain(desk, shop, missed, "cannot be cancelled")
+        _do_each(desk, order_ids, shop, desk.cancel, "cancelled", "cannot be cancelled")
 
 
 @outbox.command()
@@ -113,13 +111,31 @@ def _desk() -> Iterator[Desk]:
         raise click.ClickException(str(failure)) from failure
 
 
-def _complain(desk: Desk, shop: str, order_ids: list[str], what: str) -> None:
-    for order_id in order_ids:
-        entry = desk.find(shop, order_id)
+def _do_each(
+    desk: Desk, order_ids: tuple[str, ...], shop: str | None, act: Callable[[str, str], int], done: str, not_done: str
+) -> None:
+    """Do something to each order; what cannot be done to is told with its reason, and ends with 1."""
+    shops = {order_id: _shop_of(desk, order_id, shop) for order_id in order_ids}
+    missed = [order_id for order_id, whose in shops.items() if not act(whose, order_id)]
+    click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
+    for order_id in missed:
+        entry = desk.find(shops[order_id], order_id)
         why = f"it is {entry.state}" if entry else "no such order was ever accepted"
-        click.echo(f"{order_id} {what}: {why}", err=True)
-    if order_ids:
+        click.echo(f"{order_id} {not_done}: {why}", err=True)
+    if missed:
         raise SystemExit(1)
+
+
+def _shop_of(desk: Desk, order_id: str, named: str | None) -> str:
+    """The shop that is named, else the one that has this order."""
+    shops = [named] if named else desk.shops(order_id)
+    if len(shops) > 1:
+        raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: name one with --shop.")
+    return shops[0] if shops else DEFAULT_SHOP
+
+
+def _mails(count: int) -> str:
+    return "1 mail is" if count == 1 else f"{count} mails are"
 
 
 def _print(entry: OutboxEntry) -> None:

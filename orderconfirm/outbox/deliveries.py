@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, null, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, null, or_, select, update
 
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox import statements as sql
@@ -25,6 +25,8 @@ DELIVERY_OF = {
 #: After these, mail to the address only harms the sender's name.
 _DEADLY = (Delivery.BOUNCED, Delivery.COMPLAINED)
 
+_BY_NUMBER = select(outbox).where(outbox.c.id == bindparam("mail"))
+
 DELIVERIES = (
     select(deliveries).where(deliveries.c.mail_id == bindparam("mail_id")).order_by(deliveries.c.at, deliveries.c.id)
 )
@@ -33,7 +35,11 @@ SET_DELIVERY = (
     update(outbox)
     .where(
         outbox.c.id == bindparam("mail"),
-        or_(outbox.c.delivery_at.is_(None), outbox.c.delivery_at <= bindparam("event_at")),
+        or_(
+            outbox.c.delivery_at.is_(None),
+            # A reader who complained does so after the delivery, in whatever order the two are told.
+            and_(outbox.c.delivery_at <= bindparam("event_at"), outbox.c.delivery != Delivery.COMPLAINED),
+        ),
     )
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
@@ -65,6 +71,16 @@ def _add_dead_address(dialect: str) -> Any:
 
 
 FORGET_EVENTS = update(deliveries).where(deliveries.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
+#: What named no mail of ours is kept as long as the content of mails is.
+FORGET_STRAY_EVENTS = (
+    update(deliveries)
+    .where(
+        deliveries.c.mail_id.is_(None),
+        deliveries.c.raw.is_not(None),
+        deliveries.c.received_at < sql.now - bindparam("age"),
+    )
+    .values(raw=null(), text=null())
+)
 FORGET_WORDS = update(history).where(history.c.mail_id == bindparam("mail")).values(text=null())
 
 
@@ -87,31 +103,36 @@ class Deliveries:
     def _record_one(self, connection: Connection, told: RelayEvent) -> bool:
         mail = _mail_of(connection, told)
         mail_id = mail.id if mail else None
-        event = told.event
         is_erased = mail is not None and mail.erased_at is not None
         values = {
-            "event_id": event.event_id,
+            "event_id": told.event_id,
             "mail_id": mail_id,
-            "at": event.at.timestamp(),
-            "event": event.event,
-            "code": event.code,
-            "text": None if is_erased else event.text,
+            "at": told.at.timestamp(),
+            "event": told.event,
+            "code": told.code,
+            "text": None if is_erased else told.text,
             "raw": None if is_erased else told.raw,
         }
         if connection.execute(self._add_event, values).first() is None:
             return False
-        state = DELIVERY_OF.get(event.event)
+        state = DELIVERY_OF.get(told.event)
         if state and mail_id is not None:
-            change = {"mail": mail_id, "to_delivery": state, "event_at": event.at.timestamp()}
+            change = {"mail": mail_id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
-        if state in _DEADLY and mail_id is not None and told.shop and told.address:
-            dead = {"shop": told.shop, "address_hash": address_hash(told.address), "event": event.event}
+        if state in _DEADLY and mail is not None and told.address:
+            dead = {"shop": mail.shop, "address_hash": address_hash(told.address), "event": told.event}
             connection.execute(self._add_dead_address, dead)
         return True
 
 
 def _mail_of(connection: Connection, told: RelayEvent) -> Row[Any] | None:
     """The mail that an event names, else the newest of its order."""
+    if told.mail_id is not None:
+        row = connection.execute(_BY_NUMBER, {"mail": told.mail_id}).first()
+        names = ((told.shop, row.shop), (told.order_id, row.order_id), (told.message_id, row.message_id)) if row else ()
+        # A number alone may be that of another mail, in an outbox that was begun anew.
+        if row is not None and all(name in (None, own) for name, own in names):
+            return row
     if told.shop is None or told.order_id is None:
         return None
     rows = connection.execute(sql.REVISIONS, {"shop": told.shop, "order_id": told.order_id}).all()
@@ -129,6 +150,11 @@ def forget_words(connection: Connection, mail_id: int) -> None:
     """Delete what a mail's story may say of a person, in the relay's words or in ours; that it happened stays."""
     connection.execute(FORGET_EVENTS, {"mail": mail_id})
     connection.execute(FORGET_WORDS, {"mail": mail_id})
+
+
+def forget_stray_events(connection: Connection, age: float) -> None:
+    """Delete what events that named no mail may say of a person, once they are `age` seconds old."""
+    connection.execute(FORGET_STRAY_EVENTS, {"age": age})
 
 
 def release(connection: Connection, shop: str, address: str) -> None:

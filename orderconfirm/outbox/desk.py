@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, Update
 
 from orderconfirm.errors import ContentDeleted, WrongState
-from orderconfirm.models import Figures, OutboxEntry, Search, State
+from orderconfirm.models import Event, Figures, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.deliveries import events_of, forget_words, release
+from orderconfirm.outbox.deliveries import events_of, forget_stray_events, forget_words, release
 from orderconfirm.outbox.keys import forget_keys
-from orderconfirm.outbox.rows import again_values, new_event, to_entry
+from orderconfirm.outbox.rows import again_values, new_event, to_delivery, to_entry, to_history
 
 #: What can be put back: everything that stopped, and an unknown outcome that need not wait.
 RETRYABLE = (State.FAILED, State.HELD, State.EXPIRED, State.UNKNOWN)
@@ -36,9 +36,14 @@ class Desk:
             rows = connection.execute(sql.REVISIONS, {"shop": shop, "order_id": order_id}).all()
             if not rows:
                 return None
-            ids = [row.id for row in rows]
-            events = [event for mail_id in ids for event in connection.execute(sql.HISTORY, {"mail_id": mail_id})]
-            return to_entry(rows[-1], sorted(events, key=lambda event: event.id), events_of(connection, ids))
+            revisions = {row.id: row.revision for row in rows}
+            events = [event for mail_id in revisions for event in connection.execute(sql.HISTORY, {"mail_id": mail_id})]
+            events.sort(key=lambda event: event.id)
+            return to_entry(
+                rows[-1],
+                [to_history(event, revisions[event.mail_id]) for event in events],
+                [to_delivery(event, revisions[event.mail_id]) for event in events_of(connection, revisions)],
+            )
 
     def search(self, shop: str, wanted: Search, cursor: str | None, most: int) -> tuple[list[OutboxEntry], str | None]:
         """A page of a shop's mails, newest first, and the cursor of the next; None after the last.
@@ -59,17 +64,23 @@ class Desk:
             rows = connection.execute(sql.NEWEST, {"states": list(states), "most": most}).all()
         return [to_entry(row) for row in rows]
 
+    def shops(self, order_id: str | None = None) -> list[str]:
+        """Every shop that ever placed an order, or one of this id. It reads every id: for a person, not for a request."""
+        statement = sql.SHOPS if order_id is None else sql.SHOPS_OF
+        with self._database.reading() as connection:
+            return list(connection.execute(statement, {"order_id": order_id} if order_id is not None else {}).scalars())
+
     def requeue(self, shop: str, order_id: str | None, states: Collection[State] = RETRYABLE) -> int:
         """Make one order's mail, or with None all of the shop's in `states`, due now. Returns how many.
 
         Attempts and the time to give up start anew. What has lost its content cannot come back.
         """
         statement = sql.REQUEUE_ALL if order_id is None else sql.REQUEUE
-        return self._change(statement, shop, order_id, states, "requeued", State.QUEUED)
+        return self._change(statement, shop, order_id, states, Event.REQUEUED, State.QUEUED)
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Withdraw a mail that is not sent. False when it is sent, on its way, or withdrawn already."""
-        return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, "cancelled", State.CANCELLED) > 0
+        return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, Event.CANCELLED, State.CANCELLED) > 0
 
     def resend(
         self, shop: str, order_id: str, email: str | None, reason: str | None, name: Callable[[int], str]
@@ -92,13 +103,13 @@ class Desk:
             if last.state in (State.HELD, State.UNKNOWN, State.FAILED):
                 chosen = {"whose": shop, "chosen_id": order_id, "states": [last.state]}
                 connection.execute(sql.CANCEL, chosen)
-                connection.execute(sql.ADD_HISTORY, new_event(last.id, "replaced", State.CANCELLED, reason))
+                connection.execute(sql.ADD_HISTORY, new_event(last.id, Event.REPLACED, State.CANCELLED, reason))
             again = again_values(last, email, name(last.revision + 1))
             release(connection, shop, again["recipient"])
             row = connection.execute(self._insert, again).first()
             if row is None:  # a process on PostgreSQL that waited for another's lock has not seen the other's new row
                 raise WrongState("it was sent again this moment")
-            connection.execute(sql.ADD_HISTORY, new_event(row.id, "resent", State.QUEUED, reason))
+            connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.RESENT, State.QUEUED, reason))
             return to_entry(row)
 
         return self._database.write(job)
@@ -116,7 +127,7 @@ class Desk:
                 raise WrongState("its mail is being sent: try again in a minute")
             for row in erased:
                 forget_words(connection, row.id)
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, "erased", State(row.state)))
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.ERASED, State(row.state)))
             forget_keys(connection, shop, order_id)
             return bool(rows)
 
@@ -134,6 +145,7 @@ class Desk:
             for row in forgotten:
                 forget_words(connection, row.id)
                 forget_keys(connection, row.shop, row.order_id)
+            forget_stray_events(connection, age)
             return len(forgotten)
 
         return self._database.write(job)
@@ -147,7 +159,7 @@ class Desk:
         return Figures({State(row.state): row.mails for row in rows}, max([0.0, *moving]), copies)
 
     def _change(
-        self, statement: Update, shop: str, order_id: str | None, states: Collection[State], event: str, state: State
+        self, statement: Update, shop: str, order_id: str | None, states: Collection[State], event: Event, state: State
     ) -> int:
         values = {"whose": shop, "states": list(states)} | ({"chosen_id": order_id} if order_id is not None else {})
 

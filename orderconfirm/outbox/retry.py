@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orderconfirm.errors import DeliveryFailure, RelayTrouble, SlowDown, TryLater, UnknownOutcome
-from orderconfirm.models import ClaimedMail, State
+from orderconfirm.models import ClaimedMail, Event, State
 
 #: A delay varies by this share to either side, so that what failed together does not come back together.
 JITTER = 0.2
@@ -30,17 +30,17 @@ class Settlement:
     """The next state of a claimed mail: due again in `delay` seconds, if its state is one that moves."""
 
     state: State
-    event: str
+    event: Event
     reason: str | None = None
     delay: float = 0.0
     spends_attempt: bool = True
     may_be_copy: bool = False
 
 
-SENT = Settlement(State.SENT, "sent")
+SENT = Settlement(State.SENT, Event.SENT)
 #: Given back unsent, as if never claimed: the service is stopping.
-RELEASED = Settlement(State.QUEUED, "released", spends_attempt=False)
-EXPIRED = Settlement(State.EXPIRED, "expired", "send_before has passed", spends_attempt=False)
+RELEASED = Settlement(State.QUEUED, Event.RELEASED, spends_attempt=False)
+EXPIRED = Settlement(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
 
 
 def is_expired(mail: ClaimedMail) -> bool:
@@ -55,22 +55,22 @@ def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float)
     the order's own fault.
     """
     if isinstance(failure, RelayTrouble) and (failure.stage not in ORDER_STAGES or isinstance(failure, SlowDown)):
-        return Settlement(State.QUEUED, "deferred", str(failure), failure.retry_after or 0.0, spends_attempt=False)
+        return Settlement(State.QUEUED, Event.DEFERRED, str(failure), failure.retry_after or 0.0, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
         return _after_unknown(failure, mail, policy)
     if isinstance(failure, TryLater | RelayTrouble):
         delay = failure.retry_after or _delay(mail.attempts, policy, chance)
-        return _give_up(failure, mail, policy, delay) or Settlement(State.QUEUED, "deferred", str(failure), delay)
-    return Settlement(State.FAILED, "failed", str(failure))
+        return _give_up(failure, mail, policy, delay) or Settlement(State.QUEUED, Event.DEFERRED, str(failure), delay)
+    return Settlement(State.FAILED, Event.FAILED, str(failure))
 
 
 def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy) -> Settlement:
     if policy.holds_unknown:
-        return Settlement(State.HELD, "held", str(failure), may_be_copy=True)
+        return Settlement(State.HELD, Event.HELD, str(failure), may_be_copy=True)
     doubled = policy.unknown_delay * 2 ** min(mail.possible_copies, 16)
     delay = min(doubled, max(policy.unknown_delay, LONGEST_UNKNOWN_DELAY))
     return _give_up(failure, mail, policy, delay) or Settlement(
-        State.UNKNOWN, "unknown", str(failure), delay, may_be_copy=True
+        State.UNKNOWN, Event.UNKNOWN, str(failure), delay, may_be_copy=True
     )
 
 
@@ -80,10 +80,10 @@ def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay:
     age = (mail.claimed_at - mail.tried_at).total_seconds() if mail.tried_at else 0.0
     if age + delay > policy.give_up_after:
         reason = f"given up after {age / 3600:.0f} h: {failure}"
-        return Settlement(State.FAILED, "failed", reason, may_be_copy=is_unknown)
+        return Settlement(State.FAILED, Event.FAILED, reason, may_be_copy=is_unknown)
     if mail.send_before and (mail.send_before - mail.claimed_at).total_seconds() <= delay:
         reason = f"send_before comes before the next try: {failure}"
-        return Settlement(State.EXPIRED, "expired", reason, may_be_copy=is_unknown)
+        return Settlement(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
     return None
 
 

@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import Row
 
 from orderconfirm.canonical import encode
-from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, HistoryEntry, NewMail, OutboxEntry, State
+from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, Event, HistoryEntry, NewMail, OutboxEntry, State
 
 
-def to_entry(row: Row[Any], events: Iterable[Row[Any]] = (), deliveries: Iterable[Row[Any]] = ()) -> OutboxEntry:
+def to_entry(
+    row: Row[Any], history: Iterable[HistoryEntry] = (), deliveries: Iterable[DeliveryEvent] = ()
+) -> OutboxEntry:
     return OutboxEntry(
         id=row.id,
         shop=row.shop,
@@ -31,11 +33,19 @@ def to_entry(row: Row[Any], events: Iterable[Row[Any]] = (), deliveries: Iterabl
         reason=row.reason,
         delivery=Delivery(row.delivery) if row.delivery else None,
         is_erased=row.erased_at is not None,
-        history=tuple(
-            HistoryEntry(_told(e.at), e.event, State(e.state), e.stage, e.code, e.text, e.seconds) for e in events
-        ),
-        deliveries=tuple(DeliveryEvent(d.event_id, d.event, _told(d.at), d.code, d.text) for d in deliveries),
+        history=tuple(history),
+        deliveries=tuple(deliveries),
     )
+
+
+def to_history(row: Row[Any], revision: int) -> HistoryEntry:
+    return HistoryEntry(
+        _told(row.at), revision, row.event, State(row.state), row.stage, row.code, row.text, row.seconds
+    )
+
+
+def to_delivery(row: Row[Any], revision: int) -> DeliveryEvent:
+    return DeliveryEvent(row.event_id, revision, row.event, _told(row.at), row.code, row.text)
 
 
 def new_values(mail: NewMail) -> dict[str, Any]:
@@ -75,7 +85,7 @@ def again_values(row: Row[Any], email: str | None, message_id: str) -> dict[str,
 
 def new_event(
     mail_id: int,
-    event: str,
+    event: Event,
     state: State,
     text: str | None = None,
     stage: str | None = None,

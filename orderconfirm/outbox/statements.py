@@ -251,6 +251,9 @@ FIGURES = union_all(
 )
 COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(text("possible_copies > 0"))
 
+SHOPS = select(outbox.c.shop).distinct().order_by(outbox.c.shop)
+SHOPS_OF = SHOPS.where(outbox.c.order_id == bindparam("order_id"))
+
 #: Every mail of one order, the confirmation and those sent again.
 REVISIONS = (
     select(outbox)

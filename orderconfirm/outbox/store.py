@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from orderconfirm.errors import OutboxFull
-from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry, State
+from orderconfirm.models import ClaimedMail, Event, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.keys import expect_own_key, insert_key, keep_key
@@ -80,7 +80,7 @@ class Store:
                 expect_own_key(connection, mail)
             row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
             if row is not None and row.state == State.HELD:
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, "held", State.HELD, row.reason))
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.HELD, State.HELD, row.reason))
             rows = [row] if row is not None else connection.execute(sql.REVISIONS, known).all()
             if not rows:
                 return None
@@ -112,7 +112,7 @@ class Store:
                 claimed.append(to_claimed(row))
             except (TypeError, ValueError, OverflowError, OSError) as wrong:
                 log.error("a row of the outbox cannot be read", extra={"row": row.id, "reason": str(wrong)})
-                damaged = Settlement(State.FAILED, "failed", f"the stored order cannot be read: {wrong}")
+                damaged = Settlement(State.FAILED, Event.FAILED, f"the stored order cannot be read: {wrong}")
                 self._settle(row.id, token, damaged, Report())
         return claimed
 
@@ -134,7 +134,7 @@ class Store:
             values = {"dead": dead, "living": living, "tokens": list(own_tokens), "trusts_clock": trusts_clock}
             rows = connection.execute(sql.RECLAIM, {**values, "to_state": state, "why": why}).all()
             for row in rows:
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, "interrupted", state, why))
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.INTERRUPTED, state, why))
             return len(rows)
 
         return self._database.write(job)

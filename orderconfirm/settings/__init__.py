@@ -69,7 +69,10 @@ class Settings:
         secret=True,
     )
     api_rate_limit: Rate | None = _setting(
-        "API_RATE_LIMIT", None, "requests in a time for each key, like 100/1s; empty: no limit", values.rate
+        "API_RATE_LIMIT",
+        None,
+        "requests in a time for each shop, like 100/1s; empty: no limit",
+        values.rate_of_requests,
     )
     cors_origins: tuple[str, ...] = _setting(
         "CORS_ORIGINS", (), "web origins whose scripts may call the API; empty: none", values.origins

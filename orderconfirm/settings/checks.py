@@ -56,6 +56,8 @@ def _relay_problems(settings: Settings) -> list[str]:
             problems.append("MAIL_CA_FILE names no readable PEM file of certificates")
     if settings.mail_username and not settings.mail_server:
         problems.append("MAIL_USERNAME is set without MAIL_SERVER: name the relay it is for")
+    if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
+        problems.append("MAILTRAP_HEADERS is false: without them no event of MAILTRAP_WEBHOOK_SECRET finds its order")
     if settings.is_production and relay is None:
         problems.append("MAILTRAP_API_TOKEN is missing (or MAIL_SERVER): production needs a relay")
     if settings.is_production and not settings.api_keys:

@@ -90,7 +90,7 @@ def environment(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `count` mails in any `seconds`."""
+    """At most `count` mails or requests in any `seconds`."""
 
     count: int
     seconds: float
@@ -102,11 +102,19 @@ class Rate:
 def rate(text: str) -> Rate:
     found = re.fullmatch(r"(\d{1,6})/(\d{0,5}(?:\.\d{1,3})?)(s|m|h)", text.replace(" ", ""))
     if not found:
-        raise ValueError("must be mails per time, like 150/10s or 600/h")
+        raise ValueError("must be a number in a time, like 150/10s or 600/h")
     seconds = float(found[2] or 1) * {"s": 1, "m": 60, "h": 3600}[found[3]]
     if not int(found[1]) or not seconds:
         raise ValueError("must be above 0")
     return Rate(int(found[1]), seconds)
+
+
+def rate_of_requests(text: str) -> Rate:
+    """Whole seconds are the least that the limiter counts by."""
+    found = rate(text)
+    if found.seconds != int(found.seconds):
+        raise ValueError("must be requests in whole seconds, like 100/1s")
+    return found
 
 
 def origins(text: str) -> tuple[str, ...]:
@@ -126,7 +134,7 @@ class ApiKey:
 
 def api_keys(text: str) -> tuple[ApiKey, ...]:
     """shop:key pairs. A key may be given as sha256=<64 hex digits>, so that the environment does not hold it."""
-    keys = []
+    keys: list[ApiKey] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         shop, separator, key = part.partition(":")
         if not separator or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", shop):
@@ -137,8 +145,12 @@ def api_keys(text: str) -> tuple[ApiKey, ...]:
                 raise ValueError(f"has a key for {shop} that is no SHA-256 in hexadecimal")
         elif len(key) < 16:
             raise ValueError(f"has a key for {shop} that is shorter than 16 characters")
+        elif not re.fullmatch(r"[!-~]+", key):
+            raise ValueError(f"has a key for {shop} that no header carries: use ASCII letters and digits")
         else:
             digest = sha256(key.encode()).hexdigest()
+        if any(known.digest == digest and known.shop != shop for known in keys):
+            raise ValueError(f"gives the key of {shop} to another shop as well")
         keys.append(ApiKey(shop, digest))
     return tuple(keys)
 

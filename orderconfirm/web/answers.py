@@ -6,16 +6,23 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from orderconfirm.models import Delivery, OutboxEntry, State
+from orderconfirm.models import Delivery, Event, OutboxEntry, State
 from orderconfirm.web import kinds
 
+_EVENTS = validate.OneOf([event.value for event in Event])
 _STATES = validate.OneOf([state.value for state in State])
 _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
+_STATUS = "always this: the order is on disk, whatever became of its mail, which `state` tells"
+_REVISION = "0 for the confirmation of the order, then one more for each mail sent again"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
 
 def _text(example: str, about: str = "", **options: Any) -> fields.String:
     return fields.String(metadata={"description": about, "examples": [example]}, **options)
+
+
+def _time(example: str, about: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata={"description": about, "format": "date-time", "examples": [example]}, **options)
 
 
 class LinksSchema(Schema):
@@ -28,15 +35,17 @@ class SummarySchema(Schema):
     order_id = _text("ORD-12345", required=True)
     state = _text("queued", "where the mail is", required=True, validate=_STATES)
     delivery = _text("delivered", "what became of it since", allow_none=True, validate=_DELIVERIES)
+    reason = _text("rcpt: 550 5.1.1 no such user", "why it is there", allow_none=True, required=True)
+    revision = fields.Integer(required=True, metadata={"description": _REVISION, "examples": [0]})
     message_id = _text(_MESSAGE_ID, required=True)
-    accepted_at = _text("2025-03-15T14:30:02+00:00", required=True)
+    accepted_at = _time("2025-03-15T14:30:02+00:00", required=True)
     links = fields.Nested(LinksSchema, required=True)
 
 
 class PlacedSchema(SummarySchema):
     """An accepted order."""
 
-    status = _text("success", required=True)
+    status = _text("success", _STATUS, required=True, validate=validate.OneOf(["success"]))
     message = _text("Order confirmation queued", required=True)
     warnings = fields.List(fields.String(), required=True, metadata={"description": "what does not add up"})
     ignored_fields = fields.List(fields.String(), required=True, metadata={"description": "pointers of unknown fields"})
@@ -45,8 +54,9 @@ class PlacedSchema(SummarySchema):
 class HistorySchema(Schema):
     """One thing that happened to a mail; `stage`, `code` and `text` quote the relay."""
 
-    at = _text("2025-03-15T14:30:03+00:00", required=True)
-    event = _text("sent", required=True)
+    at = _time("2025-03-15T14:30:03+00:00", required=True)
+    revision = fields.Integer(required=True, metadata={"description": "of which of the order's mails", "examples": [0]})
+    event = _text("sent", required=True, validate=_EVENTS)
     state = _text("sent", required=True, validate=_STATES)
     stage = _text("dot", allow_none=True)
     code = fields.Integer(allow_none=True, metadata={"examples": [250]})
@@ -58,8 +68,9 @@ class DeliveryEventSchema(Schema):
     """One thing that the relay told of a sent mail."""
 
     event_id = _text("8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b", required=True)
-    event = _text("delivery", required=True)
-    at = _text("2025-03-15T14:30:09+00:00", required=True)
+    revision = fields.Integer(required=True, metadata={"description": "of which of the order's mails", "examples": [0]})
+    event = _text("delivery", "the relay's own word", required=True)
+    at = _time("2025-03-15T14:30:09+00:00", required=True)
     code = fields.Integer(allow_none=True, metadata={"examples": [250]})
     text = _text("250 2.0.0 OK", allow_none=True)
 
@@ -67,12 +78,10 @@ class DeliveryEventSchema(Schema):
 class MailSchema(SummarySchema):
     """A mail with its story."""
 
-    revision = fields.Integer(required=True, metadata={"description": "0, then one more for each mail sent again"})
-    changed_at = _text("2025-03-15T14:30:03+00:00", required=True)
-    due_at = _text("2025-03-15T14:31:00+00:00", "when it is tried again", allow_none=True, required=True)
+    changed_at = _time("2025-03-15T14:30:03+00:00", required=True)
+    due_at = _time("2025-03-15T14:31:00+00:00", "when it is tried again", allow_none=True, required=True)
     attempts = fields.Integer(required=True, metadata={"examples": [1]})
     possible_copies = fields.Integer(required=True, metadata={"description": "sends whose outcome nobody knows"})
-    reason = _text("rcpt: 550 5.1.1 no such user", allow_none=True, required=True)
     history = fields.List(fields.Nested(HistorySchema), required=True)
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
 
@@ -107,6 +116,9 @@ class ReceivedSchema(Schema):
 
     received = fields.Integer(required=True, metadata={"examples": [2]})
     new = fields.Integer(required=True, metadata={"examples": [1], "description": "those that had not come before"})
+    unreadable = fields.Integer(
+        required=True, metadata={"examples": [0], "description": "those that are no JSON object"}
+    )
 
 
 class FaultSchema(Schema):
@@ -133,6 +145,8 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
         "order_id": entry.order_id,
         "state": entry.state.value,
         "delivery": entry.delivery.value if entry.delivery else None,
+        "reason": entry.reason,
+        "revision": entry.revision,
         "message_id": entry.message_id,
         "accepted_at": entry.accepted_at.isoformat(),
         "links": {"self": link},
@@ -143,15 +157,14 @@ def story(entry: OutboxEntry, link: str) -> dict[str, Any]:
     is_moving = entry.state in (State.QUEUED, State.UNKNOWN)
     return {
         **summary(entry, link),
-        "revision": entry.revision,
         "changed_at": entry.changed_at.isoformat(),
         "due_at": entry.due_at.isoformat() if is_moving else None,
         "attempts": entry.attempts,
         "possible_copies": entry.possible_copies,
-        "reason": entry.reason,
         "history": [
             {
                 "at": each.at.isoformat(),
+                "revision": each.revision,
                 "event": each.event,
                 "state": each.state.value,
                 "stage": each.stage,
@@ -164,6 +177,7 @@ def story(entry: OutboxEntry, link: str) -> dict[str, Any]:
         "deliveries": [
             {
                 "event_id": each.event_id,
+                "revision": each.revision,
                 "event": each.event,
                 "at": each.at.isoformat(),
                 "code": each.code,

@@ -15,6 +15,8 @@ _SUMMARY: Example = {
     "order_id": "ORD-12345",
     "state": "queued",
     "delivery": None,
+    "reason": None,
+    "revision": 0,
     "message_id": "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>",
     "accepted_at": "2025-03-15T14:30:02.104512+00:00",
     "links": {"self": "/api/order-confirmation/ORD-12345"},
@@ -22,6 +24,7 @@ _SUMMARY: Example = {
 _SENT: Example = {**_SUMMARY, "state": "sent"}
 _SENT_EVENT: Example = {
     "at": "2025-03-15T14:30:02.351907+00:00",
+    "revision": 0,
     "event": "sent",
     "state": "sent",
     "stage": "dot",
@@ -36,16 +39,15 @@ PLACED: Example = {"status": "success", "message": "Order confirmation email sen
 STORY: Example = {
     **_SENT,
     "delivery": "delivered",
-    "revision": 0,
     "changed_at": "2025-03-15T14:30:02.351907+00:00",
     "due_at": None,
     "attempts": 1,
     "possible_copies": 0,
-    "reason": None,
     "history": [_SENT_EVENT],
     "deliveries": [
         {
             "event_id": "8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b",
+            "revision": 0,
             "event": "delivery",
             "at": "2025-03-15T14:30:09+00:00",
             "code": 250,
@@ -69,6 +71,7 @@ RESENT: Example = {
         _SENT_EVENT,
         {
             "at": _RESENT_AT,
+            "revision": 1,
             "event": "resent",
             "state": "queued",
             "stage": None,
@@ -94,8 +97,15 @@ EVENTS: Example = {
             "event_id": "8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b",
             "email": "john.doe@example.com",
             "timestamp": 1742049009,
-            "custom_variables": {"order_id": "ORD-12345", "shop": "default"},
+            "response": "250 2.0.0 OK",
+            "response_code": 250,
+            "custom_variables": {
+                "order_id": "ORD-12345",
+                "shop": "default",
+                "message_id": _SUMMARY["message_id"],
+                "mail_id": "4711",
+            },
         }
     ]
 }
-RECEIVED: Example = {"received": 1, "new": 1}
+RECEIVED: Example = {"received": 1, "new": 1, "unreadable": 0}

@@ -41,7 +41,7 @@ class Guard:
         if rate := settings.api_rate_limit:
             # Each worker has its share, and no less than one request.
             share = max(1, rate.count // settings.workers)
-            self._limit = RateLimitItemPerSecond(share, max(1, math.ceil(rate.seconds)))
+            self._limit = RateLimitItemPerSecond(share, int(rate.seconds))
 
     def admit(self) -> None:
         """Know the caller's shop from here on. Raises Unauthorized, Forbidden or TooManyRequests."""

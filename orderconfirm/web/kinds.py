@@ -105,7 +105,7 @@ CONTENT_DELETED = Kind(
 )
 TOO_LARGE = Kind(
     *("content-too-large", 413, "Content Too Large"),
-    "The body is larger than 1 MiB.",
+    "The body is larger than 1 MiB, that of a webhook than 4 MiB.",
     "The body has more than 1 MiB, and was not read.",
 )
 URI_TOO_LONG = Kind(

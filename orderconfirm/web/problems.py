@@ -7,7 +7,7 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from orderconfirm.errors import (
@@ -59,7 +59,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TemplateError, _template_error)
     app.register_error_handler(OutboxUnavailable, _outbox_unavailable)
     app.register_error_handler(OutboxFull, _outbox_full)
-    app.register_error_handler(RequestEntityTooLarge, lambda _: problem(kinds.TOO_LARGE, kinds.TOO_LARGE.detail))
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -83,6 +83,12 @@ def _order_conflict(failure: OrderConflict) -> Response:
     detail = f"The order id {failure.order_id} was accepted before with other content; that order stays as it is."
     errors = [{"pointer": pointer, "detail": "differs from the accepted order"} for pointer in failure.pointers]
     return problem(kinds.ORDER_CONFLICT, detail, errors=errors)
+
+
+def _too_large(_: RequestEntityTooLarge) -> Response:
+    return problem(
+        kinds.TOO_LARGE, f"The body has more than {(request.max_content_length or 0) >> 20} MiB, and was not read."
+    )
 
 
 def _template_error(failure: TemplateError) -> Response:

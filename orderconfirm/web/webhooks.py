@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sized
+import logging
+from collections.abc import Mapping, Sized
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from orderconfirm.models import DeliveryEvent, RelayEvent
+from orderconfirm.models import RelayEvent
 from orderconfirm.telemetry import printable
 from orderconfirm.web import examples, kinds
 from orderconfirm.web.answers import ReceivedSchema
@@ -23,10 +24,16 @@ from orderconfirm.web.blueprint import Blueprint
 from orderconfirm.web.bodies import decode, raw_body
 from orderconfirm.web.problems import problem
 
+log = logging.getLogger(__name__)
+
 bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="What the relay tells")
 
-#: Mailtrap sends at most 500 at a time.
+#: Mailtrap sends at most 500 at a time, each with up to some kilobytes of a receiver's words.
 MOST_EVENTS = 1000
+MOST_BYTES = 4 * 1024 * 1024
+#: A mail's number fits into the database's 64 bits.
+_LARGEST_NUMBER = 2**63 - 1
+_SECONDS_OF_3000 = 32_503_680_000
 _SIGNATURE: dict[str, Any] = {
     "in": "header",
     "name": "Mailtrap-Signature",
@@ -62,36 +69,39 @@ _EVENTS: dict[str, Any] = {
 def take_mailtrap_events() -> Any:
     """Take Mailtrap's delivery events.
 
-    JSON with a list of events, or JSON Lines. Events that came before count once; unknown ones are kept.
+    JSON with a list of events, or JSON Lines, up to 4 MiB. Events that came before count once; unknown ones are kept.
     """
     service = current_app.extensions["orderconfirm"]
     secret = service.settings.mailtrap_webhook_secret
     if not secret:
         raise NotFound("Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.")
+    request.max_content_length = MOST_BYTES
     body = raw_body()
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         return problem(kinds.BAD_SIGNATURE, kinds.BAD_SIGNATURE.detail)
-    events = [_read(event) for event in _events(body)]
-    return {"received": len(events), "new": service.orders.record_events(events)}
+    events, unreadable = _events(body)
+    if unreadable:
+        log.error("some of the relay's events cannot be read", extra={"events": unreadable})
+    new = service.orders.record_events([_read(event) for event in events])
+    return {"received": len(events), "new": new, "unreadable": unreadable}
 
 
-def _events(body: bytes) -> list[Mapping[str, Any]]:
-    """The events of a JSON body or of JSON Lines. Raises 400."""
-    events = list(_decoded(body))
-    _expect_no_more_than_taken(events)
-    if not all(isinstance(event, Mapping) for event in events):
+def _events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
+    """The events of a JSON body or of JSON Lines, and how many of them cannot be read.
+
+    Raises 400 for a body that has none that can: one bad event must not hold back the others, for ever.
+    """
+    whole = _decoded(body)
+    events = [event for event in whole if isinstance(event, Mapping)]
+    if whole and not events:
         raise BadRequest("An event must be a JSON object.")
-    return events
+    return events, len(whole) - len(events)
 
 
-def _expect_no_more_than_taken(events: Sized) -> None:
-    if len(events) > MOST_EVENTS:
-        raise BadRequest(f"There are {len(events)} events: at most {MOST_EVENTS} are taken at a time.")
-
-
-def _decoded(body: bytes) -> Iterator[Any]:
+def _decoded(body: bytes) -> list[Any]:
+    """What should be events; a line that is not JSON is None."""
     try:
         whole = decode(body)
     except BadRequest:
@@ -99,12 +109,22 @@ def _decoded(body: bytes) -> Iterator[Any]:
         if len(lines) < 2:
             raise
         _expect_no_more_than_taken(lines)  # before the work of reading them
-        yield from map(decode, lines)
-        return
-    if isinstance(whole, Mapping) and isinstance(whole.get("events"), list):
-        yield from whole["events"]
-    else:
-        yield whole
+        return [_decoded_line(line) for line in lines]
+    events = whole["events"] if isinstance(whole, Mapping) and isinstance(whole.get("events"), list) else [whole]
+    _expect_no_more_than_taken(events)
+    return events
+
+
+def _decoded_line(line: bytes) -> Any:
+    try:
+        return decode(line)
+    except BadRequest:
+        return None
+
+
+def _expect_no_more_than_taken(events: Sized) -> None:
+    if len(events) > MOST_EVENTS:
+        raise BadRequest(f"There are {len(events)} events: at most {MOST_EVENTS} are taken at a time.")
 
 
 def _read(event: Mapping[str, Any]) -> RelayEvent:
@@ -112,18 +132,16 @@ def _read(event: Mapping[str, Any]) -> RelayEvent:
     raw = json.dumps(event, default=str, ensure_ascii=True)
     variables = event.get("custom_variables")
     named: Mapping[str, Any] = variables if isinstance(variables, Mapping) else {}
-    code = event.get("response_code")
     return RelayEvent(
-        DeliveryEvent(
-            event_id=_text(event.get("event_id"), 128) or sha256(raw.encode()).hexdigest(),
-            event=_text(event.get("event"), 32) or "unknown",
-            at=_moment(event.get("timestamp")),
-            code=int(code) if isinstance(code, int) and 0 <= code < 1000 else None,
-            text=_text(event.get("response") or event.get("reason"), 1000),
-        ),
-        shop=_text(named.get("shop"), 64),
-        order_id=_text(named.get("order_id"), 128),
-        message_id=_text(named.get("message_id"), 255),
+        event_id=_text(event.get("event_id"), 128) or sha256(raw.encode()).hexdigest(),
+        event=_text(event.get("event"), 32) or "unknown",
+        at=_moment(event.get("timestamp")),
+        code=_number(event.get("response_code"), 999),
+        text=_text(event.get("response") or event.get("reason"), 1000),
+        shop=_name(named.get("shop")),
+        order_id=_name(named.get("order_id")),
+        message_id=_name(named.get("message_id")),
+        mail_id=_number(named.get("mail_id"), _LARGEST_NUMBER),
         address=_text(event.get("email"), 254),
         raw=raw,
     )
@@ -135,8 +153,36 @@ def _text(value: Any, longest: int) -> str | None:
     return printable(value)[:longest] or None
 
 
+def _name(value: Any) -> str | None:
+    """A name of ours, every character as it was given out; what no database takes never stood in one."""
+    if not isinstance(value, str):
+        return None
+    return value.replace("\0", "").encode("utf-8", "ignore").decode() or None
+
+
+def _number(value: Any, largest: int) -> int | None:
+    digits = str(value)
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(largest))
+    return int(digits) if is_number and int(digits) <= largest else None
+
+
 def _moment(timestamp: Any) -> datetime:
+    """Seconds or milliseconds since 1970, or ISO 8601; a time that has not come, or that cannot be read, is now.
+
+    The delivery is told by the newest event: one from the future would be the last for ever.
+    """
+    now = datetime.now(UTC)
     try:
-        return datetime.fromtimestamp(float(timestamp), UTC)
+        seconds = float(timestamp)
+        told = datetime.fromtimestamp(seconds / 1000 if seconds > _SECONDS_OF_3000 else seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        return datetime.now(UTC)
+        told = _iso(timestamp) or now
+    return min(told, now)
+
+
+def _iso(timestamp: Any) -> datetime | None:
+    try:
+        told = datetime.fromisoformat(timestamp)
+    except (TypeError, ValueError):
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
