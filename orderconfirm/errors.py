@@ -5,7 +5,7 @@ OrderConfirmError
 ├── InvalidRequest           tell the caller what to change (422)
 │   └── InvalidOrder             …in an order: nothing was stored
 ├── OrderConflict            another order has this id (409)
-├── KeyConflict              another body came with this idempotency key (409)
+├── KeyConflict              another request came with this idempotency key (409)
 ├── WrongState               the mail is where this cannot be done (409)
 ├── ContentDeleted           there is nothing left to send (410)
 ├── OutboxUnavailable        nothing was stored, the shop tries again (503)
@@ -64,16 +64,16 @@ class OrderConflict(OrderConfirmError):
     """The order id belongs to an order with other content. `pointers` name what differs, if still known."""
 
     def __init__(self, order_id: str, pointers: Sequence[str]) -> None:
-        super().__init__(f"order {order_id!r} was accepted before with other content")
+        super().__init__(f"order {order_id} was accepted before with other content")
         self.order_id = order_id
         self.pointers = tuple(pointers)
 
 
 class KeyConflict(OrderConfirmError):
-    """The idempotency key came before with another body, for `order_id`."""
+    """The idempotency key came before with another request, for `order_id`."""
 
     def __init__(self, key: str, order_id: str) -> None:
-        super().__init__(f"the idempotency key {key!r} came before with another body, for order {order_id!r}")
+        super().__init__(f"the idempotency key {key} came before with another request, for order {order_id}")
         self.key = key
         self.order_id = order_id
 

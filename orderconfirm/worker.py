@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from gunicorn.http import errors
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
@@ -106,9 +107,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not isinstance(exc, errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
-        self.log.warning("a request that is not HTTP: %s", type(exc).__name__)
+        request_id = uuid4().hex
+        self.log.warning("a request that is not HTTP: %s (request %s)", type(exc).__name__, request_id)
         with suppress(OSError):
-            client.sendall(_refusal(exc))
+            client.sendall(_refusal(exc, request_id))
 
 
 def _linger(caller: Caller) -> None:
@@ -123,7 +125,7 @@ def _linger(caller: Caller) -> None:
         caller.shutdown(socket.SHUT_RDWR)  # gunicorn, which closes it, finds nothing to wait for
 
 
-def _refusal(wrong: Exception) -> bytes:
+def _refusal(wrong: Exception, request_id: str) -> bytes:
     # Imported here: gunicorn's master reads this module too, and needs nothing of the application.
     from orderconfirm.web import kinds
 
@@ -141,5 +143,8 @@ def _refusal(wrong: Exception) -> bytes:
         "Connection: close",
         f"Content-Type: {kinds.MIMETYPE}",
         f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        f"X-Request-ID: {request_id}",
     )
     return "\r\n".join((*head, "", "")).encode() + body

@@ -199,7 +199,7 @@ EVENTS: dict[str, tuple[bytes, Kind, str]] = {
     "1e999999999 as its time": (b'{"timestamp": 1e999999999}', kinds.BAD_REQUEST, "too large"),
     "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", kinds.BAD_REQUEST, "at most 1000"),
     "300,000 lines": (b"{}\n" * 300_000, kinds.BAD_REQUEST, "300000 events: at most 1000"),
-    "lines that end too deep": (b"{}\n" + b"[" * DEEP, kinds.BAD_REQUEST, "nested too deep"),
+    "lines that are too deep": (b"[" * DEEP + b"\n" + b"[" * DEEP, kinds.BAD_REQUEST, "must be a JSON object"),
 }
 
 

@@ -87,7 +87,7 @@ def test_each_list_is_read_from_its_index_in_order(
     "work",
     [
         lambda store, desk: store.add(mail("1")),
-        lambda store, desk: desk.resend("shop", "1", None, None, str),
+        lambda store, desk: desk.resend("shop", "1", None, None, None, str),
         lambda store, desk: store.claim(1, 60),
         lambda store, desk: store.seconds_to_next(),
         lambda store, desk: reclaim(store),
@@ -111,7 +111,7 @@ def test_what_is_done_every_day_finds_its_mails_in_an_index(store: Store, work: 
 
 @pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase", "resend"])
 def test_one_order_is_found_by_its_id(store: Store, name: str) -> None:
-    more = (None, None, str) if name == "resend" else ()
+    more = (None, None, None, str) if name == "resend" else ()
     with plans(store) as lines:
         getattr(Desk(store._database), name)("shop", "1", *more)
     assert [line for line in lines if READS.match(line) and "(shop=? AND order_id=?" not in line] == []

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update
 
+from orderconfirm.canonical import encode
 from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.models import Event, Figures, OutboxEntry, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.deliveries import events_of, forget_stray_events, forget_words, release
-from orderconfirm.outbox.keys import forget_keys
+from orderconfirm.outbox.keys import Keys, KeyUse, forget_keys
 from orderconfirm.outbox.rows import again_values, new_event, to_delivery, to_entry, to_history
 
 #: What can be put back: everything that stopped, and an unknown outcome that need not wait.
@@ -29,6 +31,7 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert = sql.insert_statement(database.dialect)
+        self._keys = Keys(database.dialect)
 
     def find(self, shop: str, order_id: str) -> OutboxEntry | None:
         """The order's newest mail, with the history of all its mails and what the relay told of them; or None."""
@@ -65,7 +68,7 @@ class Desk:
         return [to_entry(row) for row in rows]
 
     def shops(self, order_id: str | None = None) -> list[str]:
-        """Every shop that ever placed an order, or one of this id. It reads every id: for a person, not for a request."""
+        """Every shop that ever placed an order, or one of this id. It reads every id: too slow for a request."""
         statement = sql.SHOPS if order_id is None else sql.SHOPS_OF
         with self._database.reading() as connection:
             return list(connection.execute(statement, {"order_id": order_id} if order_id is not None else {}).scalars())
@@ -83,19 +86,31 @@ class Desk:
         return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, Event.CANCELLED, State.CANCELLED) > 0
 
     def resend(
-        self, shop: str, order_id: str, email: str | None, reason: str | None, name: Callable[[int], str]
-    ) -> OutboxEntry | None:
+        self,
+        shop: str,
+        order_id: str,
+        email: str | None,
+        reason: str | None,
+        idempotency_key: str | None,
+        name: Callable[[int], str],
+    ) -> tuple[OutboxEntry, bool] | None:
         """A new mail for a known order, due now, to `email` or where its last mail went; None for an unknown order.
 
         `name` makes the Message-ID of a revision. A mail that waits for a person is withdrawn, and the address is
-        released. Raises WrongState when the last mail is still on its way, ContentDeleted when nothing is left to send.
+        released. False beside the order's newest mail: the same came before with this key, and nothing was done. Raises
+        KeyConflict when something else came with it, WrongState when the last mail is still on its way, ContentDeleted
+        when nothing is left to send.
         """
+        asked = sha256(encode({"email": email or "", "reason": reason or ""}).encode()).hexdigest()
+        use = KeyUse(shop, idempotency_key, order_id, asked) if idempotency_key else None
 
-        def job(connection: Connection) -> OutboxEntry | None:
+        def job(connection: Connection) -> tuple[OutboxEntry, bool] | None:
             rows = _lock(connection, shop, order_id)
             if not rows:
                 return None
             last = rows[-1]
+            if use and self._keys.is_known(connection, use):
+                return to_entry(last), False
             if last.payload is None:
                 raise ContentDeleted(f"the content of order {order_id} is deleted")
             if last.state in (State.QUEUED, State.SENDING):
@@ -110,7 +125,9 @@ class Desk:
             if row is None:  # a process on PostgreSQL that waited for another's lock has not seen the other's new row
                 raise WrongState("it was sent again this moment")
             connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.RESENT, State.QUEUED, reason))
-            return to_entry(row)
+            if use:
+                self._keys.keep(connection, use)
+            return to_entry(row), True
 
         return self._database.write(job)
 

@@ -1,13 +1,12 @@
-"""Idempotency keys: each belongs to the first body that came with it."""
+"""Idempotency keys: each belongs to the first request that came with it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select
 
 from orderconfirm.errors import KeyConflict
-from orderconfirm.models import NewMail
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.tables import idempotency_keys
 
@@ -19,33 +18,38 @@ _FORGET = delete(idempotency_keys).where(
 )
 
 
-def insert_key(dialect: str) -> Any:
-    """Remember a key; no row comes back when it is known."""
-    return (
-        sql.insert_into(idempotency_keys, dialect)
-        .values({column: bindparam(column) for column in idempotency_keys.c.keys()})
-        .on_conflict_do_nothing()
-        .returning(idempotency_keys.c.order_id)
-    )
+class KeyUse(NamedTuple):
+    """A key, and what it came with: `fingerprint` is that of the body."""
+
+    shop: str
+    idempotency_key: str
+    order_id: str
+    fingerprint: str
 
 
-def expect_own_key(connection: Connection, mail: NewMail) -> None:
-    """Raises KeyConflict when the mail's key came with another body."""
-    row = connection.execute(_BY_KEY, {"shop": mail.shop, "idempotency_key": mail.idempotency_key}).first()
-    if row is not None and (row.order_id, row.fingerprint) != (mail.order_id, mail.fingerprint):
-        raise KeyConflict(mail.idempotency_key or "", row.order_id)
+class Keys:
+    """Asked and told inside a transaction."""
 
+    def __init__(self, dialect: str) -> None:
+        self._insert = (
+            sql.insert_into(idempotency_keys, dialect)
+            .values({column: bindparam(column) for column in KeyUse._fields})
+            .on_conflict_do_nothing()
+            .returning(idempotency_keys.c.order_id)
+        )
 
-def keep_key(connection: Connection, insert: Any, mail: NewMail) -> None:
-    """Remember the mail's key. Raises KeyConflict when another process took it for another body meanwhile."""
-    values = {
-        "shop": mail.shop,
-        "idempotency_key": mail.idempotency_key,
-        "order_id": mail.order_id,
-        "fingerprint": mail.fingerprint,
-    }
-    if connection.execute(insert, values).first() is None:
-        expect_own_key(connection, mail)
+    def is_known(self, connection: Connection, use: KeyUse) -> bool:
+        """Whether the same request came before with this key. Raises KeyConflict when another one did."""
+        asked = {"shop": use.shop, "idempotency_key": use.idempotency_key}
+        row = connection.execute(_BY_KEY, asked).first()
+        if row is not None and (row.order_id, row.fingerprint) != (use.order_id, use.fingerprint):
+            raise KeyConflict(use.idempotency_key, row.order_id)
+        return row is not None
+
+    def keep(self, connection: Connection, use: KeyUse) -> None:
+        """Remember a key. Raises KeyConflict when another process took it for another request meanwhile."""
+        if connection.execute(self._insert, use._asdict()).first() is None:
+            self.is_known(connection, use)
 
 
 def forget_keys(connection: Connection, shop: str, order_id: str) -> None:

@@ -273,7 +273,7 @@ def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int
     newest_first = (mails.accepted_at.desc(), mails.id.desc())
     asked = [mails.shop == shop, mails.erased_at.is_(None)]
     if wanted.recipient:
-        asked.append(mails.recipient == wanted.recipient)
+        asked.append(mails.recipient == wanted.recipient.lower())
     if wanted.since:
         asked.append(mails.accepted_at >= wanted.since.timestamp())
     ends = [end for end in (after, wanted.until and (wanted.until.timestamp(), 0)) if end]

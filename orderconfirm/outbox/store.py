@@ -14,7 +14,7 @@ from orderconfirm.errors import OutboxFull
 from orderconfirm.models import ClaimedMail, Event, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.keys import expect_own_key, insert_key, keep_key
+from orderconfirm.outbox.keys import Keys, KeyUse
 from orderconfirm.outbox.retry import Settlement
 from orderconfirm.outbox.rows import new_event, new_values, to_claimed, to_entry
 from orderconfirm.telemetry import mask_addresses, printable
@@ -60,7 +60,7 @@ class Store:
         """`most_pending` mails may wait; more are refused with OutboxFull."""
         self._database = database
         self._insert = sql.insert_statement(database.dialect)
-        self._insert_key = insert_key(database.dialect)
+        self._keys = Keys(database.dialect)
         self._most_pending = most_pending
         self._room = 0
         self._counted_at = 0.0
@@ -74,18 +74,20 @@ class Store:
         self._database.expect_file()
         values = new_values(mail)
         known = {"shop": mail.shop, "order_id": mail.order_id}
+        key = mail.idempotency_key
+        use = KeyUse(mail.shop, key, mail.order_id, mail.fingerprint) if key else None
 
         def job(connection: Connection) -> Receipt | None:
-            if mail.idempotency_key:
-                expect_own_key(connection, mail)
+            if use:
+                self._keys.is_known(connection, use)
             row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
             if row is not None and row.state == State.HELD:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.HELD, State.HELD, row.reason))
             rows = [row] if row is not None else connection.execute(sql.REVISIONS, known).all()
             if not rows:
                 return None
-            if mail.idempotency_key and rows[0].fingerprint == mail.fingerprint:
-                keep_key(connection, self._insert_key, mail)
+            if use and rows[0].fingerprint == mail.fingerprint:
+                self._keys.keep(connection, use)
             return Receipt(to_entry(rows[-1]), rows[0].fingerprint, rows[0].payload, is_new=row is not None)
 
         receipt = self._database.write(job)

@@ -54,6 +54,7 @@ outbox = Table(
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("fingerprint", String(64), nullable=False),
     Column("message_id", String(255), nullable=False),
+    #: In lower case, to be found by; mail goes to the address in `payload`, letter for letter.
     Column("recipient", String(254)),
     #: {"sent": …, "defaults": …} in canonical JSON.
     Column("payload", Text),

@@ -29,4 +29,10 @@ def init_app(app: Flask, settings: Settings) -> None:
 
         demo.init_app(app)
     if settings.cors_origins:
-        CORS(app, resources={r"/api/*": {"origins": list(settings.cors_origins)}}, max_age=600)
+        CORS(
+            app,
+            resources={r"/api/.*": {"origins": list(settings.cors_origins)}},
+            methods=["GET", "HEAD", "POST", "DELETE"],
+            expose_headers=["Preference-Applied", "Retry-After", "X-Request-ID"],
+            max_age=600,
+        )

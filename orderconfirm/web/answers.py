@@ -13,6 +13,8 @@ _EVENTS = validate.OneOf([event.value for event in Event])
 _STATES = validate.OneOf([state.value for state in State])
 _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
 _STATUS = "always this: the order is on disk, whatever became of its mail, which `state` tells"
+_WARNINGS = "what does not add up"
+_IGNORED = "pointers of unknown fields"
 _REVISION = "0 for the confirmation of the order, then one more for each mail sent again"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
@@ -47,8 +49,8 @@ class PlacedSchema(SummarySchema):
 
     status = _text("success", _STATUS, required=True, validate=validate.OneOf(["success"]))
     message = _text("Order confirmation queued", required=True)
-    warnings = fields.List(fields.String(), required=True, metadata={"description": "what does not add up"})
-    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": "pointers of unknown fields"})
+    warnings = fields.List(fields.String(), required=True, metadata={"description": _WARNINGS})
+    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})
 
 
 class HistorySchema(Schema):
@@ -86,6 +88,12 @@ class MailSchema(SummarySchema):
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
 
 
+class ResentSchema(MailSchema):
+    """A mail that is sent again, with its order's story."""
+
+    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})
+
+
 class PageSchema(Schema):
     """A page of mails, newest first."""
 
@@ -107,8 +115,8 @@ class PreviewSchema(Schema):
     text = _text("Our Shop\n\nThank you for your order\n…", required=True)
     html = _text("<!doctype html>…", required=True)
     size = fields.Nested(SizeSchema, required=True)
-    warnings = fields.List(fields.String(), required=True)
-    ignored_fields = fields.List(fields.String(), required=True)
+    warnings = fields.List(fields.String(), required=True, metadata={"description": _WARNINGS})
+    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})
 
 
 class ReceivedSchema(Schema):

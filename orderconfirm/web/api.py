@@ -6,7 +6,7 @@ import re
 import threading
 from typing import Any
 
-from flask import Response, current_app, g, request, url_for
+from flask import current_app, g, request, url_for
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
@@ -14,7 +14,7 @@ from orderconfirm.errors import ContentDeleted
 from orderconfirm.models import OutboxEntry, Search, State
 from orderconfirm.orders import Orders
 from orderconfirm.web import examples, kinds
-from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
+from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, ResentSchema, story, summary
 from orderconfirm.web.blueprint import Blueprint
 from orderconfirm.web.guard import Guard
 from orderconfirm.web.problems import problem
@@ -45,7 +45,7 @@ _ORDER = OrderSchema()
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
-    "description": "any text of your own for this body; the order id does the same job without it",
+    "description": "any text of your own for this one request; kept as long as the order's content",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 _PREFER: dict[str, Any] = {
@@ -55,6 +55,9 @@ _PREFER: dict[str, Any] = {
     "`Preference-Applied` tells that it did",
     "schema": {"type": "string"},
     "example": "wait=10",
+}
+_APPLIED: dict[str, Any] = {
+    "Preference-Applied": {"description": "`wait=N`, if the caller waited", "schema": {"type": "string"}}
 }
 #: What may be asked of a placed order next.
 _FOLLOWED: dict[str, Any] = {
@@ -80,13 +83,6 @@ def admit() -> None:
         raise NotFound("No order id has a NUL.")  # PostgreSQL would not even look for it
 
 
-@bp.after_request
-def keep_nothing(answer: Response) -> Response:
-    """A mail's state changes, and none of it is for a cache to keep."""
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
-
-
 @bp.post("/order-confirmation")
 @bp.operation(
     *(*kinds.BODY, kinds.INVALID_ORDER, kinds.ORDER_CONFLICT, kinds.KEY_CONFLICT, kinds.NOT_SENT),
@@ -95,12 +91,19 @@ def keep_nothing(answer: Response) -> Response:
     responses={200: _FOLLOWED, 202: _FOLLOWED},
 )
 @bp.arguments(_ORDER, example=examples.ORDER)
-@bp.response(202, PlacedSchema, description="The order is on disk; its mail will be sent.", example=examples.QUEUED)
+@bp.response(
+    202,
+    PlacedSchema,
+    description="The order is on disk; its mail will be sent.",
+    example=examples.QUEUED,
+    headers=_APPLIED,
+)
 @bp.alt_response(
     200,
     schema=PlacedSchema,
     description="The order was accepted before, or its mail is out (with Prefer: wait).",
     example=examples.PLACED,
+    headers=_APPLIED,
 )
 def place_order(order: dict[str, Any]) -> Any:
     """Accept an order.
@@ -178,19 +181,28 @@ def show_order(order_id: str) -> Any:
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
-    *(*kinds.BODY, kinds.INVALID_REQUEST, kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.CONTENT_DELETED),
-    *(kinds.UNAVAILABLE, *kinds.ALWAYS),
+    *(*kinds.BODY, kinds.INVALID_REQUEST, kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.KEY_CONFLICT),
+    *(kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS),
+    parameters=[_IDEMPOTENCY_KEY],
 )
 @bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
-@bp.response(202, MailSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)
+@bp.response(202, ResentSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)
+@bp.alt_response(
+    200,
+    schema=ResentSchema,
+    description="The same request came before with this Idempotency-Key, and was not done twice.",
+    example=examples.RESENT,
+)
 def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
     """Send an order's confirmation again, as a new mail.
 
     It has a new Message-ID. An address that was held as dead is released.
     """
-    if _orders().resend(g.shop, order_id, wanted.get("email"), wanted.get("reason")) is None:
+    placed = _orders().resend(g.shop, order_id, wanted.get("email"), wanted.get("reason"), _idempotency_key())
+    if placed is None:
         raise _unknown(order_id)
-    return _story(_orders().status(g.shop, order_id), order_id)
+    told = _story(_orders().status(g.shop, order_id), order_id)
+    return {**told, "ignored_fields": g.get("ignored_fields", [])}, 202 if placed.is_new else 200
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
@@ -229,7 +241,7 @@ def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
     if entry is None:
         raise _unknown(order_id)
     if entry.is_erased:
-        raise ContentDeleted(f"order {order_id!r} was erased")
+        raise ContentDeleted(f"order {order_id} was erased")
     return story(entry, _link(entry))
 
 

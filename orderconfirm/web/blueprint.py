@@ -13,13 +13,28 @@ from orderconfirm.web.kinds import Kind
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+_TEXT = {"type": "string"}
+_HEADERS = {"X-Request-ID": {"description": "the caller's own, or one of ours; it stands in the log", "schema": _TEXT}}
 _RETRY_AFTER = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
+_WWW_AUTHENTICATE = {"description": "how a key is sent (RFC 6750)", "schema": _TEXT}
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """flask-smorest's, reading arguments our way."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def response(self, *arguments: Any, **options: Any) -> Callable[[View], View]:
+        """flask-smorest's, with the headers that every answer has."""
+        headers = {**_HEADERS, **options.pop("headers", {})}
+        decorate: Callable[[View], View] = super().response(*arguments, headers=headers, **options)
+        return decorate
+
+    def alt_response(self, *arguments: Any, **options: Any) -> Callable[[View], View]:
+        """The same."""
+        headers = {**_HEADERS, **options.pop("headers", {})}
+        decorate: Callable[[View], View] = super().alt_response(*arguments, headers=headers, **options)
+        return decorate
 
     def operation(self, *failures: Kind, **more: Any) -> Callable[[View], View]:
         """Document an operation: its id is the view's name, `failures` are the kinds it may answer with.
@@ -44,7 +59,11 @@ def _responses(failures: tuple[Kind, ...]) -> dict[int, Any]:
 
 def _response(alike: list[Kind]) -> dict[str, Any]:
     """What a status means: every kind that has it, with its example."""
-    waits = any(kind.retry_after for kind in alike) or kinds.TOO_MANY in alike
+    headers: dict[str, Any] = {**_HEADERS}
+    if kinds.UNAUTHORIZED in alike:
+        headers["WWW-Authenticate"] = _WWW_AUTHENTICATE
+    if kinds.TOO_MANY in alike or any(kind.retry_after for kind in alike):
+        headers["Retry-After"] = _RETRY_AFTER
     return {
         "description": " ".join(kind.meaning for kind in alike),
         "content": {
@@ -53,5 +72,5 @@ def _response(alike: list[Kind]) -> dict[str, Any]:
                 "examples": {kind.name: {"summary": kind.title, "value": kind.example} for kind in alike},
             }
         },
-        **({"headers": {"Retry-After": _RETRY_AFTER}} if waits else {}),
+        "headers": headers,
     }

@@ -52,6 +52,13 @@ class StrictParser(FlaskParser):
         g.ignored_fields = ignored_fields(schema, body)
         return body
 
+    def load_querystring(self, req: Any, schema: Schema) -> Any:
+        """The query. Raises InvalidRequest where a name stands twice: one of the two would be ignored."""
+        doubles = [name for name, values in request.args.lists() if len(values) > 1]
+        if doubles:
+            raise InvalidRequest([Fault(f"/{name[:60]}", "stands twice: send it once") for name in doubles])
+        return request.args.to_dict()
+
     def handle_error(
         self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> NoReturn:

@@ -14,7 +14,6 @@ from orderconfirm.web.problems import problem
 bp = Blueprint("demo", __name__, url_prefix="/demo/orders")
 bp.add_url_rule("", view_func=api.place_order, methods=["POST"])
 bp.add_url_rule("/<order_id:order_id>", view_func=api.show_order)
-bp.after_request(api.keep_nothing)
 
 
 def init_app(app: Flask) -> None:

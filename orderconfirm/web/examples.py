@@ -80,6 +80,7 @@ RESENT: Example = {
             "seconds": None,
         },
     ],
+    "ignored_fields": [],
 }
 CANCELLED: Example = {**STORY, "state": "cancelled", "delivery": None, "attempts": 0, "history": [], "deliveries": []}
 PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104512_4711"}

@@ -25,6 +25,7 @@ _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
 _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
+_OFFSET_WITHOUT_PLUS = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _LARGEST = Decimal(10) ** 12
@@ -181,6 +182,24 @@ class Moment(fields.Field[datetime | None]):
         if not 1970 <= moment.year <= 2999:
             raise self.make_error("year")
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class MomentInQuery(Moment):
+    """A time in a query string, where a `+` that nobody escaped is read as a blank."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime | None:
+        if isinstance(value, str):
+            value = _OFFSET_WITHOUT_PLUS.sub(r"\1+\2", value)
+        return super()._deserialize(value, attr, data, **options)
+
+
+class WholeNumber(fields.Integer):
+    """A whole number in a query string: digits alone. Python would take 5_0 and ٥ as well."""
+
+    def _validated(self, value: Any) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", str(value)):
+            raise self.make_error("invalid")
+        return super()._validated(value)
 
 
 class MailAddress(Text):

@@ -89,9 +89,9 @@ ORDER_CONFLICT = Kind(
     (Fault("/total", "differs from the accepted order"),),
 )
 KEY_CONFLICT = Kind(
-    *("idempotency-conflict", 409, "Another body came with this key"),
-    "The `Idempotency-Key` belongs to another body.",
-    "The idempotency key '9f1c' came before with another body, for order 'ORD-12345'.",
+    *("idempotency-conflict", 409, "Another request came with this key"),
+    "The `Idempotency-Key` belongs to another request.",
+    "The idempotency key 9f1c came before with another request, for order ORD-12345.",
 )
 WRONG_STATE = Kind(
     *("wrong-state", 409, "The mail is where this cannot be done"),
@@ -101,7 +101,7 @@ WRONG_STATE = Kind(
 CONTENT_DELETED = Kind(
     *("content-deleted", 410, "The order's content is deleted"),
     "It was erased, or its retention is over: there is nothing left to show or to send.",
-    "Order 'ORD-12345' was erased.",
+    "Order ORD-12345 was erased.",
 )
 TOO_LARGE = Kind(
     *("content-too-large", 413, "Content Too Large"),

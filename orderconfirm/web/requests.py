@@ -14,6 +14,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
 def init_app(app: Flask) -> None:
     app.before_request(_name_request)
+    app.before_request(_want_all)
     app.after_request(_finish_answer)
     app.teardown_request(_forget_request)
 
@@ -24,11 +25,19 @@ def _name_request() -> None:
     request_id.set(given if _REQUEST_ID.match(given) else uuid4().hex)
 
 
+def _want_all() -> None:
+    """Nothing here is large enough to be asked for in parts; a server may ignore that (RFC 9110 section 14.2)."""
+    request.environ.pop("HTTP_RANGE", None)
+
+
 def _finish_answer(answer: Response) -> Response:
     answer.headers["X-Request-ID"] = request_id.get()
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    answer.headers.setdefault("Cache-Control", "no-store")  # what says nothing itself is true this moment only
+    if answer.status_code == 204:
+        answer.headers.pop("Content-Type", None)  # nothing has no type
     return answer
 
 

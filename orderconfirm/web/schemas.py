@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate, validates_schema
 from marshmallow.experimental.context import Context
 
 from orderconfirm.errors import Fault, InvalidOrder
@@ -19,11 +19,13 @@ from orderconfirm.web.fields import (
     LocaleTag,
     MailAddress,
     Moment,
+    MomentInQuery,
     Number,
     Several,
     Text,
     TimeZoneName,
     WebUrl,
+    WholeNumber,
     YesNo,
 )
 
@@ -189,20 +191,25 @@ class ResendSchema(_Part):
 
 
 class SearchSchema(_Part):
-    """Which mails are listed."""
+    """Which mails are listed. A name that is not known must not list what nobody asked for."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "is unknown: a list takes state, email, since, until, cursor and limit"}
 
     state = fields.String(
         metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
         validate=_known_states,
     )
     email = MailAddress(metadata={"description": "the recipient"})
-    since = Moment(metadata={"description": "accepted at this time or later, ISO 8601"})
-    until = Moment(metadata={"description": "accepted before this time"})
+    since = MomentInQuery(metadata={"description": "accepted at this time or later, ISO 8601"})
+    until = MomentInQuery(metadata={"description": "accepted before this time"})
     cursor = fields.String(
         validate=validate.Regexp(r"\d{1,12}(\.\d{1,20})?_\d{1,18}\Z", error="is no cursor that was given out"),
         metadata={"description": "`next_cursor` of the page before"},
     )
-    limit = fields.Integer(
+    limit = WholeNumber(
         load_default=50,
         validate=validate.Range(1, 200, error="must be from 1 to 200"),
         error_messages={"invalid": "must be a whole number"},
