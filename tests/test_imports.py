@@ -52,6 +52,6 @@ def test_only_the_outbox_speaks_sql() -> None:
     }
     outbox = {
         f"outbox/{name}.py"
-        for name in ("database", "deliveries", "desk", "rows", "statements", "store", "tables", "writer")
+        for name in ("database", "deliveries", "desk", "keys", "rows", "statements", "store", "tables", "writer")
     }
     assert speaking <= outbox | {"service.py"}
