@@ -6,7 +6,7 @@ from flask import Flask
 from flask_cors import CORS
 
 from orderconfirm.settings import Settings
-from orderconfirm.web import documentation, health, pages, problems, requests
+from orderconfirm.web import documentation, headers, health, pages, problems
 from orderconfirm.web.guard import Guard
 
 #: The largest body that is read, in bytes.
@@ -19,7 +19,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False  # //x is not x: a redirect would lead to another order
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
     app.extensions["guard"] = Guard(settings)
-    requests.init_app(app)
+    headers.init_app(app)
     documentation.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)

@@ -29,15 +29,8 @@ log = logging.getLogger(__name__)
 #: An answer must not grow with a careless body.
 MOST_FAULTS = 100
 
-#: By status, for failures that werkzeug raises.
-_HTTP = {
-    kind.status: kind
-    for kind in (
-        *(kinds.BAD_REQUEST, kinds.UNAUTHORIZED, kinds.CROSS_SITE, kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED),
-        *(kinds.NOT_ACCEPTABLE, kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.UNSUPPORTED, kinds.TOO_MANY),
-        kinds.INTERNAL,
-    )
-}
+#: By status, for failures that werkzeug raises: the first kind of each.
+_HTTP = {kind.status: kind for kind in reversed(kinds.EVERY)}
 
 
 def problem(kind: Kind, detail: str, **members: Any) -> Response:
