@@ -220,8 +220,9 @@ class Search:
 class OutboxEntry:
     """A mail as the outbox holds it. `possible_copies` counts sends whose outcome nobody knows.
 
-    `revision` is 0 for the confirmation of the order, 1, 2 … for mails sent again on request. `recipient` is None once
-    the content is deleted.
+    `revision` is 0 for the confirmation of the order, 1, 2 … for mails sent again on request. `recipient`, in lower
+    case, is None once the content is deleted. `earlier` are the order's mails before this one, oldest first, without
+    their stories.
     """
 
     id: int
@@ -241,6 +242,7 @@ class OutboxEntry:
     is_erased: bool = False
     history: tuple[HistoryEntry, ...] = ()
     deliveries: tuple[DeliveryEvent, ...] = ()
+    earlier: tuple[OutboxEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,10 +169,13 @@ class Orders:
         return Placed(entry, is_new, ())
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
-        """Withdraw a mail that is not sent; None for an unknown order. Raises WrongState when it is too late."""
+        """Withdraw a mail that is not sent; None for an unknown order.
+
+        Raises WrongState when it is too late. An erased order stays as it is.
+        """
         is_cancelled = self._desk.cancel(shop, order_id)
         entry = self._desk.find(shop, order_id)
-        if entry is not None and not is_cancelled and entry.state is not State.CANCELLED:
+        if entry and not is_cancelled and not entry.is_erased and entry.state is not State.CANCELLED:
             raise WrongState(f"its mail is {entry.state}")
         return entry
 

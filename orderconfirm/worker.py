@@ -19,9 +19,12 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 #: Seconds that a request, its head and its body, may take to come in; and its answer, to go out.
 READ_SECONDS = 10.0
 WRITE_SECONDS = 30.0
-#: Seconds, and bytes, for what is still coming in when the answer is out (RFC 9112 section 9.6).
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 65536
+#: Seconds, and bytes, for what still comes in when the answer is out (RFC 9112 section 9.6): many callers read their
+#: answer only once their whole body has left, however large.
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 32 * 1024 * 1024
+#: Bytes of a body that nobody read for which the connection is kept.
+UNREAD_BYTES = 65536
 #: Seconds that a thread waits for any caller. It waits longer only with a seat, and a quarter of the threads has none:
 #: however many are slow, those who are not find a thread.
 MOMENT = 0.25
@@ -98,7 +101,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         """What the application did not read of the body is read here; as it is answered, it is not refused any more."""
         try:
-            return bool(keepalive and conn.parser.finish_body(max_bytes=LINGER_BYTES))
+            return bool(keepalive and conn.parser.finish_body(max_bytes=UNREAD_BYTES))
         except errors.ParseException:
             return False
 
@@ -119,7 +122,7 @@ def _linger(caller: Caller) -> None:
     read = 0
     with suppress(OSError):
         caller.shutdown(socket.SHUT_WR)
-        while read < LINGER_BYTES and (part := caller.recv(LINGER_BYTES)):
+        while read < LINGER_BYTES and (part := caller.recv(UNREAD_BYTES)):
             read += len(part)
     with suppress(OSError):
         caller.shutdown(socket.SHUT_RDWR)  # gunicorn, which closes it, finds nothing to wait for

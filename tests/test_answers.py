@@ -63,7 +63,7 @@ class TestKeys:
         ids = {client.get(f"{URL}/1", headers=headers).get_json()["message_id"] for headers in (first, other)}
         assert len(ids) == 2
 
-    def test_who_guesses_keys_is_slowed_down_and_nobody_else(self, app: Flask) -> None:
+    def test_who_guesses_keys_is_slowed_down_and_nobody_else(self, app: Flask, log: list[str]) -> None:
         def guess(number: int) -> tuple[int, float]:
             began = time.monotonic()
             answer = place(app.test_client(), "1", {"X-API-Key": f"guess {number}"})
@@ -74,9 +74,17 @@ class TestKeys:
         with ThreadPoolExecutor(12) as threads:
             late = [status for status, _ in threads.map(guess, range(12))]
         assert set(late) == {401, 429}
+        assert log.count("a request without a valid key") == 23
         assert place(app.test_client(), "1", {"X-API-Key": KEY}).status_code == 202
 
-    def test_each_key_has_its_rate(self, start_app: StartApp) -> None:
+    def test_behind_a_load_balancer_each_caller_is_known_by_its_own_address(
+        self, start_app: StartApp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}", TRUSTED_PROXIES="1").test_client()
+        client.get(LIST, headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"})
+        assert [record.address for record in caplog.records if hasattr(record, "address")] == ["203.0.113.7"]
+
+    def test_each_shop_has_its_rate(self, start_app: StartApp) -> None:
         client = start_app(API_KEYS=f"first:{KEY},other:{OTHER_KEY}", API_RATE_LIMIT="3/1m").test_client()
         statuses = [client.get(LIST, headers={"X-API-Key": KEY}).status_code for _ in range(5)]
         assert statuses == [200] * 3 + [429] * 2
@@ -96,12 +104,17 @@ class TestOtherSites:
         assert client.delete(f"{URL}/1", headers=headers).status_code == 403
         assert client.get(f"{URL}/1", headers=headers).get_json()["revision"] == 0
 
-    def test_a_browser_that_does_not_name_the_site_sends_no_order_without_a_preflight(
-        self, client: FlaskClient
-    ) -> None:
+    def test_their_origin_alone_tells_them(self, client: FlaskClient) -> None:
+        """Not every browser names the site to an address of the local network."""
+        place(client, "1")
+        for origin in ("https://evil.example", "http://localhost:9", "null"):
+            answer = client.post(f"{URL}/1/cancel", headers={"Origin": origin})
+            assert (answer.status_code, problem_of(answer)) == (403, "cross-site")
+        assert client.post(f"{URL}/2/cancel", headers={"Origin": "http://localhost"}).status_code == 404
+
+    def test_a_browser_that_names_nothing_sends_no_order_without_a_preflight(self, client: FlaskClient) -> None:
         for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
-            headers = {"Origin": "https://e.example"}
-            assert client.post(URL, data="{}", content_type=content_type, headers=headers).status_code == 415
+            assert client.post(URL, data="{}", content_type=content_type).status_code == 415
 
     @pytest.mark.parametrize("site", [None, "none", "same-origin"])
     def test_our_own_pages_and_programs_are_none(self, client: FlaskClient, site: str | None) -> None:

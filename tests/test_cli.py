@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from processes import wait_until
 from smtp_server import Sink
 
 from orderconfirm import create_app
+from orderconfirm.models import RelayEvent
 from orderconfirm.settings import Settings
 
 URL = "/api/order-confirmation"
@@ -71,6 +73,19 @@ def test_show_tells_the_story_of_one_order(outbox: Type) -> None:
     assert "rcpt 550 5.1.1 <…@example.com> no such user" in told
     assert outbox("show", "nobody").exit_code == 1
     assert "No order nobody was ever accepted" in outbox("show", "nobody").stderr
+
+
+def test_show_tells_what_came_of_each_of_its_mails(outbox: Type, shop: Flask) -> None:
+    first = shop.test_client().get(f"{URL}/S1").get_json()
+    names = {"shop": "default", "order_id": "S1", "message_id": first["message_id"]}
+    told = ("soft bounce", datetime.now(UTC), 452, "4.2.2 full")
+    event = RelayEvent("1", *told, **names, mail_id=None, address=None, raw="{}")
+    shop.extensions["orderconfirm"].orders.record_events([event])
+    assert shop.test_client().post(f"{URL}/S1/resend").status_code == 202
+    output = outbox("show", "S1").output
+    assert "mail            2, the newest of the order" in output
+    assert "mail 1  (soft bounce)  452 4.2.2 full" in output
+    assert "mail 2  resent" in output
 
 
 def test_retry_sends_failed_mails_one_by_one_and_all(outbox: Type, sink: tuple[Sink, int], shop: Flask) -> None:
@@ -149,7 +164,7 @@ def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
     again = shop.test_client().post(URL, json=make_body(order_id="S1"))
     changed = shop.test_client().post(URL, json=make_body(order_id="S1", total=1))
     assert (again.status_code, changed.status_code, len(kept.mails)) == (200, 409, 1)
-    assert outbox("retry", "F1").stderr == "F1 cannot be retried: it is failed\n"
+    assert outbox("retry", "F1").stderr == "F1 cannot be retried: it is failed, and its content is deleted\n"
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import http.client
 import json
 import select
 import socket
@@ -149,10 +150,11 @@ BODIES: dict[str, tuple[bytes, Kind, str]] = {
     "infinity": (order_with("total", b"Infinity"), kinds.BAD_REQUEST, "Infinity is not a JSON number"),
     "not a number": (order_with("total", b"NaN"), kinds.BAD_REQUEST, "NaN is not a JSON number"),
     "a NUL in JSON": (b"\x00" + order(), kinds.BAD_REQUEST, "not JSON"),
-    "a NUL in the order id": (order(order_id="A\x00B"), kinds.INVALID_ORDER, "control characters"),
+    "a NUL in the order id": (order(order_id="A\x00B"), kinds.INVALID_ORDER, "must not have a NUL"),
+    "a NUL in a text": (order(notes="A\x00B"), kinds.INVALID_ORDER, "must not have a NUL"),
     "a NUL in the address": (
         order(customer={"name": "A", "email": "a\x00@b.example"}),
-        *(kinds.INVALID_ORDER, "control characters"),
+        *(kinds.INVALID_ORDER, "must not have a NUL"),
     ),
     "a line break in the order id": (order(order_id="A\r\nBcc: x@y.example"), kinds.INVALID_ORDER, "line breaks"),
     "a lone surrogate in the order id": (
@@ -196,12 +198,21 @@ EVENTS: dict[str, tuple[bytes, Kind, str]] = {
     **{name: BODIES[name] for name in ("empty", "deep arrays", "deep objects", "not UTF-8", "UTF-16")},
     "10 MB": (BODIES["10 MB"][0], kinds.TOO_LARGE, "more than 4 MiB"),
     "a NUL in JSON": BODIES["a NUL in JSON"],
-    "a list": (b'[{"event": "open"}]', kinds.BAD_REQUEST, "must be a JSON object"),
+    "a list": (b'["open"]', kinds.BAD_REQUEST, "must be a JSON object"),
     "1e999999999 as its time": (b'{"timestamp": 1e999999999}', kinds.BAD_REQUEST, "too large"),
     "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", kinds.BAD_REQUEST, "at most 1000"),
     "300,000 lines": (b"{}\n" * 300_000, kinds.BAD_REQUEST, "300000 events: at most 1000"),
     "lines that are too deep": (b"[" * DEEP + b"\n" + b"[" * DEEP, kinds.BAD_REQUEST, "must be a JSON object"),
 }
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/preview", HOOK])
+def test_a_caller_that_reads_nothing_before_all_its_10_mb_are_sent_is_answered(running: Running, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    connection.request("POST", path, BODIES["10 MB"][0], {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["type"]) == (413, kinds.TOO_LARGE.type)
+    connection.close()
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -12,7 +12,7 @@ import pytest
 from orderconfirm.errors import SettingsError
 from orderconfirm.settings import ROOT, Settings, load_environment
 
-SECRET = "s3cret-token"
+SECRET = "s3cret-token-of-length"
 
 
 def problems(**environ: str) -> str:
@@ -106,6 +106,8 @@ def test_another_relay_speaks_tls_unless_told_otherwise(environ: dict[str, str],
         ({"API_KEYS": f"one:{'k' * 16},two:{'k' * 16}"}, "the key of two to another shop"),
         ({"API_KEYS": f"one:{'ü' * 16}"}, "that no header carries"),
         ({"API_RATE_LIMIT": "1/0.5s"}, "whole seconds"),
+        ({"MAILTRAP_WEBHOOK_SECRET": "x"}, "MAILTRAP_WEBHOOK_SECRET is shorter"),
+        ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES must be"),
         ({"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}, "exclude each other"),
         ({"MAILTRAP_API_TOKEN": "t", "MAIL_SERVER": "s", "EMAIL_SENDER": "a@b.example"}, "keep the one that is meant"),
     ],
@@ -118,6 +120,10 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     told = problems(PORT="no", BRAND_COLOR="red", APP_ENV="production")
     for name in ("PORT", "BRAND_COLOR", "MAILTRAP_API_TOKEN", "EMAIL_SENDER"):
         assert name in told
+
+
+def test_what_is_wrong_is_not_called_missing_as_well() -> None:
+    assert problems(APP_ENV="production", API_KEYS="short").count("API_KEYS") == 1
 
 
 def test_a_password_never_crosses_the_network_in_clear() -> None:

@@ -22,6 +22,8 @@ from processes import query, wait_until
 from smtp_server import Sink
 from werkzeug.test import TestResponse
 
+from orderconfirm.outbox.desk import Desk
+
 URL = "/api/order-confirmation"
 HOOK = "/api/webhooks/mailtrap"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -47,6 +49,11 @@ def event(kind: str, number: int = 1, **changes: Any) -> dict[str, Any]:
         "custom_variables": {"order_id": "ORD-12345", "shop": "default"},
         **changes,
     }
+
+
+def desk_of(client: FlaskClient) -> Desk:
+    desk: Desk = client.application.extensions["orderconfirm"].desk
+    return desk
 
 
 def taken(received: int, new: int | None = None) -> dict[str, int]:
@@ -160,6 +167,7 @@ def test_a_line_that_cannot_be_read_does_not_hold_back_the_others(client: FlaskC
     assert send(client, body).get_json() == {"received": 1, "new": 1, "unreadable": 3}
     assert send(client, b'{"events": [1, {}]}').get_json() == {"received": 1, "new": 1, "unreadable": 1}
     assert send(client, b'{"events": []}').get_json() == taken(0)
+    assert send(client, json.dumps([event("open", 2), event("open", 3)]).encode()).get_json() == taken(2)
     assert send(client, b"{\n[").status_code == 400
 
 
@@ -173,11 +181,12 @@ def test_500_events_with_long_words_are_taken(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64, "ü"])
-def test_a_wrong_signature_takes_nothing(client: FlaskClient, signature: str) -> None:
+def test_a_wrong_signature_takes_nothing(client: FlaskClient, signature: str, log: list[str]) -> None:
     sent(client)
     answer = send(client, json.dumps({"events": [event("delivery")]}).encode(), signature)
     assert answer.status_code == 401
     assert answer.get_json()["type"] == "urn:orderconfirm:problem:bad-signature"
+    assert any("without a valid signature" in line for line in log)
     assert client.get(f"{URL}/ORD-12345").get_json()["deliveries"] == []
 
 
@@ -219,6 +228,7 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     told = client.get(f"{URL}/next").get_json()
     assert "resend releases it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
     assert len(sink[0].mails) == 1
+    assert desk_of(client).requeue("default", "next") == desk_of(client).requeue("default", None) == 0
     assert client.post(f"{URL}/next/resend").status_code == 202
     sink[0].wait_for(2)
     sent(client, "third")
@@ -263,7 +273,7 @@ def test_a_number_alone_is_not_believed(client: FlaskClient, changes: dict[str, 
 
 def test_what_named_no_mail_is_forgotten_in_its_time(client: FlaskClient, tmp_path: Path) -> None:
     tell(client, event("bounce", response="550 <john.doe@example.com> is gone"))
-    desk = client.application.extensions["orderconfirm"].desk
+    desk = desk_of(client)
     desk.forget(60)
     assert "john.doe" in str(query(tmp_path, "SELECT text, raw FROM deliveries"))
     desk.forget(-1)

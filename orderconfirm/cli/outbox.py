@@ -119,11 +119,17 @@ def _do_each(
     missed = [order_id for order_id, whose in shops.items() if not act(whose, order_id)]
     click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
     for order_id in missed:
-        entry = desk.find(shops[order_id], order_id)
-        why = f"it is {entry.state}" if entry else "no such order was ever accepted"
-        click.echo(f"{order_id} {not_done}: {why}", err=True)
+        click.echo(f"{order_id} {not_done}: {_why(desk.find(shops[order_id], order_id))}", err=True)
     if missed:
         raise SystemExit(1)
+
+
+def _why(entry: OutboxEntry | None) -> str:
+    """Why nothing can be done to it."""
+    if entry is None:
+        return "no such order was ever accepted"
+    reason = f" ({entry.reason})" if entry.state is State.HELD else ""
+    return f"it is {entry.state}{reason}{', and its content is deleted' if entry.recipient is None else ''}"
 
 
 def _shop_of(desk: Desk, order_id: str, named: str | None) -> str:
@@ -141,9 +147,11 @@ def _mails(count: int) -> str:
 def _print(entry: OutboxEntry) -> None:
     rows = {
         "order": f"{entry.order_id} (shop {entry.shop})",
+        "mail": f"{entry.revision + 1}, the newest of the order" if entry.revision else None,
         "message id": entry.message_id,
         "state": entry.state,
         "reason": entry.reason,
+        "delivery": entry.delivery,
         "accepted": _when(entry.accepted_at),
         "due": _when(entry.due_at) if entry.state in (State.QUEUED, State.UNKNOWN) else None,
         "attempts": entry.attempts,
@@ -152,10 +160,16 @@ def _print(entry: OutboxEntry) -> None:
     for name, value in rows.items():
         if value is not None:
             click.echo(f"{name:<16}{value}")
-    for each in entry.history:
-        seconds = f"{each.seconds:.3f} s" if each.seconds is not None else ""
-        words = " ".join(str(part) for part in (each.stage, each.code, each.text, seconds) if part not in (None, ""))
-        click.echo(f"  {_when(each.at)}  {each.event:<12}{words}".rstrip())
+    told = [(each.at, each.revision, each.event, _words(each.stage, each.code, each.text)) for each in entry.history]
+    # In brackets: what the relay told afterwards.
+    told += [(each.at, each.revision, f"({each.event})", _words(each.code, each.text)) for each in entry.deliveries]
+    for at, revision, event, words in sorted(told, key=lambda line: line[0]):
+        mail = f"mail {revision + 1}  " if entry.revision else ""
+        click.echo(f"  {_when(at)}  {mail}{event:<15}{words}".rstrip())
+
+
+def _words(*words: object) -> str:
+    return " ".join(str(word) for word in words if word is not None)
 
 
 def _when(moment: datetime) -> str:

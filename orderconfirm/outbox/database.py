@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,10 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.outbox.liveness import Liveness
-from orderconfirm.outbox.tables import create_tables, missing_columns, reading_engine, writing_engine
+from orderconfirm.outbox.tables import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
 from orderconfirm.outbox.writer import Writer
 
 T = TypeVar("T")
+
+#: Seconds that an erasure waits for other processes to let go of the write-ahead log.
+SCRUB_PATIENCE = 1
 
 
 class Database:
@@ -70,6 +73,17 @@ class Database:
                 yield connection
         except DBAPIError as failure:
             raise OutboxUnavailable(str(failure.orig)) from failure
+
+    def scrub(self) -> None:
+        """What was deleted leaves SQLite's write-ahead log as well; later, if others keep the database busy."""
+        if self.dialect != "sqlite":
+            return
+        with suppress(OutboxUnavailable), self.reading() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={SCRUB_PATIENCE * 1000}")
+            try:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={LOCK_TIMEOUT * 1000}")
 
     def expect_file(self) -> None:
         """SQLite writes on into a file that was deleted under it: what goes there is lost at the next start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.rows import address_hash
 from orderconfirm.outbox.tables import dead_addresses, deliveries, history, outbox
+
+log = logging.getLogger(__name__)
 
 #: What each of Mailtrap's events says of the delivery; others are part of the story alone.
 DELIVERY_OF = {
@@ -67,6 +70,7 @@ def _add_dead_address(dialect: str) -> Any:
         sql.insert_into(dead_addresses, dialect)
         .values(shop=bindparam("shop"), address_hash=bindparam("address_hash"), since=sql.now, event=bindparam("event"))
         .on_conflict_do_nothing()
+        .returning(dead_addresses.c.since)
     )
 
 
@@ -95,12 +99,18 @@ class Deliveries:
     def record(self, events: Iterable[RelayEvent]) -> int:
         """Keep events, all or none; returns how many are new. What names no mail of ours is kept without one."""
 
-        def job(connection: Connection) -> int:
-            return sum(self._record_one(connection, event) for event in events)
+        def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
+            dead: list[Row[Any]] = []
+            return sum(self._record_one(connection, event, dead) for event in events), dead
 
-        return self._database.write(job)
+        new, dead = self._database.write(job)
+        for mail in dead:
+            words = {"order_id": mail.order_id, "shop": mail.shop}
+            log.warning("an address takes no more mail: its next orders are held", extra=words)
+        return new
 
-    def _record_one(self, connection: Connection, told: RelayEvent) -> bool:
+    def _record_one(self, connection: Connection, told: RelayEvent, dead: list[Row[Any]]) -> bool:
+        """Whether it is new; its mail is added to `dead` when its address takes no more from now on."""
         mail = _mail_of(connection, told)
         mail_id = mail.id if mail else None
         is_erased = mail is not None and mail.erased_at is not None
@@ -120,8 +130,9 @@ class Deliveries:
             change = {"mail": mail_id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
         if state in _DEADLY and mail is not None and told.address:
-            dead = {"shop": mail.shop, "address_hash": address_hash(told.address), "event": told.event}
-            connection.execute(self._add_dead_address, dead)
+            address = {"shop": mail.shop, "address_hash": address_hash(told.address), "event": told.event}
+            if connection.execute(self._add_dead_address, address).first() is not None:
+                dead.append(mail)
         return True
 
 

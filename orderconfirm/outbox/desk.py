@@ -46,6 +46,7 @@ class Desk:
                 rows[-1],
                 [to_history(event, revisions[event.mail_id]) for event in events],
                 [to_delivery(event, revisions[event.mail_id]) for event in events_of(connection, revisions)],
+                [to_entry(row) for row in rows[:-1]],
             )
 
     def search(self, shop: str, wanted: Search, cursor: str | None, most: int) -> tuple[list[OutboxEntry], str | None]:
@@ -94,7 +95,7 @@ class Desk:
         idempotency_key: str | None,
         name: Callable[[int], str],
     ) -> tuple[OutboxEntry, bool] | None:
-        """A new mail for a known order, due now, to `email` or where its last mail went; None for an unknown order.
+        """A new mail for a known order, due now, to `email` or the order's own address; None for an unknown order.
 
         `name` makes the Message-ID of a revision. A mail that waits for a person is withdrawn, and the address is
         released. False beside the order's newest mail: the same came before with this key, and nothing was done. Raises
@@ -109,24 +110,23 @@ class Desk:
             if not rows:
                 return None
             last = rows[-1]
-            if use and self._keys.is_known(connection, use):
-                return to_entry(last), False
-            if last.payload is None:
+            own = rows[0] if email is None else last
+            if last.payload is None or own.payload is None:
                 raise ContentDeleted(f"the content of order {order_id} is deleted")
+            if use and not self._keys.take(connection, use):
+                return to_entry(last), False
             if last.state in (State.QUEUED, State.SENDING):
                 raise WrongState(f"its mail is {last.state}: it goes out by itself")
             if last.state in (State.HELD, State.UNKNOWN, State.FAILED):
                 chosen = {"whose": shop, "chosen_id": order_id, "states": [last.state]}
                 connection.execute(sql.CANCEL, chosen)
                 connection.execute(sql.ADD_HISTORY, new_event(last.id, Event.REPLACED, State.CANCELLED, reason))
-            again = again_values(last, email, name(last.revision + 1))
+            again = again_values(own, email, last.revision + 1, name(last.revision + 1))
             release(connection, shop, again["recipient"])
             row = connection.execute(self._insert, again).first()
             if row is None:  # a process on PostgreSQL that waited for another's lock has not seen the other's new row
                 raise WrongState("it was sent again this moment")
             connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.RESENT, State.QUEUED, reason))
-            if use:
-                self._keys.keep(connection, use)
             return to_entry(row), True
 
         return self._database.write(job)
@@ -140,7 +140,7 @@ class Desk:
         def job(connection: Connection) -> bool:
             rows = _lock(connection, shop, order_id)
             erased = connection.execute(sql.ERASE, {"whose": shop, "chosen_id": order_id}).all()
-            if len(erased) < len(rows):  # all or none
+            if len(erased) < sum(row.erased_at is None for row in rows):  # all or none
                 raise WrongState("its mail is being sent: try again in a minute")
             for row in erased:
                 forget_words(connection, row.id)
@@ -148,7 +148,9 @@ class Desk:
             forget_keys(connection, shop, order_id)
             return bool(rows)
 
-        return self._database.write(job)
+        is_known = self._database.write(job)
+        self._database.scrub()
+        return is_known
 
     def forget(self, age: float) -> int:
         """Delete the content of mails that ended more than `age` seconds ago, a batch of them; returns how many.

@@ -28,7 +28,7 @@ class KeyUse(NamedTuple):
 
 
 class Keys:
-    """Asked and told inside a transaction."""
+    """Asked inside a transaction, which ends without a trace when a key is refused."""
 
     def __init__(self, dialect: str) -> None:
         self._insert = (
@@ -38,18 +38,14 @@ class Keys:
             .returning(idempotency_keys.c.order_id)
         )
 
-    def is_known(self, connection: Connection, use: KeyUse) -> bool:
-        """Whether the same request came before with this key. Raises KeyConflict when another one did."""
-        asked = {"shop": use.shop, "idempotency_key": use.idempotency_key}
-        row = connection.execute(_BY_KEY, asked).first()
-        if row is not None and (row.order_id, row.fingerprint) != (use.order_id, use.fingerprint):
-            raise KeyConflict(use.idempotency_key, row.order_id)
-        return row is not None
-
-    def keep(self, connection: Connection, use: KeyUse) -> None:
-        """Remember a key. Raises KeyConflict when another process took it for another request meanwhile."""
-        if connection.execute(self._insert, use._asdict()).first() is None:
-            self.is_known(connection, use)
+    def take(self, connection: Connection, use: KeyUse) -> bool:
+        """Remember a key. False: the same request came with it before. Raises KeyConflict when another one did."""
+        if connection.execute(self._insert, use._asdict()).first() is not None:
+            return True
+        known = connection.execute(_BY_KEY, {"shop": use.shop, "idempotency_key": use.idempotency_key}).one()
+        if (known.order_id, known.fingerprint) != (use.order_id, use.fingerprint):
+            raise KeyConflict(use.idempotency_key, known.order_id)
+        return False
 
 
 def forget_keys(connection: Connection, shop: str, order_id: str) -> None:

@@ -15,7 +15,10 @@ from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, Event, His
 
 
 def to_entry(
-    row: Row[Any], history: Iterable[HistoryEntry] = (), deliveries: Iterable[DeliveryEvent] = ()
+    row: Row[Any],
+    history: Iterable[HistoryEntry] = (),
+    deliveries: Iterable[DeliveryEvent] = (),
+    earlier: Iterable[OutboxEntry] = (),
 ) -> OutboxEntry:
     return OutboxEntry(
         id=row.id,
@@ -35,6 +38,7 @@ def to_entry(
         is_erased=row.erased_at is not None,
         history=tuple(history),
         deliveries=tuple(deliveries),
+        earlier=tuple(earlier),
     )
 
 
@@ -63,8 +67,8 @@ def new_values(mail: NewMail) -> dict[str, Any]:
     }
 
 
-def again_values(row: Row[Any], email: str | None, message_id: str) -> dict[str, Any]:
-    """A mail that is sent again, to `email` or where it went before, as the values of its new row."""
+def again_values(row: Row[Any], email: str | None, revision: int, message_id: str) -> dict[str, Any]:
+    """A mail that is sent again, to `email` or where `row` went, as the values of its new row."""
     content = json.loads(row.payload)
     sent = content["sent"]
     if email:
@@ -73,7 +77,7 @@ def again_values(row: Row[Any], email: str | None, message_id: str) -> dict[str,
     return {
         "shop": row.shop,
         "order_id": row.order_id,
-        "revision": row.revision + 1,
+        "revision": revision,
         "fingerprint": row.fingerprint,
         "message_id": message_id,
         "recipient": recipient.lower(),

@@ -206,7 +206,8 @@ _one_chosen = and_(
 
 _requeue = (
     update(outbox)
-    .where(outbox.c.payload.is_not(None))
+    # Nobody means those whose address takes no mail, who puts back all that are held.
+    .where(outbox.c.payload.is_not(None), func.coalesce(outbox.c.reason, "") != DEAD_ADDRESS)
     .values(
         state=State.QUEUED,
         reason=null(),
@@ -296,6 +297,7 @@ ERASE = (
         outbox.c.shop == bindparam("whose"),
         outbox.c.order_id == bindparam("chosen_id"),
         outbox.c.state != State.SENDING,
+        outbox.c.erased_at.is_(None),
     )
     .values(
         payload=null(),

@@ -68,8 +68,8 @@ class Store:
     def add(self, mail: NewMail) -> Receipt:
         """Take an order in, due at once or held, unless its (shop, order_id) is known: then nothing changes.
 
-        Its idempotency key is kept with it, unless it is another order than the known one. Raises KeyConflict when that
-        key came with another body.
+        Its idempotency key is kept as long as the order's content, unless this is another order than the known one.
+        Raises KeyConflict when that key came with another request.
         """
         self._database.expect_file()
         values = new_values(mail)
@@ -78,17 +78,16 @@ class Store:
         use = KeyUse(mail.shop, key, mail.order_id, mail.fingerprint) if key else None
 
         def job(connection: Connection) -> Receipt | None:
-            if use:
-                self._keys.is_known(connection, use)
             row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
             if row is not None and row.state == State.HELD:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.HELD, State.HELD, row.reason))
             rows = [row] if row is not None else connection.execute(sql.REVISIONS, known).all()
             if not rows:
                 return None
-            if use and rows[0].fingerprint == mail.fingerprint:
-                self._keys.keep(connection, use)
-            return Receipt(to_entry(rows[-1]), rows[0].fingerprint, rows[0].payload, is_new=row is not None)
+            first = rows[0]
+            if use and first.fingerprint == mail.fingerprint and first.payload is not None:
+                self._keys.take(connection, use)
+            return Receipt(to_entry(rows[-1]), first.fingerprint, first.payload, is_new=row is not None)
 
         receipt = self._database.write(job)
         if receipt is None:

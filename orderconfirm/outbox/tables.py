@@ -162,7 +162,8 @@ class database_now(FunctionElement[float]):
 
 @compiles(database_now, "sqlite")
 def _now_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    # Rounded to what its clock tells: a time that is told is then the very one that is stored, and found by.
+    return "round((julianday('now') - 2440587.5) * 86400.0, 3)"
 
 
 @compiles(database_now, "postgresql")
@@ -197,7 +198,9 @@ def reading_engine(url: str) -> Engine:
 def create_tables(engine: Engine) -> None:
     """Create what is missing; several processes may do so at once."""
     if engine.dialect.name == "sqlite" and engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(engine.url.database)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # it holds names and addresses; its companions get its mode
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             # IF NOT EXISTS alone still races in PostgreSQL's catalogue.
@@ -255,3 +258,5 @@ def _tune_sqlite(connection: Any, record: Any) -> None:
     # The 202 is a promise: a commit must be on the disk, not in its cache.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    # What is erased must not stay in the file until something else is written over it.
+    connection.execute("PRAGMA secure_delete=ON")

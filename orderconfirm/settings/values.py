@@ -155,6 +155,18 @@ def api_keys(text: str) -> tuple[ApiKey, ...]:
     return tuple(keys)
 
 
+def signing_secret(text: str) -> str:
+    if len(text) < 16:
+        raise ValueError("is shorter than 16 characters: it is no signing secret of Mailtrap's")
+    return text
+
+
+def proxies(text: str) -> int:
+    if not re.fullmatch(r"[0-9]", text):
+        raise ValueError("must be how many proxies stand between the internet and the service, 0 to 9")
+    return int(text)
+
+
 def retry_or_hold(text: str) -> str:
     if text not in ("retry", "hold"):
         raise ValueError("must be retry or hold")

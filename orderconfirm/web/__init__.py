@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.settings import Settings
 from orderconfirm.web import documentation, headers, health, pages, problems
@@ -20,6 +21,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
     app.extensions["guard"] = Guard(settings)
     headers.init_app(app)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     documentation.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)

@@ -15,6 +15,7 @@ _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
 _STATUS = "always this: the order is on disk, whatever became of its mail, which `state` tells"
 _WARNINGS = "what does not add up"
 _IGNORED = "pointers of unknown fields"
+_EMAIL = "whom it is for, in lower case; null once its content is deleted"
 _REVISION = "0 for the confirmation of the order, then one more for each mail sent again"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
@@ -40,6 +41,7 @@ class SummarySchema(Schema):
     reason = _text("rcpt: 550 5.1.1 no such user", "why it is there", allow_none=True, required=True)
     revision = fields.Integer(required=True, metadata={"description": _REVISION, "examples": [0]})
     message_id = _text(_MESSAGE_ID, required=True)
+    email = _text("john.doe@example.com", _EMAIL, allow_none=True, required=True)
     accepted_at = _time("2025-03-15T14:30:02+00:00", required=True)
     links = fields.Nested(LinksSchema, required=True)
 
@@ -84,14 +86,13 @@ class MailSchema(SummarySchema):
     due_at = _time("2025-03-15T14:31:00+00:00", "when it is tried again", allow_none=True, required=True)
     attempts = fields.Integer(required=True, metadata={"examples": [1]})
     possible_copies = fields.Integer(required=True, metadata={"description": "sends whose outcome nobody knows"})
+    earlier_mails = fields.List(
+        fields.Nested(SummarySchema),
+        required=True,
+        metadata={"description": "those that the order had before this one was sent again, oldest first"},
+    )
     history = fields.List(fields.Nested(HistorySchema), required=True)
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
-
-
-class ResentSchema(MailSchema):
-    """A mail that is sent again, with its order's story."""
-
-    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})
 
 
 class PageSchema(Schema):
@@ -156,6 +157,7 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
         "reason": entry.reason,
         "revision": entry.revision,
         "message_id": entry.message_id,
+        "email": entry.recipient,
         "accepted_at": entry.accepted_at.isoformat(),
         "links": {"self": link},
     }
@@ -169,6 +171,7 @@ def story(entry: OutboxEntry, link: str) -> dict[str, Any]:
         "due_at": entry.due_at.isoformat() if is_moving else None,
         "attempts": entry.attempts,
         "possible_copies": entry.possible_copies,
+        "earlier_mails": [summary(each, link) for each in entry.earlier],
         "history": [
             {
                 "at": each.at.isoformat(),

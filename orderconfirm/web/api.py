@@ -14,7 +14,7 @@ from orderconfirm.errors import ContentDeleted
 from orderconfirm.models import OutboxEntry, Search, State
 from orderconfirm.orders import Orders
 from orderconfirm.web import examples, kinds
-from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, ResentSchema, story, summary
+from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
 from orderconfirm.web.blueprint import Blueprint
 from orderconfirm.web.guard import Guard
 from orderconfirm.web.problems import problem
@@ -37,6 +37,8 @@ _MESSAGES = {
     State.CANCELLED: "The order confirmation was cancelled",
     State.EXPIRED: "The order confirmation was not sent in time",
 }
+#: States that end by themselves.
+_ON_ITS_WAY = (State.QUEUED, State.SENDING, State.UNKNOWN)
 #: States in which the mail will not come by itself.
 _ENDED_BADLY = (State.FAILED, State.EXPIRED)
 
@@ -94,14 +96,14 @@ def admit() -> None:
 @bp.response(
     202,
     PlacedSchema,
-    description="The order is on disk; its mail will be sent.",
+    description="The order is on disk; its mail is on its way, or held.",
     example=examples.QUEUED,
     headers=_APPLIED,
 )
 @bp.alt_response(
     200,
     schema=PlacedSchema,
-    description="The order was accepted before, or its mail is out (with Prefer: wait).",
+    description="The order was accepted before. With `Prefer: wait`: its mail is out, or will not come by itself.",
     example=examples.PLACED,
     headers=_APPLIED,
 )
@@ -112,26 +114,29 @@ def place_order(order: dict[str, Any]) -> Any:
     """
     placed = _orders().place(g.shop, order, _idempotency_key())
     entry = placed.entry
+    is_done = not placed.is_new
+    headers = {}
     wait = _wanted_wait()
+    # A preference, no more (RFC 7240 section 2): with all seats taken nobody waits.
     if wait is not None and _seats.acquire(blocking=False):
         try:
             entry = _orders().outcome(g.shop, entry.order_id, wait) or entry
         finally:
             _seats.release()
+        headers = {"Preference-Applied": f"wait={wait}"}
+        is_done = entry.state is State.SENT or (is_done and entry.state not in _ON_ITS_WAY)
         if entry.state in _ENDED_BADLY:
-            return problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
-    else:
-        wait = None  # a preference, no more (RFC 7240 section 2)
-    answer = {
+            answer = problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
+            answer.headers.update(headers)
+            return answer
+    told = {
         "status": "success",
         "message": _MESSAGES[entry.state],
         **summary(entry, _link(entry)),
         "warnings": list(placed.warnings),
         "ignored_fields": g.ignored_fields,
     }
-    is_done = not placed.is_new or (wait is not None and entry.state is State.SENT)
-    headers = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
-    return answer, 200 if is_done else 202, headers
+    return told, 200 if is_done else 202, headers
 
 
 @bp.post("/order-confirmation/preview")
@@ -186,10 +191,10 @@ def show_order(order_id: str) -> Any:
     parameters=[_IDEMPOTENCY_KEY],
 )
 @bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
-@bp.response(202, ResentSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)
+@bp.response(202, MailSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)
 @bp.alt_response(
     200,
-    schema=ResentSchema,
+    schema=MailSchema,
     description="The same request came before with this Idempotency-Key, and was not done twice.",
     example=examples.RESENT,
 )
@@ -201,8 +206,7 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
     placed = _orders().resend(g.shop, order_id, wanted.get("email"), wanted.get("reason"), _idempotency_key())
     if placed is None:
         raise _unknown(order_id)
-    told = _story(_orders().status(g.shop, order_id), order_id)
-    return {**told, "ignored_fields": g.get("ignored_fields", [])}, 202 if placed.is_new else 200
+    return _story(_orders().status(g.shop, order_id), order_id), 202 if placed.is_new else 200
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")

@@ -54,10 +54,10 @@ def _responses(failures: tuple[Kind, ...]) -> dict[int, Any]:
     by_status: dict[int, list[Kind]] = {}
     for kind in failures:
         by_status.setdefault(kind.status, []).append(kind)
-    return {status: _response(alike) for status, alike in sorted(by_status.items())}
+    return {status: failure(alike) for status, alike in sorted(by_status.items())}
 
 
-def _response(alike: list[Kind]) -> dict[str, Any]:
+def failure(alike: list[Kind]) -> dict[str, Any]:
     """What a status means: every kind that has it, with its example."""
     headers: dict[str, Any] = {**_HEADERS}
     if kinds.UNAUTHORIZED in alike:

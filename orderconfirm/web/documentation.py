@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter, PathConverter
 
 from orderconfirm.web import api, field_schemas, kinds, webhooks
 from orderconfirm.web.answers import ProblemSchema
+from orderconfirm.web.blueprint import failure
 from orderconfirm.web.schemas import AddressSchema
 
 bp = Blueprint("documentation", __name__, template_folder="templates")
@@ -66,8 +67,13 @@ def init_app(app: Flask) -> None:
     # What is referred to by name alone.
     documented.spec.components.schema("Problem", schema=ProblemSchema)
     documented.spec.components.schema("Address", schema=AddressSchema)
+    # What no operation answers, but the service in its place.
+    for kind in (kinds.METHOD_NOT_ALLOWED, kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE):
+        documented.spec.components.response(kind.name, failure([kind]))
     documented.register_blueprint(api.bp)
     documented.register_blueprint(webhooks.bp)
+    for foreign in ("Error", "PaginationMetadata"):  # flask-smorest's own, which no answer has
+        documented.spec.components.schemas.pop(foreign, None)
     app.extensions["openapi"] = documented
     app.register_blueprint(bp)
 

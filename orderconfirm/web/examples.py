@@ -18,12 +18,13 @@ _SUMMARY: Example = {
     "reason": None,
     "revision": 0,
     "message_id": "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>",
-    "accepted_at": "2025-03-15T14:30:02.104512+00:00",
+    "email": "john.doe@example.com",
+    "accepted_at": "2025-03-15T14:30:02.104000+00:00",
     "links": {"self": "/api/order-confirmation/ORD-12345"},
 }
 _SENT: Example = {**_SUMMARY, "state": "sent"}
 _SENT_EVENT: Example = {
-    "at": "2025-03-15T14:30:02.351907+00:00",
+    "at": "2025-03-15T14:30:02.351000+00:00",
     "revision": 0,
     "event": "sent",
     "state": "sent",
@@ -39,10 +40,11 @@ PLACED: Example = {"status": "success", "message": "Order confirmation email sen
 STORY: Example = {
     **_SENT,
     "delivery": "delivered",
-    "changed_at": "2025-03-15T14:30:02.351907+00:00",
+    "changed_at": "2025-03-15T14:30:02.351000+00:00",
     "due_at": None,
     "attempts": 1,
     "possible_copies": 0,
+    "earlier_mails": [],
     "history": [_SENT_EVENT],
     "deliveries": [
         {
@@ -55,18 +57,20 @@ STORY: Example = {
         }
     ],
 }
-_RESENT_AT = "2025-03-16T09:12:40.730118+00:00"
+_RESENT_AT = "2025-03-16T09:12:40.730000+00:00"
 RESEND: Example = {"email": "john.doe@example.org", "reason": "the customer mistyped it"}
 RESENT: Example = {
     **STORY,
     "state": "queued",
     "delivery": None,
     "message_id": "<b81d7f2e4c6a49d0a3f5e7c9d1b2a4f6@shop.example>",
+    "email": RESEND["email"],
     "accepted_at": _RESENT_AT,
     "revision": 1,
     "changed_at": _RESENT_AT,
     "due_at": _RESENT_AT,
     "attempts": 0,
+    "earlier_mails": [{**_SENT, "delivery": "delivered"}],
     "history": [
         _SENT_EVENT,
         {
@@ -80,10 +84,9 @@ RESENT: Example = {
             "seconds": None,
         },
     ],
-    "ignored_fields": [],
 }
 CANCELLED: Example = {**STORY, "state": "cancelled", "delivery": None, "attempts": 0, "history": [], "deliveries": []}
-PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104512_4711"}
+PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104_4711"}
 PREVIEW: Example = {
     "subject": "Our Shop: order ORD-12345 confirmed",
     "text": "Our Shop\n\nThank you for your order, John!\n…",

@@ -25,7 +25,6 @@ _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
 _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
-_OFFSET_WITHOUT_PLUS = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _LARGEST = Decimal(10) ** 12
@@ -40,7 +39,7 @@ def _character(entity: re.Match[str]) -> str:
 
 
 class Text(fields.Field[str | None]):
-    """A string, trimmed, of at most `longest` characters, control characters replaced by spaces.
+    """A string, trimmed, of at most `longest` characters, control characters replaced by spaces, all but NUL.
 
     `numbers`: a JSON number is taken for its digits (shops send ids so). `lines`: line breaks stay.
     `entities`: HTML entities are read as the characters they stand for (WooCommerce sends names so).
@@ -54,6 +53,7 @@ class Text(fields.Field[str | None]):
         "text": "must be a string",
         "empty": "must not be empty",
         "long": "must have at most {longest} characters, has {length}",
+        "nul": "must not have a NUL (\\u0000)",
         "control": "must not have control characters or line breaks",
     }
 
@@ -79,6 +79,8 @@ class Text(fields.Field[str | None]):
             value = f"{value:f}" if isinstance(value, Decimal) else str(value)
         if not isinstance(value, str):
             raise self.make_error("text")
+        if "\0" in value:
+            raise self.make_error("nul")
         if self.exact and _CONTROLS.search(value):
             raise self.make_error("control")
         if self.entities and "&" in value:
@@ -182,15 +184,6 @@ class Moment(fields.Field[datetime | None]):
         if not 1970 <= moment.year <= 2999:
             raise self.make_error("year")
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-class MomentInQuery(Moment):
-    """A time in a query string, where a `+` that nobody escaped is read as a blank."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime | None:
-        if isinstance(value, str):
-            value = _OFFSET_WITHOUT_PLUS.sub(r"\1+\2", value)
-        return super()._deserialize(value, attr, data, **options)
 
 
 class WholeNumber(fields.Integer):

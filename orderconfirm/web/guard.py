@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from flask import g, request
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
@@ -51,6 +52,7 @@ class Guard:
         """Take the request as this shop's. Raises TooManyRequests."""
         g.shop = shop
         if self._limit and not self._limiter.hit(self._limit, "shop", shop):
+            log.warning("a shop calls too often", extra={"shop": shop})
             raise self._too_many("too many requests with this key", self._limit, "shop", shop)
 
     def _shop(self) -> str:
@@ -63,9 +65,9 @@ class Guard:
         if shops:
             return shops[0]
         address = request.remote_addr or ""
+        log.warning("a request without a valid key", extra={"address": address, "path": request.path})
         if not self._limiter.hit(self._wrong_keys, "wrong key", address):
             self._slow_down(address)
-        log.warning("a request without a valid key", extra={"address": address, "path": request.path})
         raise Unauthorized(
             kinds.UNAUTHORIZED.detail,
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
@@ -73,10 +75,11 @@ class Guard:
 
     def _refuse_other_sites(self) -> None:
         """What needs no key, any page could have its reader's browser send; without a body, even without preflight."""
+        origin = request.headers.get("Origin", "").lower()
+        # Not every browser names the site to every address; each names the origin, when it is another's.
         is_ours = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
-        if request.method in ("GET", "HEAD") or is_ours:
-            return
-        if request.headers.get("Origin", "").lower() not in self._origins:
+        is_ours = is_ours and (not origin or urlsplit(origin).netloc == request.host.lower())
+        if request.method not in ("GET", "HEAD") and not is_ours and origin not in self._origins:
             raise Forbidden(kinds.CROSS_SITE.detail)
 
     def _slow_down(self, address: str) -> None:

@@ -84,7 +84,7 @@ REQUEST_TIMEOUT = Kind(
 )
 ORDER_CONFLICT = Kind(
     *("order-conflict", 409, "Another order has this id"),
-    "`errors` name what differs from the accepted order, which stays as it is.",
+    "`errors` name what differs from the accepted order, which stays as it is; none, once its content is deleted.",
     "The order id ORD-12345 was accepted before with other content; that order stays as it is.",
     (Fault("/total", "differs from the accepted order"),),
 )
@@ -100,7 +100,7 @@ WRONG_STATE = Kind(
 )
 CONTENT_DELETED = Kind(
     *("content-deleted", 410, "The order's content is deleted"),
-    "It was erased, or its retention is over: there is nothing left to show or to send.",
+    "It was erased, or, for a resend, its retention is over: there is nothing left to show or to send.",
     "Order ORD-12345 was erased.",
 )
 TOO_LARGE = Kind(

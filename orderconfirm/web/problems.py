@@ -74,6 +74,8 @@ def _invalid_request(failure: InvalidRequest) -> Response:
 
 def _order_conflict(failure: OrderConflict) -> Response:
     detail = f"The order id {failure.order_id} was accepted before with other content; that order stays as it is."
+    if not failure.pointers:
+        detail += " Its content is deleted since, so what differs cannot be named."
     errors = [{"pointer": pointer, "detail": "differs from the accepted order"} for pointer in failure.pointers]
     return problem(kinds.ORDER_CONFLICT, detail, errors=errors)
 

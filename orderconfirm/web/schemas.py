@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 from marshmallow.experimental.context import Context
 
 from orderconfirm.errors import Fault, InvalidOrder
@@ -19,7 +19,6 @@ from orderconfirm.web.fields import (
     LocaleTag,
     MailAddress,
     Moment,
-    MomentInQuery,
     Number,
     Several,
     Text,
@@ -46,6 +45,9 @@ def _known_states(text: str) -> None:
     if unknown := [part for part in text.split(",") if part not in known]:
         raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
 
+
+#: What is left of a time with `+02:00` when its `+` was not escaped.
+_BARE_ZONE = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 
 #: An id that, as part of an address, would name something else.
 _UNREACHABLE = re.compile(r"/.*|preview|.*/(?:cancel|resend)|(?:.*/)?\.\.?(?:/.*)?")
@@ -182,9 +184,16 @@ class OrderSchema(_Part):
 
 
 class ResendSchema(_Part):
-    """How an order is sent again: to another address, for a reason that its history will show."""
+    """How an order is sent again: to another address, for a reason that its history will show.
+
+    A name that is not known must not send to an address that nobody meant.
+    """
+
+    class Meta:
+        unknown = RAISE
 
     is_optional = True
+    error_messages = {"unknown": "is unknown: a resend takes email and reason"}
 
     email = MailAddress(metadata={"description": "another address; default: the order's own"})
     reason = Text(200, metadata={"description": "shown in the history"})
@@ -198,13 +207,20 @@ class SearchSchema(_Part):
 
     error_messages = {"unknown": "is unknown: a list takes state, email, since, until, cursor and limit"}
 
+    @pre_load
+    def restore_plus(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
+        """A `+` that nobody escaped is read as a blank, which no address has, and no time before its zone."""
+        restored = {"email": data.get("email", "").strip().replace(" ", "+")}
+        restored |= {name: _BARE_ZONE.sub(r"\1+\2", data.get(name, "")) for name in ("since", "until")}
+        return {**data, **{name: text for name, text in restored.items() if name in data}}
+
     state = fields.String(
         metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
         validate=_known_states,
     )
     email = MailAddress(metadata={"description": "the recipient"})
-    since = MomentInQuery(metadata={"description": "accepted at this time or later, ISO 8601"})
-    until = MomentInQuery(metadata={"description": "accepted before this time"})
+    since = Moment(metadata={"description": "accepted at this time or later, ISO 8601"})
+    until = Moment(metadata={"description": "accepted before this time"})
     cursor = fields.String(
         validate=validate.Regexp(r"\d{1,12}(\.\d{1,20})?_\d{1,18}\Z", error="is no cursor that was given out"),
         metadata={"description": "`next_cursor` of the page before"},

@@ -80,6 +80,7 @@ def take_mailtrap_events() -> Any:
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
+        log.warning("a webhook without a valid signature: it does not have MAILTRAP_WEBHOOK_SECRET")
         return problem(kinds.BAD_SIGNATURE, kinds.BAD_SIGNATURE.detail)
     events, unreadable = _events(body)
     if unreadable:
@@ -110,7 +111,8 @@ def _decoded(body: bytes) -> list[Any]:
             raise
         _expect_no_more_than_taken(lines)  # before the work of reading them
         return [_decoded_line(line) for line in lines]
-    events = whole["events"] if isinstance(whole, Mapping) and isinstance(whole.get("events"), list) else [whole]
+    inner = whole.get("events") if isinstance(whole, Mapping) else whole
+    events = inner if isinstance(inner, list) else [whole]
     _expect_no_more_than_taken(events)
     return events
 

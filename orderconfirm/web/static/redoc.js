@@ -2,4 +2,4 @@
 import { init } from "../docs/assets/redoc.standalone.js";
 
 const place = document.getElementById("docs");
-init(place.dataset.document, {}, place);
+init(place.dataset.document, { disableTelemetry: true }, place);
