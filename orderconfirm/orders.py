@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -186,7 +186,7 @@ class Orders:
         """
         return self._desk.erase(shop, order_id)
 
-    def record_events(self, events: Iterable[RelayEvent]) -> int:
+    def record_events(self, events: Collection[RelayEvent]) -> int:
         """Keep what the relay tells of sent mails, each event once; returns how many are new."""
         return self._deliveries.record(events)
 

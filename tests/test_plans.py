@@ -14,7 +14,8 @@ import pytest
 from outboxes import mail, opened, reclaim
 from sqlalchemy import event
 
-from orderconfirm.models import Search, State
+from orderconfirm.models import RelayEvent, Search, State
+from orderconfirm.outbox.deliveries import Deliveries
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.store import Store
 
@@ -107,6 +108,18 @@ def test_what_is_done_every_day_finds_its_mails_in_an_index(store: Store, work: 
     found = [line for line in lines if READS.match(line)]
     assert found
     assert [line for line in found if line.startswith("SCAN") and not SMALL.match(line)] == []
+
+
+def test_what_waits_for_an_address_is_found_by_it(store: Store) -> None:
+    deliveries = Deliveries(store._database)
+    store.add(mail("1"))
+    bounce = RelayEvent("e", "bounce", MOMENT, None, None, "shop", "1", None, None, "a@example.com", "{}")
+    with plans(store) as lines:
+        deliveries.record([bounce])
+        Desk(store._database).resend("shop", "1", None, None, None, str)
+    found = [line for line in lines if READS.match(line)]
+    assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in found) == 2
+    assert not [line for line in found if line.startswith("SCAN")]
 
 
 @pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase", "resend"])

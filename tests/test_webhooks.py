@@ -236,6 +236,24 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     assert client.get("/ready").get_json()["mails"] == {}
 
 
+def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_released(
+    client: FlaskClient, sink: tuple[Sink, int]
+) -> None:
+    sent(client)
+    sink[0].replies["RCPT"] = ["451 4.3.0 later", "550 5.1.1 no"]
+    for order_id in ("queued", "failed"):
+        client.post(URL, json=make_body(order_id=order_id))
+        wait_until(lambda order_id=order_id: client.get(f"{URL}/{order_id}").get_json()["history"])
+    tell(client, event("spam", email="John.Doe@example.com"))
+    for order_id in ("queued", "failed"):
+        told = client.get(f"{URL}/{order_id}").get_json()
+        assert (told["state"], told["history"][-1]["event"]) == ("held", "held")
+    assert desk_of(client).requeue("default", None) == 0
+    assert client.post(f"{URL}/queued/resend").status_code == 202
+    assert "retry sends it" in client.get(f"{URL}/failed").get_json()["reason"]
+    assert desk_of(client).requeue("default", "failed") == 1
+
+
 def test_an_event_finds_the_mail_that_it_is_about(client: FlaskClient) -> None:
     first = sent(client)
     client.post(f"{URL}/ORD-12345/resend", json={"email": "right@example.com"})

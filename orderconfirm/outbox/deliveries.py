@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, null, or_, select, update
 
-from orderconfirm.models import Delivery, RelayEvent
+from orderconfirm.models import Delivery, Event, RelayEvent, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.rows import address_hash
+from orderconfirm.outbox.rows import address_hash, new_event
 from orderconfirm.outbox.tables import dead_addresses, deliveries, history, outbox
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Deliveries:
         self._add_event = _add_event(database.dialect)
         self._add_dead_address = _add_dead_address(database.dialect)
 
-    def record(self, events: Iterable[RelayEvent]) -> int:
+    def record(self, events: Collection[RelayEvent]) -> int:
         """Keep events, all or none; returns how many are new. What names no mail of ours is kept without one."""
 
         def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
@@ -129,10 +129,18 @@ class Deliveries:
         if state and mail_id is not None:
             change = {"mail": mail_id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
-        if state in _DEADLY and mail is not None and told.address:
-            address = {"shop": mail.shop, "address_hash": address_hash(told.address), "event": told.event}
-            if connection.execute(self._add_dead_address, address).first() is not None:
-                dead.append(mail)
+        if state in _DEADLY and mail is not None and told.address and self._bury(connection, mail.shop, told):
+            dead.append(mail)
+        return True
+
+    def _bury(self, connection: Connection, shop: str, told: RelayEvent) -> bool:
+        """Hold what waits for the event's address, and what will come. False: it is dead already."""
+        address = (told.address or "").strip().lower()
+        values = {"shop": shop, "address_hash": address_hash(address), "event": told.event}
+        if connection.execute(self._add_dead_address, values).first() is None:
+            return False
+        for row in connection.execute(sql.HOLD, {"whose": shop, "address": address}).all():
+            connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.HELD, State.HELD, sql.DEAD_ADDRESS))
         return True
 
 
@@ -169,5 +177,6 @@ def forget_stray_events(connection: Connection, age: float) -> None:
 
 
 def release(connection: Connection, shop: str, address: str) -> None:
-    """Mail to this address again."""
-    connection.execute(RELEASE_ADDRESS, {"whose": shop, "released": address_hash(address)})
+    """Mail to this address again; what is held for it may be put back."""
+    if connection.execute(RELEASE_ADDRESS, {"whose": shop, "released": address_hash(address)}).rowcount:
+        connection.execute(sql.UNBIND, {"whose": shop, "address": address.lower()})

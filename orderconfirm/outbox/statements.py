@@ -38,6 +38,7 @@ from orderconfirm.outbox.tables import (
 now = database_now()
 
 DEAD_ADDRESS = "mail to this address bounced for good, or its reader complained: resend releases it"
+LIVING_ADDRESS = "mail to this address was released since: retry sends it"
 
 _NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 
@@ -181,6 +182,21 @@ ADD_HISTORY = insert(history).values(
 #: The state, where few mails are left to look at. As an expression, because SQLite, which keeps no statistics of its
 #: own, would choose the index of states for the bare column, and read all of a shop's sent mails for one of them.
 _state_of_few = outbox.c.state.concat("")
+
+_to_address = and_(outbox.c.shop == bindparam("whose"), outbox.c.recipient == bindparam("address"))
+#: An address died: what waits for it waits for a person.
+HOLD = (
+    update(outbox)
+    .where(_to_address, _state_of_few.in_((State.QUEUED, State.UNKNOWN, State.FAILED)))
+    .values(state=State.HELD, reason=DEAD_ADDRESS, changed_at=now)
+    .returning(outbox.c.id)
+)
+#: It takes mail again: those that are held for it may be put back.
+UNBIND = (
+    update(outbox)
+    .where(_to_address, _state_of_few == State.HELD, outbox.c.reason == DEAD_ADDRESS)
+    .values(reason=LIVING_ADDRESS)
+)
 
 #: Of an order's mails the newest alone moves: those before it were replaced when it was sent again.
 _newer = outbox.alias("newer")
