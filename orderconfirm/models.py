@@ -207,6 +207,17 @@ class RelayEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Resend:
+    """An order's mail is asked for again: to `email`, or to the order's own address."""
+
+    shop: str
+    order_id: str
+    email: str | None = None
+    reason: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Which mails are asked for: those for which all of it holds. Times are of acceptance, `until` excluded."""
 

@@ -22,6 +22,7 @@ from orderconfirm.models import (
     Order,
     OutboxEntry,
     RelayEvent,
+    Resend,
     Search,
     State,
 )
@@ -149,23 +150,19 @@ class Orders:
         """A page of mails, newest first, and the cursor of the next. Raises ValueError for a bad cursor."""
         return self._desk.search(shop, wanted, cursor, most)
 
-    def resend(
-        self, shop: str, order_id: str, email: str | None, reason: str | None, idempotency_key: str | None = None
-    ) -> Placed | None:
-        """A new mail for a known order, under a new Message-ID, to `email` if given; None for an unknown order.
+    def resend(self, wanted: Resend) -> Placed | None:
+        """A new mail for a known order, under a new Message-ID; None for an unknown order.
 
         Raises WrongState while its last mail is on its way, ContentDeleted when nothing is left to send, KeyConflict
         when its key came with another request.
         """
-        done = self._desk.resend(
-            shop, order_id, email, reason, idempotency_key, lambda revision: self._message_id(shop, order_id, revision)
-        )
+        done = self._desk.resend(wanted, lambda revision: self._message_id(wanted.shop, wanted.order_id, revision))
         if done is None:
             return None
         entry, is_new = done
         if is_new:
             self._wake()
-            log.info("order sent again", extra={"order_id": order_id, "shop": shop})
+            log.info("order sent again", extra={"order_id": wanted.order_id, "shop": wanted.shop})
         return Placed(entry, is_new, ())
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:

@@ -11,7 +11,7 @@ import pytest
 from outboxes import find, mail, opened, run
 
 from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
-from orderconfirm.models import State
+from orderconfirm.models import Resend, State
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.retry import SENT, Settlement
 from orderconfirm.outbox.store import Store
@@ -157,7 +157,7 @@ def test_two_processes_never_send_what_one_of_them_erased(store: Store, url: str
         for number in range(20):
             order_id = f"{number}"
             resent, erased, retried = at_once(
-                lambda: desk(store).resend("shop", order_id, "b@example.com", None, None, str),  # noqa: B023
+                lambda: desk(store).resend(Resend("shop", order_id, "b@example.com"), str),  # noqa: B023
                 lambda: desk(other).erase("shop", order_id),  # noqa: B023
                 lambda: desk(other).requeue("shop", order_id),  # noqa: B023
             )
@@ -173,8 +173,8 @@ def test_two_processes_send_an_order_again_once(store: Store, url: str) -> None:
             order_id = f"{number}"
             end(store, order_id, Settlement(State.EXPIRED, "expired"))
             at_once(
-                lambda: desk(store).resend("shop", order_id, None, None, None, str),  # noqa: B023
-                lambda: desk(other).resend("shop", order_id, None, None, None, str),  # noqa: B023
+                lambda: desk(store).resend(Resend("shop", order_id), str),  # noqa: B023
+                lambda: desk(other).resend(Resend("shop", order_id), str),  # noqa: B023
                 lambda: desk(other).requeue("shop", order_id),  # noqa: B023
             )
             assert len(store.claim(9, 60)) == 1

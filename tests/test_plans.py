@@ -14,7 +14,7 @@ import pytest
 from outboxes import mail, opened, reclaim
 from sqlalchemy import event
 
-from orderconfirm.models import RelayEvent, Search, State
+from orderconfirm.models import RelayEvent, Resend, Search, State
 from orderconfirm.outbox.deliveries import Deliveries
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.store import Store
@@ -88,7 +88,7 @@ def test_each_list_is_read_from_its_index_in_order(
     "work",
     [
         lambda store, desk: store.add(mail("1")),
-        lambda store, desk: desk.resend("shop", "1", None, None, None, str),
+        lambda store, desk: desk.resend(Resend("shop", "1"), str),
         lambda store, desk: store.claim(1, 60),
         lambda store, desk: store.seconds_to_next(),
         lambda store, desk: reclaim(store),
@@ -116,15 +116,14 @@ def test_what_waits_for_an_address_is_found_by_it(store: Store) -> None:
     bounce = RelayEvent("e", "bounce", MOMENT, None, None, "shop", "1", None, None, "a@example.com", "{}")
     with plans(store) as lines:
         deliveries.record([bounce])
-        Desk(store._database).resend("shop", "1", None, None, None, str)
+        Desk(store._database).resend(Resend("shop", "1"), str)
     found = [line for line in lines if READS.match(line)]
     assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in found) == 2
     assert not [line for line in found if line.startswith("SCAN")]
 
 
-@pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase", "resend"])
+@pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase"])
 def test_one_order_is_found_by_its_id(store: Store, name: str) -> None:
-    more = (None, None, None, str) if name == "resend" else ()
     with plans(store) as lines:
-        getattr(Desk(store._database), name)("shop", "1", *more)
+        getattr(Desk(store._database), name)("shop", "1")
     assert [line for line in lines if READS.match(line) and "(shop=? AND order_id=?" not in line] == []

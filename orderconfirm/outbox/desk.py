@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Update
 
 from orderconfirm.canonical import encode
 from orderconfirm.errors import ContentDeleted, WrongState
-from orderconfirm.models import Event, Figures, OutboxEntry, Search, State
+from orderconfirm.models import Event, Figures, OutboxEntry, Resend, Search, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.deliveries import events_of, forget_stray_events, forget_words, release
@@ -86,32 +86,23 @@ class Desk:
         """Withdraw a mail that is not sent. False when it is sent, on its way, or withdrawn already."""
         return self._change(sql.CANCEL, shop, order_id, CANCELLABLE, Event.CANCELLED, State.CANCELLED) > 0
 
-    def resend(
-        self,
-        shop: str,
-        order_id: str,
-        email: str | None,
-        reason: str | None,
-        idempotency_key: str | None,
-        name: Callable[[int], str],
-    ) -> tuple[OutboxEntry, bool] | None:
-        """A new mail for a known order, due now, to `email` or the order's own address; None for an unknown order.
+    def resend(self, wanted: Resend, name: Callable[[int], str]) -> tuple[OutboxEntry, bool] | None:
+        """A new mail for a known order, due now; None for an unknown order. `name` makes a revision's Message-ID.
 
-        `name` makes the Message-ID of a revision. A mail that waits for a person is withdrawn, and the address is
-        released. False beside the order's newest mail: the same came before with this key, and nothing was done. Raises
-        KeyConflict when something else came with it, WrongState when the last mail is still on its way, ContentDeleted
-        when nothing is left to send.
+        A mail that waits for a person is withdrawn, and the address is released. False beside the order's newest mail:
+        the same came before with this key, and nothing was done. Raises KeyConflict when something else came with it,
+        WrongState when the last mail is still on its way, ContentDeleted when nothing is left to send.
         """
-        asked = sha256(encode({"email": email or "", "reason": reason or ""}).encode()).hexdigest()
-        use = KeyUse(shop, idempotency_key, order_id, asked) if idempotency_key else None
+        shop, order_id, reason = wanted.shop, wanted.order_id, wanted.reason
+        asked = sha256(encode({"email": wanted.email or "", "reason": reason or ""}).encode()).hexdigest()
+        use = KeyUse(shop, wanted.idempotency_key, order_id, asked) if wanted.idempotency_key else None
 
         def job(connection: Connection) -> tuple[OutboxEntry, bool] | None:
             rows = _lock(connection, shop, order_id)
             if not rows:
                 return None
-            last = rows[-1]
-            own = rows[0] if email is None else last
-            if last.payload is None or own.payload is None:
+            first, last = rows[0], rows[-1]
+            if first.payload is None:
                 raise ContentDeleted(f"the content of order {order_id} is deleted")
             if use and not self._keys.take(connection, use):
                 return to_entry(last), False
@@ -121,7 +112,7 @@ class Desk:
                 chosen = {"whose": shop, "chosen_id": order_id, "states": [last.state]}
                 connection.execute(sql.CANCEL, chosen)
                 connection.execute(sql.ADD_HISTORY, new_event(last.id, Event.REPLACED, State.CANCELLED, reason))
-            again = again_values(own, email, last.revision + 1, name(last.revision + 1))
+            again = again_values(first, wanted.email, last.revision + 1, name(last.revision + 1))
             release(connection, shop, again["recipient"])
             row = connection.execute(self._insert, again).first()
             if row is None:  # a process on PostgreSQL that waited for another's lock has not seen the other's new row

@@ -68,7 +68,7 @@ def new_values(mail: NewMail) -> dict[str, Any]:
 
 
 def again_values(row: Row[Any], email: str | None, revision: int, message_id: str) -> dict[str, Any]:
-    """A mail that is sent again, to `email` or where `row` went, as the values of its new row."""
+    """The order of `row` as the values of a new row: it is sent again, to `email` or to its own address."""
     content = json.loads(row.payload)
     sent = content["sent"]
     if email:

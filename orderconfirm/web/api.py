@@ -11,7 +11,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.errors import ContentDeleted
-from orderconfirm.models import OutboxEntry, Search, State
+from orderconfirm.models import OutboxEntry, Resend, Search, State
 from orderconfirm.orders import Orders
 from orderconfirm.web import examples, kinds
 from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
@@ -203,7 +203,7 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 
     It has a new Message-ID. An address that was held as dead is released.
     """
-    placed = _orders().resend(g.shop, order_id, wanted.get("email"), wanted.get("reason"), _idempotency_key())
+    placed = _orders().resend(Resend(g.shop, order_id, **wanted, idempotency_key=_idempotency_key()))
     if placed is None:
         raise _unknown(order_id)
     return _story(_orders().status(g.shop, order_id), order_id), 202 if placed.is_new else 200
