@@ -74,8 +74,6 @@ class KeyConflict(OrderConfirmError):
 
     def __init__(self, key: str, order_id: str) -> None:
         super().__init__(f"the idempotency key {key} came before with another request, for order {order_id}")
-        self.key = key
-        self.order_id = order_id
 
 
 class WrongState(OrderConfirmError):

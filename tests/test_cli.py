@@ -202,6 +202,29 @@ def test_send_test_sends_the_sample_to_me_and_tells_what_the_relay_said(sink: tu
     assert kept.recipients == ["me@shop.example"]
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "is not JSON"),
+        (b"\xff", "is not UTF-8"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"total": NaN}', "NaN is not a JSON number"),
+        (b'{"total": 1, "total": 2}', "stands twice"),
+        (b"7", "must be a JSON object"),
+        (b'{"customer": "x"}', "/customer"),
+    ],
+)
+def test_a_file_that_is_no_order_is_told_in_a_sentence(
+    tmp_path: Path, sink: tuple[Sink, int], body: bytes, words: str
+) -> None:
+    (tmp_path / "order.json").write_bytes(body)
+    for command in (("preview",), ("send-test", "me@shop.example", "--order")):
+        result = run_mail(*command, f"{tmp_path}/order.json", **relay_variables(sink[1]))
+        assert (result.exit_code, "Traceback" in result.output) == (1, False)
+        if command[0] == "preview" or words != "/customer":
+            assert words in result.stderr
+
+
 def test_a_preview_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run_mail("preview", "--to", f"{tmp_path}/file/preview")

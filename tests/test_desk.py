@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from outboxes import find, mail, opened, run
 
 from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
-from orderconfirm.models import Resend, State
+from orderconfirm.models import RelayEvent, Resend, State
+from orderconfirm.outbox.deliveries import Deliveries
 from orderconfirm.outbox.desk import Desk
 from orderconfirm.outbox.retry import SENT, Settlement
 from orderconfirm.outbox.store import Store
@@ -28,6 +30,7 @@ def end(store: Store, order_id: str, settlement: Settlement) -> None:
     store.settle(claimed, settlement)
 
 
+NOW = datetime(2025, 3, 15, tzinfo=UTC)
 FAILED = Settlement(State.FAILED, "failed", "550 no")
 
 
@@ -199,3 +202,38 @@ def test_a_key_is_free_again_when_its_order_s_content_is_deleted(store: Store) -
     store.settle(claimed, SENT)
     desk(store).forget(-1)
     assert store.add(replace(mail("2"), idempotency_key="k")).is_new
+
+
+def test_an_order_s_mails_are_forgotten_together_with_its_keys(store: Store) -> None:
+    end(store, "1", FAILED)
+    again = Resend("shop", "1", "b@example.com", idempotency_key="k")
+    assert desk(store).resend(again, str) is not None
+    assert desk(store).forget(-1) == 0
+    assert desk(store).resend(again, str) == (replace(find(store, "1"), history=(), earlier=()), False)
+    [claimed] = store.claim(1, 60)
+    store.settle(claimed, SENT)
+    assert desk(store).forget(-1) == 1
+    newest = find(store, "1")
+    assert [(mail.recipient, mail.reason) for mail in (*newest.earlier, newest)] == [(None, None)] * 2
+    with pytest.raises(ContentDeleted):
+        desk(store).resend(again, str)
+
+
+def test_two_processes_take_events_of_the_same_mails_in_whatever_order(store: Store, url: str) -> None:
+    for number in range(20):
+        end(store, f"{number}", SENT)
+
+    def events(name: str, numbers: Iterable[int]) -> list[RelayEvent]:
+        return [
+            RelayEvent(f"{name}{n}", "bounce", NOW, None, None, "shop", f"{n}", None, None, f"a{n}@example.com", "{}")
+            for n in numbers
+        ]
+
+    with opened(url) as other:
+        for turn in range(5):
+            here, there = events(f"a{turn}-", range(20)), events(f"{turn}-b", reversed(range(20)))
+            taken = at_once(
+                lambda: Deliveries(store._database).record(here),  # noqa: B023
+                lambda: Deliveries(other._database).record(there),  # noqa: B023
+            )
+            assert taken == [20, 20]

@@ -195,11 +195,11 @@ def test_a_hostile_resend_is_refused_before_its_order_is_looked_for(running: Run
 
 
 EVENTS: dict[str, tuple[bytes, Kind, str]] = {
-    **{name: BODIES[name] for name in ("empty", "deep arrays", "deep objects", "not UTF-8", "UTF-16")},
+    **{name: BODIES[name] for name in ("empty", "deep arrays", "deep objects")},
+    "UTF-16": (BODIES["UTF-16"][0], kinds.BAD_REQUEST, "not JSON"),
     "10 MB": (BODIES["10 MB"][0], kinds.TOO_LARGE, "more than 4 MiB"),
     "a NUL in JSON": BODIES["a NUL in JSON"],
     "a list": (b'["open"]', kinds.BAD_REQUEST, "must be a JSON object"),
-    "1e999999999 as its time": (b'{"timestamp": 1e999999999}', kinds.BAD_REQUEST, "too large"),
     "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", kinds.BAD_REQUEST, "at most 1000"),
     "300,000 lines": (b"{}\n" * 300_000, kinds.BAD_REQUEST, "300000 events: at most 1000"),
     "lines that are too deep": (b"[" * DEEP + b"\n" + b"[" * DEEP, kinds.BAD_REQUEST, "must be a JSON object"),

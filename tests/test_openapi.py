@@ -34,6 +34,10 @@ api_key = "{KEY}"
 # calendars, and the state that an order is in.
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "404", "409", "410", "422"]
+
+# A value may be refused for its size before anybody looks at it.
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "410", "413", "414", "415", "422", "429", "431"]
 """
 
 

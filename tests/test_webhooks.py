@@ -118,6 +118,13 @@ def test_a_complaint_is_not_undone_by_a_delivery_that_is_told_as_newer(client: F
     assert client.get(f"{URL}/ORD-12345").get_json()["delivery"] == "complained"
 
 
+def test_a_complaint_that_is_told_as_older_than_its_delivery_counts(client: FlaskClient) -> None:
+    sent(client)
+    tell(client, event("delivery", 6))
+    tell(client, event("spam", 5))
+    assert client.get(f"{URL}/ORD-12345").get_json()["delivery"] == "complained"
+
+
 @pytest.mark.parametrize(
     ("timestamp", "at"),
     [
@@ -171,6 +178,16 @@ def test_a_line_that_cannot_be_read_does_not_hold_back_the_others(client: FlaskC
     assert send(client, b"{\n[").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "odd", [b'{"a": 1, "a": 2}', b'{"n": 1e9999}', b'{"n": NaN}', b'{"n": ' + b"9" * 5000 + b"}", b'{"text": "\xff"}']
+)
+def test_an_odd_value_in_an_event_holds_back_none(client: FlaskClient, odd: bytes, tmp_path: Path) -> None:
+    sent(client)
+    body = b'{"events": [' + json.dumps(event("open")).encode() + b", " + odd + b"]}"
+    assert send(client, body).get_json() == taken(2)
+    assert len(client.get(f"{URL}/ORD-12345").get_json()["deliveries"]) == 1
+
+
 def test_500_events_with_long_words_are_taken(client: FlaskClient) -> None:
     sent(client)
     events = [event("soft bounce", number, response="4.2.2 full " * 400) for number in range(500)]
@@ -190,7 +207,7 @@ def test_a_wrong_signature_takes_nothing(client: FlaskClient, signature: str, lo
     assert client.get(f"{URL}/ORD-12345").get_json()["deliveries"] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff", b'{"a": 1, "a": 2}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff"])
 def test_a_body_that_cannot_be_read_is_a_400(client: FlaskClient, body: bytes) -> None:
     assert send(client, body).status_code == 400
 
@@ -215,6 +232,12 @@ def test_without_a_secret_there_is_no_webhook(start_app: Callable[..., Flask]) -
     answer = send(start_app().test_client(), b"{}")
     assert answer.status_code == 404
     assert "MAILTRAP_WEBHOOK_SECRET" in answer.get_json()["detail"]
+
+
+def test_a_bounce_that_names_no_address_is_of_its_mail_s(client: FlaskClient) -> None:
+    sent(client)
+    tell(client, event("bounce", email=None))
+    assert client.post(URL, json=make_body(order_id="next")).get_json()["state"] == "held"
 
 
 @pytest.mark.parametrize("kind", ["bounce", "spam"])

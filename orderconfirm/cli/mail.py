@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +9,11 @@ from uuid import uuid4
 import click
 from flask import current_app
 from flask.cli import AppGroup
+from werkzeug.exceptions import BadRequest
 
 from orderconfirm.errors import DeliveryFailure, InvalidOrder, TemplateError
 from orderconfirm.settings import ROOT
+from orderconfirm.web.bodies import decode
 from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, load_order
 
 mail = AppGroup("mail", help="See the mail of an order; send one to yourself.")
@@ -65,12 +65,13 @@ def send_test(recipient: str, order: Path) -> None:
 
 def _read(path: Path, changes: dict[str, str] | None = None) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
-    except (UnicodeDecodeError, json.JSONDecodeError) as wrong:
-        raise click.ClickException(f"{path} is not JSON: {wrong}") from wrong
+        body = decode(path.read_bytes())
+    except BadRequest as wrong:
+        raise click.ClickException(f"{path}: {wrong.description}") from wrong
     if changes and isinstance(body, dict):
         body["order_id"] = changes["order_id"]
-        body["customer"] = {**(body.get("customer") or {}), "email": changes["email"]}
+        customer = body.get("customer")
+        body["customer"] = {**(customer if isinstance(customer, dict) else {}), "email": changes["email"]}
     try:
         with DefaultCurrency(current_app.extensions["orderconfirm"].settings.default_currency):
             said, _ = load_order(OrderSchema(), body)

@@ -61,7 +61,7 @@ class Database:
     def write(self, job: Callable[[Connection], T]) -> T:
         """Run `job` in a transaction of its own and return its result once that is committed.
 
-        `job` may run twice, so it must do nothing but SQL.
+        `job` may run several times, so it must do nothing but SQL.
         """
         return self._writer.do(job)
 

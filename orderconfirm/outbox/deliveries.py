@@ -28,6 +28,10 @@ DELIVERY_OF = {
 #: After these, mail to the address only harms the sender's name.
 _DEADLY = (Delivery.BOUNCED, Delivery.COMPLAINED)
 
+#: Each process takes its locks in the same order, or two of them would wait for each other.
+_LOCK = (
+    select(outbox).where(outbox.c.id.in_(bindparam("mails", expanding=True))).order_by(outbox.c.id).with_for_update()
+)
 _BY_NUMBER = select(outbox).where(outbox.c.id == bindparam("mail"))
 
 DELIVERIES = (
@@ -40,7 +44,8 @@ SET_DELIVERY = (
         outbox.c.id == bindparam("mail"),
         or_(
             outbox.c.delivery_at.is_(None),
-            # A reader who complained does so after the delivery, in whatever order the two are told.
+            # A reader who complained does so after the delivery, whatever the order and the times they are told with.
+            bindparam("to_delivery") == Delivery.COMPLAINED,
             and_(outbox.c.delivery_at <= bindparam("event_at"), outbox.c.delivery != Delivery.COMPLAINED),
         ),
     )
@@ -101,17 +106,22 @@ class Deliveries:
 
         def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
             dead: list[Row[Any]] = []
-            return sum(self._record_one(connection, event, dead) for event in events), dead
+            numbers = [_mail_of(connection, event) for event in in_order]
+            mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": list(filter(None, numbers))})}
+            told = zip(in_order, map(mails.get, numbers), strict=True)
+            return sum(self._record_one(connection, event, mail, dead) for event, mail in told), dead
 
+        in_order = sorted(events, key=lambda event: event.event_id)
         new, dead = self._database.write(job)
         for mail in dead:
             words = {"order_id": mail.order_id, "shop": mail.shop}
             log.warning("an address takes no more mail: its next orders are held", extra=words)
         return new
 
-    def _record_one(self, connection: Connection, told: RelayEvent, dead: list[Row[Any]]) -> bool:
+    def _record_one(
+        self, connection: Connection, told: RelayEvent, mail: Row[Any] | None, dead: list[Row[Any]]
+    ) -> bool:
         """Whether it is new; its mail is added to `dead` when its address takes no more from now on."""
-        mail = _mail_of(connection, told)
         mail_id = mail.id if mail else None
         is_erased = mail is not None and mail.erased_at is not None
         values = {
@@ -129,14 +139,15 @@ class Deliveries:
         if state and mail_id is not None:
             change = {"mail": mail_id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
-        if state in _DEADLY and mail is not None and told.address and self._bury(connection, mail.shop, told):
-            dead.append(mail)
+        if state in _DEADLY and mail is not None:
+            address = (told.address or mail.recipient or "").strip().lower()
+            if address and self._bury(connection, mail.shop, address, told.event):
+                dead.append(mail)
         return True
 
-    def _bury(self, connection: Connection, shop: str, told: RelayEvent) -> bool:
-        """Hold what waits for the event's address, and what will come. False: it is dead already."""
-        address = (told.address or "").strip().lower()
-        values = {"shop": shop, "address_hash": address_hash(address), "event": told.event}
+    def _bury(self, connection: Connection, shop: str, address: str, event: str) -> bool:
+        """Hold what waits for an address, and what will come. False: it is dead already."""
+        values = {"shop": shop, "address_hash": address_hash(address), "event": event}
         if connection.execute(self._add_dead_address, values).first() is None:
             return False
         for row in connection.execute(sql.HOLD, {"whose": shop, "address": address}).all():
@@ -144,19 +155,19 @@ class Deliveries:
         return True
 
 
-def _mail_of(connection: Connection, told: RelayEvent) -> Row[Any] | None:
-    """The mail that an event names, else the newest of its order."""
+def _mail_of(connection: Connection, told: RelayEvent) -> int | None:
+    """The number of the mail that an event names, else of the newest of its order."""
     if told.mail_id is not None:
         row = connection.execute(_BY_NUMBER, {"mail": told.mail_id}).first()
         names = ((told.shop, row.shop), (told.order_id, row.order_id), (told.message_id, row.message_id)) if row else ()
         # A number alone may be that of another mail, in an outbox that was begun anew.
         if row is not None and all(name in (None, own) for name, own in names):
-            return row
+            return told.mail_id
     if told.shop is None or told.order_id is None:
         return None
     rows = connection.execute(sql.REVISIONS, {"shop": told.shop, "order_id": told.order_id}).all()
-    named = [row for row in rows if row.message_id == told.message_id]
-    return named[0] if named else rows[-1] if rows else None
+    numbers = [row.id for row in rows if row.message_id == told.message_id] or [row.id for row in rows[-1:]]
+    return numbers[0] if numbers else None
 
 
 def events_of(connection: Connection, mail_ids: Iterable[int]) -> list[Any]:

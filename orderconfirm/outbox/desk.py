@@ -21,7 +21,7 @@ from orderconfirm.outbox.rows import again_values, new_event, to_delivery, to_en
 RETRYABLE = (State.FAILED, State.HELD, State.EXPIRED, State.UNKNOWN)
 #: What can be withdrawn: everything that is not on its way or out.
 CANCELLABLE = (State.QUEUED, State.UNKNOWN, State.HELD, State.FAILED)
-#: Mails forgotten in one transaction, so that the intake never waits long behind them.
+#: Orders forgotten in one transaction, so that the intake never waits long behind them.
 FORGET_AT_ONCE = 500
 
 
@@ -144,7 +144,7 @@ class Desk:
         return is_known
 
     def forget(self, age: float) -> int:
-        """Delete the content of mails that ended more than `age` seconds ago, a batch of them; returns how many.
+        """Delete the content of orders whose mails ended more than `age` seconds ago, some of them; returns how many.
 
         Their ids stay for ever, so that a late replay of such an order still sends nothing.
         """
@@ -154,9 +154,11 @@ class Desk:
             forgotten = connection.execute(sql.FORGET, values).all()
             for row in forgotten:
                 forget_words(connection, row.id)
-                forget_keys(connection, row.shop, row.order_id)
+            orders = {(row.shop, row.order_id) for row in forgotten}
+            for shop, order_id in orders:
+                forget_keys(connection, shop, order_id)
             forget_stray_events(connection, age)
-            return len(forgotten)
+            return len(orders)
 
         return self._database.write(job)
 

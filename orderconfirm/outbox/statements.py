@@ -248,15 +248,18 @@ NEWEST = (
 )
 
 _NAMES = (outbox.c.id, outbox.c.shop, outbox.c.order_id)
+#: An order's mails go together: as long as one of them has its content, the order can be sent again.
 _old = (
-    select(outbox.c.id)
-    .where(
-        text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
-        outbox.c.changed_at < now - bindparam("age"),
-    )
+    select(outbox.c.shop, outbox.c.order_id)
+    .where(text(f"{FINISHED_STATES} AND payload IS NOT NULL"), outbox.c.changed_at < now - bindparam("age"), _is_newest)
     .limit(bindparam("most"))
 )
-FORGET = update(outbox).where(outbox.c.id.in_(_old)).values(payload=null(), recipient=null()).returning(*_NAMES)
+FORGET = (
+    update(outbox)
+    .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(_old))
+    .values(payload=null(), recipient=null(), reason=null())
+    .returning(*_NAMES)
+)
 
 # Each part by itself, for then each reads its own small index alone.
 FIGURES = union_all(

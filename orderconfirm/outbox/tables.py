@@ -111,7 +111,7 @@ idempotency_keys = Table(
     Index("idempotency_keys_order", "shop", "order_id"),
 )
 
-#: What happened to each mail, in order; rows are only ever added.
+#: What happened to each mail, in order. A row never goes; the words of one do, with the content of its order.
 history = Table(
     "history",
     metadata,

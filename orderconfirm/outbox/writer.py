@@ -29,6 +29,10 @@ Job = tuple[Callable[[Connection], object], "Future[object]"]
 GROUP_SIZE = 64
 #: Seconds that a caller waits for its commit.
 PATIENCE = 10.0
+#: How often a job is tried whose transaction had to give in to another's.
+TRIES = 4
+#: PostgreSQL's deadlock_detected and serialization_failure.
+_GIVE_IN = ("40P01", "40001")
 #: Seconds after which a commit under way is stuck, and nobody else waits behind it.
 STUCK = 3.0
 
@@ -56,7 +60,7 @@ class Writer:
     def do(self, job: Callable[[Connection], T]) -> T:
         """Run `job` in a transaction and return its result once that is committed.
 
-        `job` may run twice (a group that fails is repeated one by one), so it must do nothing but SQL. Raises
+        `job` may run several times (a group that fails is repeated one by one), so it must do nothing but SQL. Raises
         OutboxUnavailable when the database did not take it.
         """
         if self._thread is None:
@@ -93,7 +97,7 @@ class Writer:
             group.append(job)
         return group, False
 
-    def _commit(self, group: list[Job]) -> None:
+    def _commit(self, group: list[Job], tries: int = TRIES) -> None:
         group = [(job, done) for job, done in group if not done.cancelled()]
         try:
             with self._engine.begin() as connection:
@@ -102,6 +106,8 @@ class Writer:
             if len(group) > 1:
                 for job in group:
                     self._commit([job])
+            elif group and tries > 1 and _is_passing(failure):
+                self._commit(group, tries - 1)
             elif group:
                 _settle(group[0][1], error=_translated(failure))
             return
@@ -117,6 +123,11 @@ def _settle(done: Future[object], result: object = None, error: Exception | None
         done.set_result(result)
     else:
         done.set_exception(error)
+
+
+def _is_passing(failure: Exception) -> bool:
+    """Two processes on PostgreSQL stood in each other's way, and the server chose this one to give in."""
+    return isinstance(failure, DBAPIError) and getattr(failure.orig, "sqlstate", None) in _GIVE_IN
 
 
 def _translated(failure: Exception) -> Exception:

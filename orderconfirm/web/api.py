@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from typing import Any
 
 from flask import current_app, g, request, url_for
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
-from orderconfirm.errors import ContentDeleted
+from orderconfirm.errors import ContentDeleted, Fault
 from orderconfirm.models import OutboxEntry, Resend, Search, State
 from orderconfirm.orders import Orders
 from orderconfirm.web import examples, kinds
@@ -61,6 +62,9 @@ _PREFER: dict[str, Any] = {
 _APPLIED: dict[str, Any] = {
     "Preference-Applied": {"description": "`wait=N`, if the caller waited", "schema": {"type": "string"}}
 }
+_BAD_RESEND = replace(kinds.INVALID_REQUEST, faults=(Fault("/emial", "is unknown: a resend takes email and reason"),))
+_ON_ITS_WAY_ALREADY = replace(kinds.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
+_IN_FLIGHT = replace(kinds.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
 #: What may be asked of a placed order next.
 _FOLLOWED: dict[str, Any] = {
     "links": {
@@ -90,7 +94,7 @@ def admit() -> None:
     *(*kinds.BODY, kinds.INVALID_ORDER, kinds.ORDER_CONFLICT, kinds.KEY_CONFLICT, kinds.NOT_SENT),
     *(kinds.UNAVAILABLE, kinds.FULL, *kinds.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY, _PREFER],
-    responses={200: _FOLLOWED, 202: _FOLLOWED},
+    responses={200: _FOLLOWED, 202: _FOLLOWED, 502: {"headers": _APPLIED}},
 )
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(
@@ -186,7 +190,7 @@ def show_order(order_id: str) -> Any:
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
-    *(*kinds.BODY, kinds.INVALID_REQUEST, kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.KEY_CONFLICT),
+    *(*kinds.BODY, _BAD_RESEND, kinds.NOT_FOUND, _ON_ITS_WAY_ALREADY, kinds.KEY_CONFLICT),
     *(kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY],
 )
@@ -218,7 +222,7 @@ def cancel_order(order_id: str) -> Any:
 
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
-@bp.operation(kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.operation(kinds.NOT_FOUND, _IN_FLIGHT, kinds.UNAVAILABLE, *kinds.ALWAYS)
 @bp.response(204, description="Nothing personal of the order is left.")
 def erase_order(order_id: str) -> Any:
     """Erase an order's personal data.

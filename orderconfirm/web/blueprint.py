@@ -41,7 +41,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         `more` is OpenAPI's; in `responses` it adds to what `response` and `alt_response` say.
         """
-        responses = {**_responses(failures), **more.pop("responses", {})}
+        responses = _responses(failures)
+        for status, response in more.pop("responses", {}).items():
+            of_failure = responses.get(status, {})
+            headers = {**of_failure.get("headers", {}), **response.get("headers", {})}
+            responses[status] = {**of_failure, **response, **({"headers": headers} if headers else {})}
 
         def decorate(view: View) -> View:
             documented: View = self.doc(operationId=view.__name__, responses=responses, **more)(view)

@@ -53,10 +53,14 @@ class StrictParser(FlaskParser):
         return body
 
     def load_querystring(self, req: Any, schema: Schema) -> Any:
-        """The query. Raises InvalidRequest where a name stands twice: one of the two would be ignored."""
-        doubles = [name for name, values in request.args.lists() if len(values) > 1]
-        if doubles:
-            raise InvalidRequest([Fault(f"/{name[:60]}", "stands twice: send it once") for name in doubles])
+        """The query. Raises InvalidRequest for a name that stands twice, or says nothing: it would be ignored."""
+        faults = [
+            Fault(f"/{name[:60]}", "stands twice: send it once" if len(values) > 1 else "says nothing: leave it out")
+            for name, values in request.args.lists()
+            if len(values) > 1 or values[0].strip() in ("", "-")
+        ]
+        if faults:
+            raise InvalidRequest(faults)
         return request.args.to_dict()
 
     def handle_error(
@@ -87,15 +91,14 @@ def raw_body() -> bytes:
     return body
 
 
-def decode(body: bytes) -> Any:
-    """Strict JSON (RFC 8259), its numbers as `Decimal`. Raises 400."""
+def decode(body: bytes, is_strict: bool = True) -> Any:
+    """Strict JSON (RFC 8259), its numbers as `Decimal`. Raises 400.
+
+    Without `is_strict` whatever has the form of JSON is taken, its numbers as floats, or as text where they are absurd.
+    """
+    hooks = _STRICT if is_strict else _LENIENT
     try:
-        return json.loads(
-            body.decode("utf-8-sig"),
-            parse_float=_decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object_without_doubles,
-        )
+        return json.loads(body.decode("utf-8-sig", "strict" if is_strict else "replace"), **hooks)
     except json.JSONDecodeError as wrong:
         raise BadRequest(f"The body is not JSON: {wrong.msg} at line {wrong.lineno}, column {wrong.colno}.") from wrong
     except UnicodeDecodeError as wrong:
@@ -122,6 +125,10 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number (RFC 8259)")
 
 
+def _absurd(digits: str) -> int | str:
+    return int(digits) if len(digits) < 40 else digits[:40]
+
+
 def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """RFC 8259 leaves open which of two equal names counts; an amount must not depend on that."""
     members = dict(pairs)
@@ -130,3 +137,11 @@ def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise ValueError(f"the name {double[:60]!r} stands twice in one object")
     return members
+
+
+_STRICT: dict[str, Any] = {
+    "parse_float": _decimal,
+    "parse_constant": _refuse_constant,
+    "object_pairs_hook": _object_without_doubles,
+}
+_LENIENT: dict[str, Any] = {"parse_int": _absurd}

@@ -29,6 +29,15 @@ _ASSETS = {
 }
 
 
+_ORDER_ID: dict[str, object] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 128,
+    "description": "the order's own; its slashes may stand as they are",
+    "examples": ["ORD-12345"],
+}
+
+
 class OrderId(BaseConverter):
     """An order id may hold slashes; the last part of a path is still a verb where there is one."""
 
@@ -62,13 +71,13 @@ def init_app(app: Flask) -> None:
     app.url_map.converters["order_id"] = OrderId
     documented = Documented(app)
     for converter in (OrderId, PathConverter):
-        documented.register_converter(converter, lambda _: {"type": "string", "minLength": 1, "maxLength": 128})
+        documented.register_converter(converter, lambda _: _ORDER_ID)
     field_schemas.register(documented.ma_plugin.converter)
     # What is referred to by name alone.
     documented.spec.components.schema("Problem", schema=ProblemSchema)
     documented.spec.components.schema("Address", schema=AddressSchema)
     # What no operation answers, but the service in its place.
-    for kind in (kinds.METHOD_NOT_ALLOWED, kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE):
+    for kind in (kinds.METHOD_NOT_ALLOWED, kinds.CSRF_TOKEN):
         documented.spec.components.response(kind.name, failure([kind]))
     documented.register_blueprint(api.bp)
     documented.register_blueprint(webhooks.bp)
@@ -102,8 +111,11 @@ def restrict(answer: Response) -> Response:
 
 @bp.get("/openapi.json")
 def openapi() -> Response:
-    """The document. It changes with the version only, so that it may be kept and asked for again."""
-    answer = jsonify(current_app.extensions["openapi"].spec.to_dict())
+    """The document. It changes with the version only, so that it is made once, and may be kept and asked for again."""
+    extensions = current_app.extensions
+    if "document" not in extensions:
+        extensions["document"] = jsonify(extensions["openapi"].spec.to_dict()).get_data()
+    answer = Response(extensions["document"], mimetype="application/json")
     answer.headers["Cache-Control"] = "no-cache"
     answer.add_etag()
     answer.make_conditional(request)

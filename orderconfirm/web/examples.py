@@ -33,7 +33,9 @@ _SENT_EVENT: Example = {
     "text": "2.0.0 Ok: queued",
     "seconds": 0.142,
 }
-_REMARKS: Example = {"warnings": [], "ignored_fields": ["/customer/vip"]}
+#: What a line of the story has when the relay spoke.
+_RELAY_S = ("stage", "code", "text", "seconds")
+_REMARKS: Example = {"warnings": [], "ignored_fields": []}
 
 QUEUED: Example = {"status": "success", "message": "Order confirmation queued", **_SUMMARY, **_REMARKS}
 PLACED: Example = {"status": "success", "message": "Order confirmation email sent", **_SENT, **_REMARKS}
@@ -85,7 +87,14 @@ RESENT: Example = {
         },
     ],
 }
-CANCELLED: Example = {**STORY, "state": "cancelled", "delivery": None, "attempts": 0, "history": [], "deliveries": []}
+CANCELLED: Example = {
+    **STORY,
+    "state": "cancelled",
+    "delivery": None,
+    "attempts": 0,
+    "history": [{**_SENT_EVENT, "event": "cancelled", "state": "cancelled", **dict.fromkeys(_RELAY_S)}],
+    "deliveries": [],
+}
 PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104_4711"}
 PREVIEW: Example = {
     "subject": "Our Shop: order ORD-12345 confirmed",

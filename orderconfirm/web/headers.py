@@ -36,7 +36,8 @@ def _finish_answer(answer: Response) -> Response:
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     answer.headers.setdefault("Cache-Control", "no-store")  # what says nothing itself is true this moment only
-    if answer.status_code == 204:
+    answer.headers.pop("Accept-Ranges", None)
+    if answer.status_code == 204 or request.method == "OPTIONS":
         answer.headers.pop("Content-Type", None)  # nothing has no type
     return answer
 

@@ -169,7 +169,7 @@ FULL = Kind(
 )
 
 #: What any operation may answer with.
-ALWAYS = (UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, TOO_MANY, INTERNAL)
+ALWAYS = (UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, URI_TOO_LONG, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL)
 #: What an operation that takes JSON may answer with besides.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
 #: All of the above, in their order: none can be forgotten.

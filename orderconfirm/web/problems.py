@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
 from orderconfirm.errors import (
     ContentDeleted,
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 #: An answer must not grow with a careless body.
 MOST_FAULTS = 100
 
+_NOTHING_HERE = "There is nothing at this address: /docs tells what there is."
 #: By status, for failures that werkzeug raises: the first kind of each.
 _HTTP = {kind.status: kind for kind in reversed(kinds.EVERY)}
 
@@ -104,7 +105,8 @@ def _outbox_full(failure: OutboxFull) -> Response:
 def _http_error(failure: HTTPException) -> Response:
     status = failure.code or 500
     kind = _HTTP.get(status) or Kind("", status, failure.name, "", "")
-    answer = problem(kind, failure.description or failure.name)
+    detail = failure.description or failure.name
+    answer = problem(kind, _NOTHING_HERE if detail == NotFound.description else detail)
     for name, value in failure.get_headers():  # Allow, Retry-After, WWW-Authenticate
         if name != "Content-Type":
             answer.headers[name] = value

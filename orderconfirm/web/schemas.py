@@ -61,6 +61,11 @@ def _expect_reachable(order_id: str) -> None:
         )
 
 
+def _about(words: str) -> dict[str, str]:
+    """What a field is for, in the documentation."""
+    return {"description": words}
+
+
 class _Part(Schema):
     """A part of the body. Absent, null and empty are one and the same; unknown fields are left out."""
 
@@ -75,35 +80,44 @@ class _Part(Schema):
 
 
 class CustomerSchema(_Part):
-    name = Text(200, required=True)
-    email = MailAddress(required=True)
-    address = Text(1000, lines=True, entities=True)
+    name = Text(200, required=True, metadata=_about("as the mail greets them"))
+    email = MailAddress(required=True, metadata=_about("where the confirmation goes; its local part in ASCII"))
+    address = Text(1000, lines=True, entities=True, metadata=_about("as text; `shipping_address` can say more"))
     phone = Text(60, numbers=True)
 
 
 class ItemSchema(_Part):
     product_id = Text(100, numbers=True)
     name = Text(500, required=True, entities=True)
-    quantity = Number(required=True, least="positive", places=3, below=Decimal(10) ** 6)
+    quantity = Number(
+        required=True,
+        least="positive",
+        places=3,
+        below=Decimal(10) ** 6,
+        metadata=_about("above 0, with up to three decimals"),
+    )
     price = Number(
         required=True,
         least="zero",
         negative="must not be negative: send a coupon as `discount`, a gift card or refund in `adjustments`",
+        metadata=_about("of one piece"),
     )
-    variant = Text(500, entities=True)
+    variant = Text(500, entities=True, metadata=_about("size, colour and the like"))
     sku = Text(100, numbers=True)
-    image_url = WebUrl()
-    url = WebUrl()
-    line_total = Number(least="zero")
+    image_url = WebUrl(metadata=_about("a picture beside the line"))
+    url = WebUrl(metadata=_about("where the line leads"))
+    line_total = Number(least="zero", metadata=_about("the shop's own word; default: price times quantity"))
 
 
 class AdjustmentSchema(_Part):
-    label = Text(200, required=True, entities=True)
-    amount = Number(required=True)
+    label = Text(200, required=True, entities=True, metadata=_about("like Gift card"))
+    amount = Number(required=True, metadata=_about("negative when it lowers the total"))
 
 
 class AddressSchema(_Part):
-    lines = Several(Text(200, entities=True), 10, allow_none=True)
+    lines = Several(
+        Text(200, entities=True), 10, allow_none=True, metadata=_about("name, street and the like, as on a parcel")
+    )
     city = Text(200, entities=True)
     postcode = Text(20, numbers=True)
     country = Text(100)
@@ -137,29 +151,41 @@ class PostalAddress(fields.Field[dict[str, Any] | None]):
 class OrderSchema(_Part):
     """An order. Loading gives what the shop said, normalised, and nothing that it did not say."""
 
-    order_id = Text(128, required=True, numbers=True, exact=True, validate=_expect_reachable)
+    order_id = Text(
+        128,
+        required=True,
+        numbers=True,
+        exact=True,
+        validate=_expect_reachable,
+        metadata=_about("unique for ever: the same order under it again sends no second mail"),
+    )
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = Several(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, least=1, required=True)
-    total = Number(required=True, least="zero")
-    order_date = Moment()
+    total = Number(required=True, least="zero", metadata=_about("the shop's word, printed as it is"))
+    order_date = Moment(metadata=_about("ISO 8601, without a zone UTC; default: now"))
     shipping_method = Text(200, entities=True)
-    estimated_delivery = Moment()
+    estimated_delivery = Moment(metadata=_about("ISO 8601, without a zone UTC"))
 
-    currency = CurrencyCode()
-    locale = LocaleTag()
-    timezone = TimeZoneName()
+    currency = CurrencyCode(metadata=_about("three letters like EUR; default: the service's"))
+    locale = LocaleTag(metadata=_about("of the mail's words, dates and amounts, like de-AT"))
+    timezone = TimeZoneName(metadata=_about("of the mail's dates, like Europe/Vienna"))
     subtotal = Number(least="zero")
-    discount = Number()
+    discount = Number(metadata=_about("what comes off; a minus sign changes nothing"))
     shipping_cost = Number(least="zero")
     tax = Number(least="zero")
-    tax_included = YesNo(allow_none=True)
-    adjustments = Several(fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES), 50, allow_none=True)
+    tax_included = YesNo(allow_none=True, metadata=_about("true: the tax is inside the prices"))
+    adjustments = Several(
+        fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES),
+        50,
+        allow_none=True,
+        metadata=_about("fees, tips, gift cards and whatever else changes the total"),
+    )
     billing_address = PostalAddress()
     shipping_address = PostalAddress()
     payment_method = Text(200, entities=True)
-    order_url = WebUrl()
-    notes = Text(2000, lines=True, entities=True)
-    send_before = Moment()
+    order_url = WebUrl(metadata=_about("where the mail's button leads"))
+    notes = Text(2000, lines=True, entities=True, metadata=_about("shown below the order"))
+    send_before = Moment(metadata=_about("after this time no mail is sent"))
 
     @validates_schema(skip_on_field_errors=False)
     def fit_amounts(self, data: dict[str, Any], **_: Any) -> None:
@@ -195,8 +221,8 @@ class ResendSchema(_Part):
     is_optional = True
     error_messages = {"unknown": "is unknown: a resend takes email and reason"}
 
-    email = MailAddress(metadata={"description": "another address; default: the order's own"})
-    reason = Text(200, metadata={"description": "shown in the history"})
+    email = MailAddress(metadata=_about("another address; default: the order's own"))
+    reason = Text(200, metadata=_about("shown in the history"))
 
 
 class SearchSchema(_Part):
@@ -218,14 +244,15 @@ class SearchSchema(_Part):
         metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
         validate=_known_states,
     )
-    email = MailAddress(metadata={"description": "the recipient"})
-    since = Moment(metadata={"description": "accepted at this time or later, ISO 8601"})
-    until = Moment(metadata={"description": "accepted before this time"})
+    email = MailAddress(metadata=_about("the recipient"))
+    since = Moment(metadata=_about("accepted at this time or later, ISO 8601"))
+    until = Moment(metadata=_about("accepted before this time"))
     cursor = fields.String(
-        validate=validate.Regexp(r"\d{1,12}(\.\d{1,20})?_\d{1,18}\Z", error="is no cursor that was given out"),
-        metadata={"description": "`next_cursor` of the page before"},
+        validate=validate.Regexp(r"^[0-9]{1,12}(\.[0-9]{1,20})?_[0-9]{1,18}$", error="is no cursor that was given out"),
+        metadata=_about("`next_cursor` of the page before"),
     )
     limit = WholeNumber(
+        metadata=_about("how many at most"),
         load_default=50,
         validate=validate.Range(1, 200, error="must be from 1 to 200"),
         error_messages={"invalid": "must be a whole number"},

@@ -9,6 +9,7 @@ import hmac
 import json
 import logging
 from collections.abc import Mapping, Sized
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -34,6 +35,11 @@ MOST_BYTES = 4 * 1024 * 1024
 #: A mail's number fits into the database's 64 bits.
 _LARGEST_NUMBER = 2**63 - 1
 _SECONDS_OF_3000 = 32_503_680_000
+_NO_WEBHOOK = replace(
+    kinds.NOT_FOUND,
+    meaning="The service was given no signing secret.",
+    detail="Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.",
+)
 _SIGNATURE: dict[str, Any] = {
     "in": "header",
     "name": "Mailtrap-Signature",
@@ -59,8 +65,8 @@ _EVENTS: dict[str, Any] = {
 
 @bp.post("/mailtrap")
 @bp.operation(
-    *(kinds.BAD_REQUEST, kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.BAD_SIGNATURE, kinds.NOT_FOUND),
-    *(kinds.INTERNAL, kinds.UNAVAILABLE),
+    *(kinds.BAD_REQUEST, kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.BAD_SIGNATURE, _NO_WEBHOOK),
+    *(kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE, kinds.INTERNAL, kinds.UNAVAILABLE),
     parameters=[_SIGNATURE],
     requestBody=_EVENTS,
     security=[],
@@ -74,7 +80,7 @@ def take_mailtrap_events() -> Any:
     service = current_app.extensions["orderconfirm"]
     secret = service.settings.mailtrap_webhook_secret
     if not secret:
-        raise NotFound("Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.")
+        raise NotFound(_NO_WEBHOOK.detail)
     request.max_content_length = MOST_BYTES
     body = raw_body()
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
@@ -104,7 +110,7 @@ def _events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
 def _decoded(body: bytes) -> list[Any]:
     """What should be events; a line that is not JSON is None."""
     try:
-        whole = decode(body)
+        whole = decode(body, is_strict=False)
     except BadRequest:
         lines = [line for line in body.split(b"\n") if line.strip()]
         if len(lines) < 2:
@@ -119,7 +125,7 @@ def _decoded(body: bytes) -> list[Any]:
 
 def _decoded_line(line: bytes) -> Any:
     try:
-        return decode(line)
+        return decode(line, is_strict=False)
     except BadRequest:
         return None
 
