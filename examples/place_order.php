@@ -6,7 +6,7 @@ $url = (getenv('ORDERCONFIRM_URL') ?: 'http://localhost:8000') . '/api/order-con
 $body = file_get_contents($url, false, stream_context_create(['http' => $options]));
 $answer = json_decode((string) $body, true);
 if (($answer['status'] ?? '') !== 'success') {
-    fwrite(STDERR, ($answer['detail'] ?? "The service did not answer. $body") . "\n");
+    fwrite(STDERR, ($answer['detail'] ?? $answer['message'] ?? "The service did not answer. $body") . "\n");
     foreach ($answer['errors'] ?? [] as $error) {
         fwrite(STDERR, "$error[pointer] $error[detail]\n");
     }

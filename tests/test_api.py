@@ -45,6 +45,15 @@ class TestWaiting:
         assert "no such user" in answer.get_json()["detail"]
         assert answer.headers["Preference-Applied"] == "wait=10"
 
+    def test_the_same_order_again_tells_that_its_mail_failed(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["550 5.1.1 no such user"]
+        assert place(client, "1").get_json()["status"] == "success"
+        wait_for(client, "1", "failed")
+        answer = place(client, "1")
+        told = answer.get_json()
+        assert (answer.status_code, told["status"], told["state"]) == (200, "failed", "failed")
+        assert "no such user" in told["reason"]
+
     def test_a_mail_that_is_still_on_its_way_is_a_202(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
         sink[0].replies["RCPT"] = ["451 4.3.0 later"]
         began = time.monotonic()

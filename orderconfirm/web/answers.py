@@ -12,7 +12,7 @@ from orderconfirm.web import kinds
 _EVENTS = validate.OneOf([event.value for event in Event])
 _STATES = validate.OneOf([state.value for state in State])
 _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
-_STATUS = "always this: the order is on disk, whatever became of its mail, which `state` tells"
+_STATUS = "failed: the same order was accepted before, and its mail will not come by itself; `reason` tells why"
 _WARNINGS = "what does not add up"
 _IGNORED = "pointers of unknown fields"
 _EMAIL = "whom it is for, in lower case; null once its content is deleted"
@@ -49,7 +49,7 @@ class SummarySchema(Schema):
 class PlacedSchema(SummarySchema):
     """An accepted order."""
 
-    status = _text("success", _STATUS, required=True, validate=validate.OneOf(["success"]))
+    status = _text("success", _STATUS, required=True, validate=validate.OneOf(["success", "failed"]))
     message = _text("Order confirmation queued", required=True)
     warnings = fields.List(fields.String(), required=True, metadata={"description": _WARNINGS})
     ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})

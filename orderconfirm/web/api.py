@@ -134,7 +134,7 @@ def place_order(order: dict[str, Any]) -> Any:
             answer.headers.update(headers)
             return answer
     told = {
-        "status": "success",
+        "status": "failed" if entry.state in _ENDED_BADLY else "success",
         "message": _MESSAGES[entry.state],
         **summary(entry, _link(entry)),
         "warnings": list(placed.warnings),
