@@ -105,45 +105,43 @@ class Deliveries:
         """Keep events, all or none; returns how many are new. What names no mail of ours is kept without one."""
 
         def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
-            dead: list[Row[Any]] = []
-            numbers = [_mail_of(connection, event) for event in in_order]
-            mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": list(filter(None, numbers))})}
-            told = zip(in_order, map(mails.get, numbers), strict=True)
-            return sum(self._record_one(connection, event, mail, dead) for event, mail in told), dead
+            numbers = {event.event_id: _mail_of(connection, event) for event in events}
+            mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": [*filter(None, numbers.values())]})}
+            mail_of = {event_id: mails.get(number) for event_id, number in numbers.items()}
+            # Keys are locks too: in one order for all processes. What the events mean is told in theirs.
+            sorted_events = sorted(events, key=lambda event: event.event_id)
+            new = {event.event_id for event in sorted_events if self._keep(connection, event, mail_of[event.event_id])}
+            told = [(event, mail_of[event.event_id]) for event in events if event.event_id in new]
+            return len(new), [mail for event, mail in told if mail and self._apply(connection, event, mail)]
 
-        in_order = sorted(events, key=lambda event: event.event_id)
         new, dead = self._database.write(job)
         for mail in dead:
             words = {"order_id": mail.order_id, "shop": mail.shop}
-            log.warning("an address takes no more mail: its next orders are held", extra=words)
+            log.warning("an address takes no more mail: what is for it is held", extra=words)
         return new
 
-    def _record_one(
-        self, connection: Connection, told: RelayEvent, mail: Row[Any] | None, dead: list[Row[Any]]
-    ) -> bool:
-        """Whether it is new; its mail is added to `dead` when its address takes no more from now on."""
-        mail_id = mail.id if mail else None
+    def _keep(self, connection: Connection, told: RelayEvent, mail: Row[Any] | None) -> bool:
+        """Whether the event is new."""
         is_erased = mail is not None and mail.erased_at is not None
         values = {
             "event_id": told.event_id,
-            "mail_id": mail_id,
+            "mail_id": mail.id if mail else None,
             "at": told.at.timestamp(),
             "event": told.event,
             "code": told.code,
             "text": None if is_erased else told.text,
             "raw": None if is_erased else told.raw,
         }
-        if connection.execute(self._add_event, values).first() is None:
-            return False
+        return connection.execute(self._add_event, values).first() is not None
+
+    def _apply(self, connection: Connection, told: RelayEvent, mail: Row[Any]) -> bool:
+        """What the event says of its mail. Whether the mail's address takes no more from now on."""
         state = DELIVERY_OF.get(told.event)
-        if state and mail_id is not None:
-            change = {"mail": mail_id, "to_delivery": state, "event_at": told.at.timestamp()}
+        if state:
+            change = {"mail": mail.id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
-        if state in _DEADLY and mail is not None:
-            address = (told.address or mail.recipient or "").strip().lower()
-            if address and self._bury(connection, mail.shop, address, told.event):
-                dead.append(mail)
-        return True
+        address = (told.address or mail.recipient or "").strip().lower()
+        return state in _DEADLY and bool(address) and self._bury(connection, mail.shop, address, told.event)
 
     def _bury(self, connection: Connection, shop: str, address: str, event: str) -> bool:
         """Hold what waits for an address, and what will come. False: it is dead already."""
