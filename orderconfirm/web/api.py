@@ -62,6 +62,7 @@ _PREFER: dict[str, Any] = {
 _APPLIED: dict[str, Any] = {
     "Preference-Applied": {"description": "`wait=N`, if the caller waited", "schema": {"type": "string"}}
 }
+#: Kinds with the examples of one operation.
 _BAD_RESEND = replace(kinds.INVALID_REQUEST, faults=(Fault("/emial", "is unknown: a resend takes email and reason"),))
 _ON_ITS_WAY_ALREADY = replace(kinds.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
 _IN_FLIGHT = replace(kinds.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
@@ -130,7 +131,8 @@ def place_order(order: dict[str, Any]) -> Any:
         headers = {"Preference-Applied": f"wait={wait}"}
         is_done = entry.state is State.SENT or (is_done and entry.state not in _ON_ITS_WAY)
         if entry.state in _ENDED_BADLY:
-            answer = problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}: {entry.reason}.")
+            why = f": {entry.reason}" if entry.reason else ""  # it goes with the order's content
+            answer = problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}{why}.")
             answer.headers.update(headers)
             return answer
     told = {
