@@ -107,7 +107,7 @@ class TestOtherSites:
     def test_their_origin_alone_tells_them(self, client: FlaskClient) -> None:
         """Not every browser names the site to an address of the local network."""
         place(client, "1")
-        for origin in ("https://evil.example", "http://localhost:9", "null"):
+        for origin in ("https://evil.example", "http://localhost:9", "null", "http://["):
             answer = client.post(f"{URL}/1/cancel", headers={"Origin": origin})
             assert (answer.status_code, problem_of(answer)) == (403, "cross-site")
         assert client.post(f"{URL}/2/cancel", headers={"Origin": "http://localhost"}).status_code == 404

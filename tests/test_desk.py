@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,6 +218,14 @@ def test_an_order_s_mails_are_forgotten_together_with_its_keys(store: Store) -> 
     assert [(mail.recipient, mail.reason) for mail in (*newest.earlier, newest)] == [(None, None)] * 2
     with pytest.raises(ContentDeleted):
         desk(store).resend(again, str)
+
+
+def test_what_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as store:
+        end(store, "1", FAILED)
+        assert desk(store).forget(-1) == 1
+        for name in ("outbox.db", "outbox.db-wal"):
+            assert b"a@example.com" not in (tmp_path / name).read_bytes()
 
 
 def test_two_processes_take_events_of_the_same_mails_in_whatever_order(store: Store, url: str) -> None:

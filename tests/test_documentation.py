@@ -19,8 +19,8 @@ def test_a_reader_shows_the_operations_and_loads_nothing_from_elsewhere(tmp_path
     with service(tmp_path, port, free_port()), sync_playwright() as playwright, launch(playwright) as browser:
         shown = browser.new_page()
         shown.on("pageerror", lambda error: faults.append(str(error)))
-        # What a reader asks of its maker (a logo, its telemetry), the policy refuses: nothing may come back.
-        shown.on("response", lambda answer: faults.append(answer.url) if is_foreign(answer.url, port) else None)
+        shown.on("request", lambda asked: faults.append(asked.url) if is_foreign(asked.url, port) else None)
+        shown.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
         shown.goto(f"http://127.0.0.1:{port}/{page}")
         if page == "redoc":  # which shows a page for each group
             shown.get_by_text("orders", exact=True).first.click()

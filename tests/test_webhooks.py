@@ -277,6 +277,40 @@ def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_r
     assert desk_of(client).requeue("default", "failed") == 1
 
 
+def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
+    sent(client)
+    tell(client, event("bounce", 1))
+    for order_id in ("2", "3"):
+        client.post(URL, json=make_body(order_id=order_id))
+    client.post(f"{URL}/3/resend")
+    assert "retry sends it" in client.get(f"{URL}/2").get_json()["reason"]
+    tell(client, event("bounce", 2))
+    assert "resend releases it" in client.get(f"{URL}/2").get_json()["reason"]
+    assert desk_of(client).requeue("default", None) == desk_of(client).requeue("default", "2") == 0
+
+
+def test_what_expired_is_not_put_back_for_an_address_that_died(client: FlaskClient) -> None:
+    client.post(URL, json=make_body(order_id="late", send_before="2025-01-01"))
+    sent(client)
+    tell(client, event("bounce"))
+    assert desk_of(client).requeue("default", "late") == 0
+
+
+@pytest.mark.parametrize("reply", ["451 4.3.0 later", "550 5.1.1 no"])
+def test_a_mail_that_is_on_its_way_when_its_address_dies_does_not_go_again(
+    client: FlaskClient, sink: tuple[Sink, int], reply: str
+) -> None:
+    sent(client)
+    sink[0].held_at = "RCPT"
+    sink[0].replies["RCPT"] = [reply]
+    client.post(URL, json=make_body(order_id="2"))
+    wait_until(lambda: client.get(f"{URL}/2").get_json()["state"] == "sending")
+    tell(client, event("bounce"))
+    sink[0].held_at = None
+    told = wait_until(lambda: (told := client.get(f"{URL}/2").get_json())["state"] == "held" and told)
+    assert [each["event"] for each in told["history"]][-1] == "held"
+
+
 def test_an_event_finds_the_mail_that_it_is_about(client: FlaskClient) -> None:
     first = sent(client)
     client.post(f"{URL}/ORD-12345/resend", json={"email": "right@example.com"})

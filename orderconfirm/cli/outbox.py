@@ -128,8 +128,11 @@ def _why(entry: OutboxEntry | None) -> str:
     """Why nothing can be done to it."""
     if entry is None:
         return "no such order was ever accepted"
-    reason = f" ({entry.reason})" if entry.state is State.HELD else ""
-    return f"it is {entry.state}{reason}{', and its content is deleted' if entry.recipient is None else ''}"
+    if entry.recipient is None:
+        return f"it is {entry.state}, and its content is deleted"
+    if entry.state in RETRYABLE:
+        return f"it is {entry.state}, and its address takes no mail: resend releases it"
+    return f"it is {entry.state}"
 
 
 def _shop_of(desk: Desk, order_id: str, named: str | None) -> str:

@@ -160,7 +160,10 @@ class Desk:
             forget_stray_events(connection, age)
             return len(orders)
 
-        return self._database.write(job)
+        count = self._database.write(job)
+        if count:
+            self._database.scrub()
+        return count
 
     def figures(self) -> Figures:
         """How many mails are where, and how long the longest has been due."""

@@ -64,6 +64,7 @@ def insert_statement(dialect: str) -> Any:
             fingerprint=bindparam("fingerprint"),
             message_id=bindparam("message_id"),
             recipient=bindparam("recipient"),
+            address_hash=bindparam("address_hash"),
             payload=bindparam("payload"),
             accepted_at=now,
             send_before=bindparam("send_before"),
@@ -183,11 +184,24 @@ ADD_HISTORY = insert(history).values(
 #: own, would choose the index of states for the bare column, and read all of a shop's sent mails for one of them.
 _state_of_few = outbox.c.state.concat("")
 
+_is_dead = (
+    select(dead_addresses.c.since)
+    .where(dead_addresses.c.shop == outbox.c.shop, dead_addresses.c.address_hash == outbox.c.address_hash)
+    .correlate(outbox)
+    .exists()
+)
 _to_address = and_(outbox.c.shop == bindparam("whose"), outbox.c.recipient == bindparam("address"))
 #: An address died: what waits for it waits for a person.
 HOLD = (
     update(outbox)
-    .where(_to_address, _state_of_few.in_((State.QUEUED, State.UNKNOWN, State.FAILED)))
+    .where(_to_address, _state_of_few.in_((State.QUEUED, State.UNKNOWN, State.FAILED, State.HELD)))
+    .values(state=State.HELD, reason=DEAD_ADDRESS, changed_at=now)
+    .returning(outbox.c.id)
+)
+#: The same for one mail that was on its way when its address died.
+HOLD_ONE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("mail"), _is_dead)
     .values(state=State.HELD, reason=DEAD_ADDRESS, changed_at=now)
     .returning(outbox.c.id)
 )
@@ -222,8 +236,8 @@ _one_chosen = and_(
 
 _requeue = (
     update(outbox)
-    # Nobody means those whose address takes no mail, who puts back all that are held.
-    .where(outbox.c.payload.is_not(None), func.coalesce(outbox.c.reason, "") != DEAD_ADDRESS)
+    # Who puts back all mails does not mean those whose address takes none.
+    .where(outbox.c.payload.is_not(None), ~_is_dead)
     .values(
         state=State.QUEUED,
         reason=null(),
@@ -257,7 +271,7 @@ _old = (
 FORGET = (
     update(outbox)
     .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(_old))
-    .values(payload=null(), recipient=null(), reason=null())
+    .values(payload=null(), recipient=null(), address_hash=null(), reason=null())
     .returning(*_NAMES)
 )
 
@@ -321,6 +335,7 @@ ERASE = (
     .values(
         payload=null(),
         recipient=null(),
+        address_hash=null(),
         reason=null(),
         erased_at=now,
         state=case((or_(text(DUE_STATES), outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),

@@ -136,6 +136,7 @@ class Store:
             rows = connection.execute(sql.RECLAIM, {**values, "to_state": state, "why": why}).all()
             for row in rows:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.INTERRUPTED, state, why))
+                _hold_if_dead(connection, row.id)
             return len(rows)
 
         return self._database.write(job)
@@ -172,6 +173,8 @@ class Store:
             if connection.execute(sql.SETTLE, values).rowcount != 1:
                 return False
             connection.execute(sql.ADD_HISTORY, event)
+            if settlement.state in (State.QUEUED, State.UNKNOWN, State.FAILED):
+                _hold_if_dead(connection, mail_id)
             return True
 
         return self._database.write(job)
@@ -188,6 +191,12 @@ class Store:
             self._counted_at = time.monotonic() if self._room <= 0 else 0.0
         self._room -= 1
         return self._room >= 0
+
+
+def _hold_if_dead(connection: Connection, mail_id: int) -> None:
+    """A mail that was on its way when its address died must not go there another time."""
+    if connection.execute(sql.HOLD_ONE, {"mail": mail_id}).first() is not None:
+        connection.execute(sql.ADD_HISTORY, new_event(mail_id, Event.HELD, State.HELD, sql.DEAD_ADDRESS))
 
 
 def _clean(text: str | None) -> str | None:

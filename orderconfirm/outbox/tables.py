@@ -56,6 +56,8 @@ outbox = Table(
     Column("message_id", String(255), nullable=False),
     #: In lower case, to be found by; mail goes to the address in `payload`, letter for letter.
     Column("recipient", String(254)),
+    #: Of the recipient, as `dead_addresses` has it.
+    Column("address_hash", String(64)),
     #: {"sent": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),

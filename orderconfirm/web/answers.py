@@ -123,7 +123,9 @@ class PreviewSchema(Schema):
 class ReceivedSchema(Schema):
     """What was taken of a webhook's events."""
 
-    received = fields.Integer(required=True, metadata={"examples": [2]})
+    received = fields.Integer(
+        required=True, metadata={"examples": [2], "description": "events, without those that cannot be read"}
+    )
     new = fields.Integer(required=True, metadata={"examples": [1], "description": "those that had not come before"})
     unreadable = fields.Integer(
         required=True, metadata={"examples": [0], "description": "those that are no JSON object"}

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 from flask import g, request
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
@@ -78,7 +77,7 @@ class Guard:
         origin = request.headers.get("Origin", "").lower()
         # Not every browser names the site to every address; each names the origin, when it is another's.
         is_ours = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
-        is_ours = is_ours and (not origin or urlsplit(origin).netloc == request.host.lower())
+        is_ours = is_ours and (not origin or origin.partition("://")[2] == request.host.lower())
         if request.method not in ("GET", "HEAD") and not is_ours and origin not in self._origins:
             raise Forbidden(kinds.CROSS_SITE.detail)
 

@@ -236,7 +236,7 @@ class SearchSchema(_Part):
     @pre_load
     def restore_plus(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
         """A `+` that nobody escaped is read as a blank, which no address has, and no time before its zone."""
-        restored = {"email": data.get("email", "").strip().replace(" ", "+")}
+        restored = {"email": data.get("email", "").replace(" ", "+")}
         restored |= {name: _BARE_ZONE.sub(r"\1+\2", data.get(name, "")) for name in ("since", "until")}
         return {**data, **{name: text for name, text in restored.items() if name in data}}
 
