@@ -107,6 +107,17 @@ def test_what_cannot_be_retried_is_told_with_its_reason(outbox: Type) -> None:
     assert outbox("retry").exit_code == 2
 
 
+def test_resend_is_a_new_mail(outbox: Type, sink: tuple[Sink, int], shop: Flask) -> None:
+    result = outbox("resend", "S1", "--email", "right@example.com", "--reason", "mistyped")
+    told = shop.test_client().get(f"{URL}/S1").get_json()
+    assert f"Mail 2 of the order is due now: {told['message_id']}" in result.output
+    assert (told["email"], told["history"][1]["text"]) == ("right@example.com", "mistyped")
+    sink[0].wait_for(2)
+    assert "--email is not a mail address" in outbox("resend", "S1", "--email", "x").stderr
+    assert "it goes out by itself" in outbox("resend", "Q1").stderr
+    assert "No order nobody was ever accepted" in outbox("resend", "nobody").stderr
+
+
 def test_cancel_withdraws_what_waits(outbox: Type, shop: Flask) -> None:
     assert outbox("cancel", "Q1").output == "1 mail is cancelled.\n"
     assert shop.test_client().get(f"{URL}/Q1").get_json()["state"] == "cancelled"

@@ -230,6 +230,18 @@ def chunked(body: bytes, size: int = 65536) -> bytes:
 
 
 CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize("length", ["as it is", "none"])
+def test_a_body_may_have_1_mib_and_not_one_byte_more(running: Running, length: str) -> None:
+    body = order() + b" " * (2**20 - len(order()))
+    for each, status in ((body, b"200"), (body + b" ", b"413")):
+        sent = chunked(each) if length == "none" else each
+        headers = (CHUNKED,) if length == "none" else ()
+        answer = running.ask(request(sent, f"{PATH}/preview", *headers, length="none" if headers else None))
+        assert answer.split(b" ", 2)[1] == status
+
+
 LATIN_1 = order(notes="@").replace(b"@", b"\xe4")
 
 

@@ -284,9 +284,20 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
         client.post(URL, json=make_body(order_id=order_id))
     client.post(f"{URL}/3/resend")
     assert "retry sends it" in client.get(f"{URL}/2").get_json()["reason"]
-    tell(client, event("bounce", 2))
+    tell(client, event("bounce", 2, timestamp=time.time() + 1))
     assert "resend releases it" in client.get(f"{URL}/2").get_json()["reason"]
     assert desk_of(client).requeue("default", None) == desk_of(client).requeue("default", "2") == 0
+
+
+def test_what_is_told_of_the_time_before_a_release_holds_nothing(client: FlaskClient) -> None:
+    sent(client)
+    tell(client, event("bounce", 1))
+    client.post(f"{URL}/ORD-12345/resend")
+    wait_until(lambda: client.get(f"{URL}/ORD-12345").get_json()["state"] == "sent")
+    tell(client, event("bounce", 2))
+    assert client.post(URL, json=make_body(order_id="2")).get_json()["state"] == "queued"
+    tell(client, event("bounce", 3, timestamp=time.time() + 1))
+    assert client.post(URL, json=make_body(order_id="3")).get_json()["state"] == "held"
 
 
 def test_what_expired_is_not_put_back_for_an_address_that_died(client: FlaskClient) -> None:

@@ -9,10 +9,12 @@ from datetime import datetime
 import click
 from flask import current_app
 from flask.cli import AppGroup
+from marshmallow import ValidationError
 
-from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, State
+from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
+from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
 from orderconfirm.outbox.desk import FORGET_AT_ONCE, RETRYABLE, Desk
+from orderconfirm.web.schemas import ResendSchema, faults_of
 
 outbox = AppGroup("outbox", help="Look at the mails that wait, failed or are held; retry, cancel, purge them.")
 
@@ -47,7 +49,7 @@ def show(order_id: str, shop: str | None) -> None:
     with _desk() as desk:
         entry = desk.find(_shop_of(desk, order_id, shop), order_id)
     if entry is None:
-        raise click.ClickException(f"No order {order_id} was ever accepted{f' for the shop {shop}' if shop else ''}.")
+        raise _unknown(order_id, shop)
     _print(entry)
 
 
@@ -81,6 +83,29 @@ def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
     """Withdraw mails that are not sent yet."""
     with _desk() as desk:
         _do_each(desk, order_ids, shop, desk.cancel, "cancelled", "cannot be cancelled")
+
+
+@outbox.command()
+@click.argument("order_id")
+@click.option("--email", help="Another address; default: the order's own.")
+@click.option("--reason", help="Why, for the order's story.")
+@_SHOP
+def resend(order_id: str, email: str | None, reason: str | None, shop: str | None) -> None:
+    """Send an order's confirmation again, as a new mail; an address that takes no mail is released."""
+    try:
+        wanted = ResendSchema().load({"email": email, "reason": reason})
+    except ValidationError as wrong:
+        told = "; ".join(f"--{fault.pointer[1:]} {fault.detail}" for fault in faults_of(wrong.messages))
+        raise click.UsageError(told) from wrong
+    orders = current_app.extensions["orderconfirm"].orders
+    with _desk() as desk:
+        try:
+            placed = orders.resend(Resend(_shop_of(desk, order_id, shop), order_id, **wanted))
+        except (WrongState, ContentDeleted) as refusal:
+            raise click.ClickException(f"{order_id} cannot be sent again: {refusal}.") from refusal
+    if placed is None:
+        raise _unknown(order_id, shop)
+    click.echo(f"Mail {placed.entry.revision + 1} of the order is due now: {placed.entry.message_id}")
 
 
 @outbox.command()
@@ -141,6 +166,10 @@ def _shop_of(desk: Desk, order_id: str, named: str | None) -> str:
     if len(shops) > 1:
         raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: name one with --shop.")
     return shops[0] if shops else DEFAULT_SHOP
+
+
+def _unknown(order_id: str, shop: str | None) -> click.ClickException:
+    return click.ClickException(f"No order {order_id} was ever accepted{f' for the shop {shop}' if shop else ''}.")
 
 
 def _mails(count: int) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, null, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, null, or_, select, update
 
 from orderconfirm.models import Delivery, Event, RelayEvent, State
 from orderconfirm.outbox import statements as sql
@@ -52,8 +52,14 @@ SET_DELIVERY = (
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
 
-RELEASE_ADDRESS = delete(dead_addresses).where(
-    dead_addresses.c.shop == bindparam("whose"), dead_addresses.c.address_hash == bindparam("released")
+RELEASE_ADDRESS = (
+    update(dead_addresses)
+    .where(
+        dead_addresses.c.shop == bindparam("whose"),
+        dead_addresses.c.address_hash == bindparam("released"),
+        dead_addresses.c.released_at.is_(None),
+    )
+    .values(released_at=sql.now)
 )
 
 
@@ -71,10 +77,15 @@ def _add_event(dialect: str) -> Any:
 
 
 def _add_dead_address(dialect: str) -> Any:
+    """Remember an address; no row comes back when it is dead already, or was released after the event."""
     return (
         sql.insert_into(dead_addresses, dialect)
         .values(shop=bindparam("shop"), address_hash=bindparam("address_hash"), since=sql.now, event=bindparam("event"))
-        .on_conflict_do_nothing()
+        .on_conflict_do_update(
+            index_elements=["shop", "address_hash"],
+            set_={"since": sql.now, "event": bindparam("event"), "released_at": null()},
+            where=dead_addresses.c.released_at < bindparam("event_at"),
+        )
         .returning(dead_addresses.c.since)
     )
 
@@ -141,11 +152,16 @@ class Deliveries:
             change = {"mail": mail.id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
         address = (told.address or mail.recipient or "").strip().lower()
-        return state in _DEADLY and bool(address) and self._bury(connection, mail.shop, address, told.event)
+        return state in _DEADLY and bool(address) and self._bury(connection, mail.shop, address, told)
 
-    def _bury(self, connection: Connection, shop: str, address: str, event: str) -> bool:
-        """Hold what waits for an address, and what will come. False: it is dead already."""
-        values = {"shop": shop, "address_hash": address_hash(address), "event": event}
+    def _bury(self, connection: Connection, shop: str, address: str, told: RelayEvent) -> bool:
+        """Hold what waits for an address, and what will come. False: it is dead already, or was released since."""
+        values = {
+            "shop": shop,
+            "address_hash": address_hash(address),
+            "event": told.event,
+            "event_at": told.at.timestamp(),
+        }
         if connection.execute(self._add_dead_address, values).first() is None:
             return False
         for row in connection.execute(sql.HOLD, {"whose": shop, "address": address}).all():

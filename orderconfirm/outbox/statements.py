@@ -53,7 +53,9 @@ def insert_into(table: Any, dialect: str) -> Any:
 def insert_statement(dialect: str) -> Any:
     """Take an order in, due at once or held if its address is dead; no row comes back when its id is known."""
     is_dead = exists().where(
-        dead_addresses.c.shop == bindparam("shop"), dead_addresses.c.address_hash == bindparam("address_hash")
+        dead_addresses.c.shop == bindparam("shop"),
+        dead_addresses.c.address_hash == bindparam("address_hash"),
+        dead_addresses.c.released_at.is_(None),
     )
     return (
         insert_into(outbox, dialect)
@@ -186,7 +188,11 @@ _state_of_few = outbox.c.state.concat("")
 
 _is_dead = (
     select(dead_addresses.c.since)
-    .where(dead_addresses.c.shop == outbox.c.shop, dead_addresses.c.address_hash == outbox.c.address_hash)
+    .where(
+        dead_addresses.c.shop == outbox.c.shop,
+        dead_addresses.c.address_hash == outbox.c.address_hash,
+        dead_addresses.c.released_at.is_(None),
+    )
     .correlate(outbox)
     .exists()
 )

@@ -152,6 +152,8 @@ dead_addresses = Table(
     Column("address_hash", String(64), primary_key=True),
     Column("since", Double, nullable=False),
     Column("event", String(32), nullable=False),
+    #: When somebody sent there again: what the relay tells of the time before counts no more.
+    Column("released_at", Double),
 )
 
 
