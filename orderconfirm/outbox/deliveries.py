@@ -1,4 +1,4 @@
-"""What became of sent mails: the relay's events, each kept once, and the addresses that take no mail."""
+"""What became of sent mails: the relay's events, each kept once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, null, or_, select, update
 
-from orderconfirm.models import Delivery, Event, RelayEvent, State
+from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox import statements as sql
+from orderconfirm.outbox.addresses import Addresses
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.rows import address_hash, new_event
-from orderconfirm.outbox.tables import dead_addresses, deliveries, history, outbox
+from orderconfirm.outbox.tables import deliveries, history, outbox
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +52,6 @@ SET_DELIVERY = (
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
 
-RELEASE_ADDRESS = (
-    update(dead_addresses)
-    .where(
-        dead_addresses.c.shop == bindparam("whose"),
-        dead_addresses.c.address_hash == bindparam("released"),
-        dead_addresses.c.released_at.is_(None),
-    )
-    .values(released_at=sql.now)
-)
-
 
 def _add_event(dialect: str) -> Any:
     """Keep an event, once: no row comes back when it came before."""
@@ -73,20 +63,6 @@ def _add_event(dialect: str) -> Any:
         )
         .on_conflict_do_nothing(index_elements=["event_id"])
         .returning(deliveries.c.id)
-    )
-
-
-def _add_dead_address(dialect: str) -> Any:
-    """Remember an address; no row comes back when it is dead already, or was released after the event."""
-    return (
-        sql.insert_into(dead_addresses, dialect)
-        .values(shop=bindparam("shop"), address_hash=bindparam("address_hash"), since=sql.now, event=bindparam("event"))
-        .on_conflict_do_update(
-            index_elements=["shop", "address_hash"],
-            set_={"since": sql.now, "event": bindparam("event"), "released_at": null()},
-            where=dead_addresses.c.released_at < bindparam("event_at"),
-        )
-        .returning(dead_addresses.c.since)
     )
 
 
@@ -110,7 +86,7 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._add_event = _add_event(database.dialect)
-        self._add_dead_address = _add_dead_address(database.dialect)
+        self._addresses = Addresses(database.dialect)
 
     def record(self, events: Collection[RelayEvent]) -> int:
         """Keep events, all or none; returns how many are new. What names no mail of ours is kept without one."""
@@ -152,21 +128,7 @@ class Deliveries:
             change = {"mail": mail.id, "to_delivery": state, "event_at": told.at.timestamp()}
             connection.execute(SET_DELIVERY, change)
         address = (told.address or mail.recipient or "").strip().lower()
-        return state in _DEADLY and bool(address) and self._bury(connection, mail.shop, address, told)
-
-    def _bury(self, connection: Connection, shop: str, address: str, told: RelayEvent) -> bool:
-        """Hold what waits for an address, and what will come. False: it is dead already, or was released since."""
-        values = {
-            "shop": shop,
-            "address_hash": address_hash(address),
-            "event": told.event,
-            "event_at": told.at.timestamp(),
-        }
-        if connection.execute(self._add_dead_address, values).first() is None:
-            return False
-        for row in connection.execute(sql.HOLD, {"whose": shop, "address": address}).all():
-            connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.HELD, State.HELD, sql.DEAD_ADDRESS))
-        return True
+        return state in _DEADLY and bool(address) and self._addresses.bury(connection, mail.shop, address, told)
 
 
 def _mail_of(connection: Connection, told: RelayEvent) -> int | None:
@@ -199,9 +161,3 @@ def forget_words(connection: Connection, mail_id: int) -> None:
 def forget_stray_events(connection: Connection, age: float) -> None:
     """Delete what events that named no mail may say of a person, once they are `age` seconds old."""
     connection.execute(FORGET_STRAY_EVENTS, {"age": age})
-
-
-def release(connection: Connection, shop: str, address: str) -> None:
-    """Mail to this address again; what is held for it may be put back."""
-    if connection.execute(RELEASE_ADDRESS, {"whose": shop, "released": address_hash(address)}).rowcount:
-        connection.execute(sql.UNBIND, {"whose": shop, "address": address.lower()})

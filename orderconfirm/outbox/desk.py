@@ -12,8 +12,9 @@ from orderconfirm.canonical import encode
 from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.models import Event, Figures, OutboxEntry, Resend, Search, State
 from orderconfirm.outbox import statements as sql
+from orderconfirm.outbox.addresses import release
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.deliveries import events_of, forget_stray_events, forget_words, release
+from orderconfirm.outbox.deliveries import events_of, forget_stray_events, forget_words
 from orderconfirm.outbox.keys import Keys, KeyUse, forget_keys
 from orderconfirm.outbox.rows import again_values, new_event, to_delivery, to_entry, to_history
 

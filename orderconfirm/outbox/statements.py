@@ -38,7 +38,6 @@ from orderconfirm.outbox.tables import (
 now = database_now()
 
 DEAD_ADDRESS = "mail to this address bounced for good, or its reader complained: resend releases it"
-LIVING_ADDRESS = "mail to this address was released since: retry sends it"
 
 _NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 
@@ -52,7 +51,7 @@ def insert_into(table: Any, dialect: str) -> Any:
 
 def insert_statement(dialect: str) -> Any:
     """Take an order in, due at once or held if its address is dead; no row comes back when its id is known."""
-    is_dead = exists().where(
+    dead = exists().where(
         dead_addresses.c.shop == bindparam("shop"),
         dead_addresses.c.address_hash == bindparam("address_hash"),
         dead_addresses.c.released_at.is_(None),
@@ -70,8 +69,8 @@ def insert_statement(dialect: str) -> Any:
             payload=bindparam("payload"),
             accepted_at=now,
             send_before=bindparam("send_before"),
-            state=case((is_dead, State.HELD), else_=State.QUEUED),
-            reason=case((is_dead, DEAD_ADDRESS)),
+            state=case((dead, State.HELD), else_=State.QUEUED),
+            reason=case((dead, DEAD_ADDRESS)),
             changed_at=now,
             due_at=now,
         )
@@ -184,9 +183,10 @@ ADD_HISTORY = insert(history).values(
 
 #: The state, where few mails are left to look at. As an expression, because SQLite, which keeps no statistics of its
 #: own, would choose the index of states for the bare column, and read all of a shop's sent mails for one of them.
-_state_of_few = outbox.c.state.concat("")
+state_of_few = outbox.c.state.concat("")
 
-_is_dead = (
+#: Whether a mail's address takes no mail.
+is_dead = (
     select(dead_addresses.c.since)
     .where(
         dead_addresses.c.shop == outbox.c.shop,
@@ -195,27 +195,6 @@ _is_dead = (
     )
     .correlate(outbox)
     .exists()
-)
-_to_address = and_(outbox.c.shop == bindparam("whose"), outbox.c.recipient == bindparam("address"))
-#: An address died: what waits for it waits for a person.
-HOLD = (
-    update(outbox)
-    .where(_to_address, _state_of_few.in_((State.QUEUED, State.UNKNOWN, State.FAILED, State.HELD)))
-    .values(state=State.HELD, reason=DEAD_ADDRESS, changed_at=now)
-    .returning(outbox.c.id)
-)
-#: The same for one mail that was on its way when its address died.
-HOLD_ONE = (
-    update(outbox)
-    .where(outbox.c.id == bindparam("mail"), _is_dead)
-    .values(state=State.HELD, reason=DEAD_ADDRESS, changed_at=now)
-    .returning(outbox.c.id)
-)
-#: It takes mail again: those that are held for it may be put back.
-UNBIND = (
-    update(outbox)
-    .where(_to_address, _state_of_few == State.HELD, outbox.c.reason == DEAD_ADDRESS)
-    .values(reason=LIVING_ADDRESS)
 )
 
 #: Of an order's mails the newest alone moves: those before it were replaced when it was sent again.
@@ -237,13 +216,13 @@ _one_chosen = and_(
     _is_newest,
     outbox.c.shop == bindparam("whose"),
     outbox.c.order_id == bindparam("chosen_id"),
-    _state_of_few.in_(bindparam("states", expanding=True)),
+    state_of_few.in_(bindparam("states", expanding=True)),
 )
 
 _requeue = (
     update(outbox)
     # Who puts back all mails does not mean those whose address takes none.
-    .where(outbox.c.payload.is_not(None), ~_is_dead)
+    .where(outbox.c.payload.is_not(None), ~is_dead)
     .values(
         state=State.QUEUED,
         reason=null(),
@@ -321,7 +300,7 @@ def search(shop: str, wanted: Search, after: tuple[float, int] | None, most: int
         # One bound alone: with two of them SQLite would rather read by time all that lies between.
         asked.append(tuple_(mails.accepted_at, mails.id) < min(ends))
     if wanted.states and wanted.recipient:
-        asked.append(_state_of_few.in_(wanted.states))
+        asked.append(state_of_few.in_(wanted.states))
     elif wanted.states:
         newest = select(mails.id).where(*asked).order_by(*newest_first).limit(most)
         of_each = [newest.where(mails.state == state).subquery() for state in sorted(set(wanted.states))]

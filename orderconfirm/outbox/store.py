@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from orderconfirm.errors import OutboxFull
 from orderconfirm.models import ClaimedMail, Event, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
+from orderconfirm.outbox.addresses import hold_if_dead
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.keys import Keys, KeyUse
 from orderconfirm.outbox.retry import Settlement
@@ -136,7 +137,7 @@ class Store:
             rows = connection.execute(sql.RECLAIM, {**values, "to_state": state, "why": why}).all()
             for row in rows:
                 connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.INTERRUPTED, state, why))
-                _hold_if_dead(connection, row.id)
+                hold_if_dead(connection, row.id)
             return len(rows)
 
         return self._database.write(job)
@@ -174,7 +175,7 @@ class Store:
                 return False
             connection.execute(sql.ADD_HISTORY, event)
             if settlement.state in (State.QUEUED, State.UNKNOWN, State.FAILED):
-                _hold_if_dead(connection, mail_id)
+                hold_if_dead(connection, mail_id)
             return True
 
         return self._database.write(job)
@@ -191,12 +192,6 @@ class Store:
             self._counted_at = time.monotonic() if self._room <= 0 else 0.0
         self._room -= 1
         return self._room >= 0
-
-
-def _hold_if_dead(connection: Connection, mail_id: int) -> None:
-    """A mail that was on its way when its address died must not go there another time."""
-    if connection.execute(sql.HOLD_ONE, {"mail": mail_id}).first() is not None:
-        connection.execute(sql.ADD_HISTORY, new_event(mail_id, Event.HELD, State.HELD, sql.DEAD_ADDRESS))
 
 
 def _clean(text: str | None) -> str | None:
