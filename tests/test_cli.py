@@ -122,6 +122,9 @@ def test_cancel_withdraws_what_waits(outbox: Type, shop: Flask) -> None:
     assert outbox("cancel", "Q1").output == "1 mail is cancelled.\n"
     assert shop.test_client().get(f"{URL}/Q1").get_json()["state"] == "cancelled"
     assert outbox("cancel", "S1").stderr == "S1 cannot be cancelled: it is sent\n"
+    client = shop.test_client()
+    client.post(URL, json=make_body(order_id="E1", send_before="2025-01-01"), headers={"Prefer": "wait=10"})
+    assert outbox("cancel", "E1").stderr == "E1 cannot be cancelled: it is expired\n"
 
 
 class TestShops:

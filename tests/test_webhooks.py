@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import URL, place, wait_for
 from conftest import relay_variables
-from factories import make_body
 from flask import Flask
 from flask.testing import FlaskClient
 from processes import query, wait_until
@@ -24,7 +24,6 @@ from werkzeug.test import TestResponse
 
 from orderconfirm.outbox.desk import Desk
 
-URL = "/api/order-confirmation"
 HOOK = "/api/webhooks/mailtrap"
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -69,8 +68,8 @@ def tell(client: FlaskClient, *events: dict[str, Any]) -> dict[str, Any]:
 
 
 def sent(client: FlaskClient, order_id: str = "ORD-12345") -> dict[str, Any]:
-    client.post(URL, json=make_body(order_id=order_id))
-    return wait_until(lambda: (told := client.get(f"{URL}/{order_id}").get_json())["state"] == "sent" and told) or {}
+    place(client, order_id)
+    return wait_for(client, order_id, "sent")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +236,7 @@ def test_without_a_secret_there_is_no_webhook(start_app: Callable[..., Flask]) -
 def test_a_bounce_that_names_no_address_is_of_its_mail_s(client: FlaskClient) -> None:
     sent(client)
     tell(client, event("bounce", email=None))
-    assert client.post(URL, json=make_body(order_id="next")).get_json()["state"] == "held"
+    assert place(client, "next").get_json()["state"] == "held"
 
 
 @pytest.mark.parametrize("kind", ["bounce", "spam"])
@@ -246,7 +245,7 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
 ) -> None:
     sent(client)
     tell(client, event(kind))
-    answer = client.post(URL, json=make_body(order_id="next"))
+    answer = place(client, "next")
     assert (answer.status_code, answer.get_json()["state"]) == (202, "held")
     told = client.get(f"{URL}/next").get_json()
     assert "resend releases it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
@@ -265,7 +264,7 @@ def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_r
     sent(client)
     sink[0].replies["RCPT"] = ["451 4.3.0 later", "550 5.1.1 no"]
     for order_id in ("queued", "failed"):
-        client.post(URL, json=make_body(order_id=order_id))
+        place(client, order_id)
         wait_until(lambda order_id=order_id: client.get(f"{URL}/{order_id}").get_json()["history"])
     tell(client, event("spam", email="John.Doe@example.com"))
     for order_id in ("queued", "failed"):
@@ -281,7 +280,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     sent(client)
     tell(client, event("bounce", 1))
     for order_id in ("2", "3"):
-        client.post(URL, json=make_body(order_id=order_id))
+        place(client, order_id)
     client.post(f"{URL}/3/resend")
     assert "retry sends it" in client.get(f"{URL}/2").get_json()["reason"]
     tell(client, event("bounce", 2, timestamp=time.time() + 1))
@@ -293,15 +292,15 @@ def test_what_is_told_of_the_time_before_a_release_holds_nothing(client: FlaskCl
     sent(client)
     tell(client, event("bounce", 1))
     client.post(f"{URL}/ORD-12345/resend")
-    wait_until(lambda: client.get(f"{URL}/ORD-12345").get_json()["state"] == "sent")
+    wait_for(client, "ORD-12345", "sent")
     tell(client, event("bounce", 2))
-    assert client.post(URL, json=make_body(order_id="2")).get_json()["state"] == "queued"
+    assert place(client, "2").get_json()["state"] == "queued"
     tell(client, event("bounce", 3, timestamp=time.time() + 1))
-    assert client.post(URL, json=make_body(order_id="3")).get_json()["state"] == "held"
+    assert place(client, "3").get_json()["state"] == "held"
 
 
 def test_what_expired_is_not_put_back_for_an_address_that_died(client: FlaskClient) -> None:
-    client.post(URL, json=make_body(order_id="late", send_before="2025-01-01"))
+    place(client, "late", send_before="2025-01-01")
     sent(client)
     tell(client, event("bounce"))
     assert desk_of(client).requeue("default", "late") == 0
@@ -314,18 +313,18 @@ def test_a_mail_that_is_on_its_way_when_its_address_dies_does_not_go_again(
     sent(client)
     sink[0].held_at = "RCPT"
     sink[0].replies["RCPT"] = [reply]
-    client.post(URL, json=make_body(order_id="2"))
-    wait_until(lambda: client.get(f"{URL}/2").get_json()["state"] == "sending")
+    place(client, "2")
+    wait_for(client, "2", "sending")
     tell(client, event("bounce"))
     sink[0].held_at = None
-    told = wait_until(lambda: (told := client.get(f"{URL}/2").get_json())["state"] == "held" and told)
+    told = wait_for(client, "2", "held")
     assert [each["event"] for each in told["history"]][-1] == "held"
 
 
 def test_an_event_finds_the_mail_that_it_is_about(client: FlaskClient) -> None:
     first = sent(client)
     client.post(f"{URL}/ORD-12345/resend", json={"email": "right@example.com"})
-    wait_until(lambda: client.get(f"{URL}/ORD-12345").get_json()["state"] == "sent")
+    wait_for(client, "ORD-12345", "sent")
     variables = {"order_id": "ORD-12345", "shop": "default", "message_id": first["message_id"]}
     tell(client, event("bounce", custom_variables=variables))
     told = client.get(f"{URL}/ORD-12345").get_json()

@@ -73,7 +73,7 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
             count = sum(desk.requeue(each, None, [State(state)]) for each in ([shop] if shop else desk.shops()))
             click.echo(f"{_mails(count)} due now.")
         else:
-            _do_each(desk, order_ids, shop, desk.requeue, "due now", "cannot be retried")
+            _do_each(desk, order_ids, shop, desk.requeue, "due now", "cannot be retried", _why_not_retried)
 
 
 @outbox.command()
@@ -82,7 +82,7 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
     """Withdraw mails that are not sent yet."""
     with _desk() as desk:
-        _do_each(desk, order_ids, shop, desk.cancel, "cancelled", "cannot be cancelled")
+        _do_each(desk, order_ids, shop, desk.cancel, "cancelled", "cannot be cancelled", _where)
 
 
 @outbox.command()
@@ -137,27 +137,33 @@ def _desk() -> Iterator[Desk]:
 
 
 def _do_each(
-    desk: Desk, order_ids: tuple[str, ...], shop: str | None, act: Callable[[str, str], int], done: str, not_done: str
+    desk: Desk,
+    order_ids: tuple[str, ...],
+    shop: str | None,
+    act: Callable[[str, str], int],
+    done: str,
+    not_done: str,
+    why: Callable[[OutboxEntry], str],
 ) -> None:
-    """Do something to each order; what cannot be done to is told with its reason, and ends with 1."""
+    """Do something to each order; one that it cannot be done to is told with the reason, and ends with 1."""
     shops = {order_id: _shop_of(desk, order_id, shop) for order_id in order_ids}
     missed = [order_id for order_id, whose in shops.items() if not act(whose, order_id)]
     click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
     for order_id in missed:
-        click.echo(f"{order_id} {not_done}: {_why(desk.find(shops[order_id], order_id))}", err=True)
+        entry = desk.find(shops[order_id], order_id)
+        click.echo(f"{order_id} {not_done}: {why(entry) if entry else 'no such order was ever accepted'}", err=True)
     if missed:
         raise SystemExit(1)
 
 
-def _why(entry: OutboxEntry | None) -> str:
-    """Why nothing can be done to it."""
-    if entry is None:
-        return "no such order was ever accepted"
-    if entry.recipient is None:
-        return f"it is {entry.state}, and its content is deleted"
-    if entry.state in RETRYABLE:
-        return f"it is {entry.state}, and its address takes no mail: resend releases it"
-    return f"it is {entry.state}"
+def _where(entry: OutboxEntry) -> str:
+    return f"it is {entry.state}{', and its content is deleted' if entry.recipient is None else ''}"
+
+
+def _why_not_retried(entry: OutboxEntry) -> str:
+    """What has its content and stopped can be retried, unless its address takes no mail."""
+    is_dead = entry.recipient is not None and entry.state in RETRYABLE
+    return f"{_where(entry)}{', and its address takes no mail: resend releases it' if is_dead else ''}"
 
 
 def _shop_of(desk: Desk, order_id: str, named: str | None) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update
 
-from orderconfirm.canonical import encode
+from orderconfirm.canonical import fingerprint
 from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.models import Event, Figures, OutboxEntry, Resend, Search, State
 from orderconfirm.outbox import statements as sql
@@ -95,7 +94,7 @@ class Desk:
         WrongState when the last mail is still on its way, ContentDeleted when nothing is left to send.
         """
         shop, order_id, reason = wanted.shop, wanted.order_id, wanted.reason
-        asked = sha256(encode({"email": wanted.email or "", "reason": reason or ""}).encode()).hexdigest()
+        asked = fingerprint({"email": wanted.email or "", "reason": reason or ""})
         use = KeyUse(shop, wanted.idempotency_key, order_id, asked) if wanted.idempotency_key else None
 
         def job(connection: Connection) -> tuple[OutboxEntry, bool] | None:

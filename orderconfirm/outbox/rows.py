@@ -73,18 +73,16 @@ def again_values(row: Row[Any], email: str | None, revision: int, message_id: st
     sent = content["sent"]
     if email:
         sent = {**sent, "customer": {**sent["customer"], "email": email}}
-    recipient = sent["customer"]["email"]
-    return {
-        "shop": row.shop,
-        "order_id": row.order_id,
-        "revision": revision,
-        "fingerprint": row.fingerprint,
-        "message_id": message_id,
-        "recipient": recipient.lower(),
-        "address_hash": address_hash(recipient),
-        "payload": encode({**content, "sent": sent}),
-        "send_before": None,
-    }
+    again = NewMail(
+        shop=row.shop,
+        order_id=row.order_id,
+        message_id=message_id,
+        recipient=sent["customer"]["email"],
+        sent=sent,
+        defaults=content["defaults"],
+        fingerprint=row.fingerprint,
+    )
+    return {**new_values(again), "revision": revision}
 
 
 def new_event(

@@ -102,7 +102,7 @@ Index(
     postgresql_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
 )
 
-#: To which body each idempotency key belongs, as long as that order's content is kept.
+#: To which request each idempotency key belongs, as long as that order's content is kept.
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
