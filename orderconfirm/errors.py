@@ -9,7 +9,8 @@ OrderConfirmError
 ├── WrongState               the mail is where this cannot be done (409)
 ├── ContentDeleted           there is nothing left to send (410)
 ├── OutboxUnavailable        nothing was stored, the shop tries again (503)
-│   └── OutboxFull           …because too many mails wait already
+│   ├── OutboxFull           …because too many mails wait already
+│   └── UnconfirmedWrite     stored or not, nobody knows: the same request again is safe (503)
 ├── TemplateError            this mail cannot be made: give up on it, go on with the rest
 ├── UnreadableOrder          its row is damaged: give up on it, go on with the rest
 └── DeliveryFailure          one attempt to send, ended badly
@@ -86,6 +87,10 @@ class ContentDeleted(OrderConfirmError):
 
 class OutboxUnavailable(OrderConfirmError):
     """The database did not take the write (full, locked, gone). Nothing was stored."""
+
+
+class UnconfirmedWrite(OutboxUnavailable):
+    """The database did not confirm a commit in time, or at all. The write may or may not be stored."""
 
 
 class OutboxFull(OutboxUnavailable):

@@ -93,7 +93,7 @@ class Service:
         """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
         if self._dispatcher is None:
             raise OutboxUnavailable("the service is not started")
-        self.database.expect_file()
+        self.database.expect_files()
         return Condition(
             self.desk.figures(), self._dispatcher.is_relay_paused, self._dispatcher.seconds_since_last_round
         )

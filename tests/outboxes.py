@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import psycopg
 
 from orderconfirm.models import NewMail, OutboxEntry
 from orderconfirm.outbox.database import Database
@@ -30,14 +33,27 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextmanager
-def opened(url: str, most_pending: int = 1000) -> Iterator[Store]:
+def opened(url: str, most_pending: int = 1000, **options: float) -> Iterator[Store]:
     """A store of its own, as a process has one."""
-    database = Database(url)
+    database = Database(url, **options)
     database.open()
     try:
         yield Store(database, most_pending)
     finally:
         database.close()
+
+
+@contextmanager
+def locked(url: str, table: str = "outbox") -> Iterator[None]:
+    """Somebody else holds SQLite's write lock, or a lock on PostgreSQL's table."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+    else:
+        with psycopg.connect(url) as session:
+            session.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            yield
 
 
 def find(store: Store, order_id: str) -> OutboxEntry:

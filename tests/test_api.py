@@ -268,7 +268,7 @@ class TestResend:
         assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
         assert client.get(f"{LIST}?state=failed").get_json()["orders"] == []
         desk = client.application.extensions["orderconfirm"].desk
-        assert desk.requeue("default", None, [State.FAILED, State.CANCELLED]) == 0
+        assert desk.requeue_all("default", [State.FAILED, State.CANCELLED]) == 0
 
     def test_many_at_once_are_one_and_an_erased_order_stays_erased(
         self, client: FlaskClient, sink: tuple[Sink, int]

@@ -50,8 +50,8 @@ def test_all_failed_mails_are_put_back_and_no_others(store: Store) -> None:
         end(store, f"f{number}", FAILED)
     end(store, "held", Settlement(State.HELD, "held"))
     end(store, "sent", SENT)
-    assert desk(store).requeue("shop", None, [State.FAILED]) == 3
-    assert desk(store).requeue("other shop", None) == 0
+    assert desk(store).requeue_all("shop", [State.FAILED]) == 3
+    assert desk(store).requeue_all("other shop") == 0
     assert {claimed.order_id for claimed in store.claim(9, 60)} == {"f0", "f1", "f2"}
 
 
@@ -127,7 +127,7 @@ def test_a_retry_keeps_a_time_limit_that_has_not_come(store: Store) -> None:
     end(store, "late", FAILED)
     run(store, "UPDATE outbox SET send_before = due_at + 3600 WHERE order_id = 'early'")
     run(store, "UPDATE outbox SET send_before = due_at - 3600 WHERE order_id = 'late'")
-    desk(store).requeue("shop", None, [State.FAILED])
+    desk(store).requeue_all("shop", [State.FAILED])
     assert {each.order_id: each.send_before is not None for each in store.claim(2, 60)} == {
         "early": True,
         "late": False,

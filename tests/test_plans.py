@@ -96,7 +96,7 @@ def test_each_list_is_read_from_its_index_in_order(
         lambda store, desk: desk.find("shop", "1"),
         lambda store, desk: desk.cancel("shop", "1"),
         lambda store, desk: desk.requeue("shop", "1"),
-        lambda store, desk: desk.requeue("shop", None, [State.FAILED]),
+        lambda store, desk: desk.requeue_all("shop", [State.FAILED]),
         lambda store, desk: desk.erase("shop", "1"),
         lambda store, desk: desk.forget(60),
         lambda store, desk: desk.figures(),

@@ -250,7 +250,7 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     told = client.get(f"{URL}/next").get_json()
     assert "resend releases it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
     assert len(sink[0].mails) == 1
-    assert desk_of(client).requeue("default", "next") == desk_of(client).requeue("default", None) == 0
+    assert desk_of(client).requeue("default", "next") == desk_of(client).requeue_all("default") == 0
     assert client.post(f"{URL}/next/resend").status_code == 202
     sink[0].wait_for(2)
     sent(client, "third")
@@ -270,7 +270,7 @@ def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_r
     for order_id in ("queued", "failed"):
         told = client.get(f"{URL}/{order_id}").get_json()
         assert (told["state"], told["history"][-1]["event"]) == ("held", "held")
-    assert desk_of(client).requeue("default", None) == 0
+    assert desk_of(client).requeue_all("default") == 0
     assert client.post(f"{URL}/queued/resend").status_code == 202
     assert "retry sends it" in client.get(f"{URL}/failed").get_json()["reason"]
     assert desk_of(client).requeue("default", "failed") == 1
@@ -285,7 +285,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     assert "retry sends it" in client.get(f"{URL}/2").get_json()["reason"]
     tell(client, event("bounce", 2, timestamp=time.time() + 1))
     assert "resend releases it" in client.get(f"{URL}/2").get_json()["reason"]
-    assert desk_of(client).requeue("default", None) == desk_of(client).requeue("default", "2") == 0
+    assert desk_of(client).requeue_all("default") == desk_of(client).requeue("default", "2") == 0
 
 
 def test_what_is_told_of_the_time_before_a_release_holds_nothing(client: FlaskClient) -> None:

@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
 from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
-from orderconfirm.outbox.desk import FORGET_AT_ONCE, RETRYABLE, Desk
+from orderconfirm.outbox.desk import AT_ONCE, RETRYABLE, Desk
 from orderconfirm.web.schemas import ResendSchema, faults_of
 
 outbox = AppGroup("outbox", help="Look at the mails that wait, failed or are held; retry, cancel, purge them.")
@@ -70,7 +70,7 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
         raise click.UsageError("Name the orders, or say --all.")
     with _desk() as desk:
         if every:
-            count = sum(desk.requeue(each, None, [State(state)]) for each in ([shop] if shop else desk.shops()))
+            count = sum(desk.requeue_all(each, [State(state)]) for each in ([shop] if shop else desk.shops()))
             click.echo(f"{_mails(count)} due now.")
         else:
             _do_each(desk, order_ids, shop, desk.requeue, "due now", "cannot be retried", _why_not_retried)
@@ -118,7 +118,7 @@ def purge(days: int | None) -> None:
     with _desk() as desk:
         while (count := desk.forget(days * 86400)) > 0:
             total += count
-            if count < FORGET_AT_ONCE:
+            if count < AT_ONCE:
                 break
     click.echo(f"The content of {total} orders is deleted.")
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.outbox.liveness import Liveness
 from orderconfirm.outbox.tables import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
-from orderconfirm.outbox.writer import Writer
+from orderconfirm.outbox.writer import WRITE_TIMEOUT, Writer
 
 T = TypeVar("T")
 
@@ -24,15 +24,17 @@ SCRUB_PATIENCE = 1
 class Database:
     """Where the outbox lies. Every method raises OutboxUnavailable when the database does not do its part."""
 
-    def __init__(self, url: str) -> None:
-        """Opens nothing yet. `url` is a DATABASE_URL."""
+    def __init__(self, url: str, write_timeout: float = WRITE_TIMEOUT) -> None:
+        """Opens nothing yet. `url` is a DATABASE_URL; a caller waits up to `write_timeout` seconds for its write."""
         self._writing = writing_engine(url)
         self._reading = reading_engine(url)
-        self._writer = Writer(self._writing)
+        self._writer = Writer(self._writing, write_timeout)
         self.dialect = self._writing.dialect.name
         name = self._writing.url.database
         self._file = Path(name) if self.dialect == "sqlite" and name else None
-        self._inode: int | None = None
+        #: Of SQLite's file and its companions, as they were opened.
+        self._inodes: dict[Path, int | None] = {}
+        self._is_log_rescued = False
         self.liveness = Liveness(_lock_folder(self._file) if self._file else None)
 
     def open(self) -> None:
@@ -41,7 +43,7 @@ class Database:
             create_tables(self._writing)
             missing = missing_columns(self._writing)
             self.liveness.claim()
-            self._inode = self._file.stat().st_ino if self._file else None
+            self._inodes = {path: _inode(path) for path in _files(self._file)} if self._file else {}
         except (DBAPIError, OSError) as failure:
             self.close()
             reason = getattr(failure, "orig", failure)
@@ -85,16 +87,55 @@ class Database:
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout={LOCK_TIMEOUT * 1000}")
 
-    def expect_file(self) -> None:
-        """SQLite writes on into a file that was deleted under it: what goes there is lost at the next start."""
-        if self._file is None:
-            return
+    def write_to_stay(self, job: Callable[[Connection], T]) -> T:
+        """Write as `write` does what must outlive this process: an order that the shop is told is accepted.
+
+        SQLite goes on writing into a file that was deleted under it, and what goes there is lost with the process.
+        Raises OutboxUnavailable when the file is gone before, UnconfirmedWrite when it went meanwhile.
+        """
+        self.expect_files()
+        result = self.write(job)
         try:
-            is_there = self._file.stat().st_ino == self._inode
-        except OSError:
-            is_there = False
-        if not is_there:
-            raise OutboxUnavailable(f"{self._file} was deleted or replaced: put it back, or restart the service")
+            self.expect_files()
+        except OutboxUnavailable as exc:
+            raise UnconfirmedWrite(str(exc)) from exc
+        return result
+
+    def expect_files(self) -> None:
+        """Raise OutboxUnavailable when SQLite's file or one of its companions was deleted or replaced."""
+        for path, inode in self._inodes.items():
+            if _inode(path) != inode:
+                raise OutboxUnavailable(f"{path} was deleted or replaced: put it back, or restart the service")
+
+    def rescue_log(self) -> bool:
+        """Copy SQLite's write-ahead log into the database file if the log was deleted. True when it did so, once.
+
+        The log lives on for as long as this process has it open; a kill would lose the orders that only it holds.
+        """
+        file, *companions = self._inodes or [None]
+        if self._is_log_rescued or file is None or _inode(file) != self._inodes[file]:
+            return False
+        if all(_inode(path) == self._inodes[path] for path in companions):
+            return False
+        connection = self._writing.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        finally:
+            connection.close()
+        self._is_log_rescued = True
+        return True
+
+
+def _files(database: Path) -> list[Path]:
+    """SQLite's file, its write-ahead log, and the index that all its processes share."""
+    return [database.with_name(f"{database.name}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _lock_folder(file: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update
@@ -21,8 +22,8 @@ from orderconfirm.outbox.rows import again_values, new_event, to_delivery, to_en
 RETRYABLE = (State.FAILED, State.HELD, State.EXPIRED, State.UNKNOWN)
 #: What can be withdrawn: everything that is not on its way or out.
 CANCELLABLE = (State.QUEUED, State.UNKNOWN, State.HELD, State.FAILED)
-#: Orders forgotten in one transaction, so that the intake never waits long behind them.
-FORGET_AT_ONCE = 500
+#: Mails that are put back, or orders that are forgotten, in one transaction: the intake never waits long behind them.
+AT_ONCE = 500
 
 
 class Desk:
@@ -74,13 +75,23 @@ class Desk:
         with self._database.reading() as connection:
             return list(connection.execute(statement, {"order_id": order_id} if order_id is not None else {}).scalars())
 
-    def requeue(self, shop: str, order_id: str | None, states: Collection[State] = RETRYABLE) -> int:
-        """Make one order's mail, or with None all of the shop's in `states`, due now. Returns how many.
+    def requeue(self, shop: str, order_id: str) -> int:
+        """Make one order's mail due now, if it can be put back. Returns how many, 0 or 1.
 
         Attempts and the time to give up start anew. What has lost its content cannot come back.
         """
-        statement = sql.REQUEUE_ALL if order_id is None else sql.REQUEUE
-        return self._change(statement, shop, order_id, states, Event.REQUEUED, State.QUEUED)
+        return self._change(sql.REQUEUE, shop, order_id, RETRYABLE, Event.REQUEUED, State.QUEUED)
+
+    def requeue_all(self, shop: str, states: Collection[State] = RETRYABLE) -> int:
+        """Make all of the shop's mails in `states` due now that can be put back. Returns how many."""
+        total, after = 0, 0
+        while True:
+            values = {"whose": shop, "states": list(states), "after": after, "most": AT_ONCE}
+            ids = self._database.write(partial(_requeue_some, values))
+            total += len(ids)
+            if len(ids) < AT_ONCE:
+                return total
+            after = max(ids)
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Withdraw a mail that is not sent. False when it is sent, on its way, or withdrawn already."""
@@ -120,7 +131,7 @@ class Desk:
             connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.RESENT, State.QUEUED, reason))
             return to_entry(row), True
 
-        return self._database.write(job)
+        return self._database.write_to_stay(job)
 
     def erase(self, shop: str, order_id: str) -> bool:
         """Delete everything personal of an order, and withdraw what waits; its id stays. False: no such order.
@@ -148,7 +159,7 @@ class Desk:
 
         Their ids stay for ever, so that a late replay of such an order still sends nothing.
         """
-        values = {"age": age, "most": FORGET_AT_ONCE}
+        values = {"age": age, "most": AT_ONCE}
 
         def job(connection: Connection) -> int:
             forgotten = connection.execute(sql.FORGET, values).all()
@@ -174,19 +185,26 @@ class Desk:
         return Figures({State(row.state): row.mails for row in rows}, max([0.0, *moving]), copies)
 
     def _change(
-        self, statement: Update, shop: str, order_id: str | None, states: Collection[State], event: Event, state: State
+        self, statement: Update, shop: str, order_id: str, states: Collection[State], event: Event, state: State
     ) -> int:
-        values = {"whose": shop, "states": list(states)} | ({"chosen_id": order_id} if order_id is not None else {})
+        values = {"whose": shop, "chosen_id": order_id, "states": list(states)}
 
         def job(connection: Connection) -> int:
-            if order_id is not None:
-                _lock(connection, shop, order_id)
-            rows = connection.execute(statement, values).all()
-            for row in rows:
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, event, state))
-            return len(rows)
+            _lock(connection, shop, order_id)
+            return len(_note_each(connection, connection.execute(statement, values).all(), event, state))
 
         return self._database.write(job)
+
+
+def _requeue_some(values: dict[str, Any], connection: Connection) -> list[int]:
+    return _note_each(connection, connection.execute(sql.REQUEUE_SOME, values).all(), Event.REQUEUED, State.QUEUED)
+
+
+def _note_each(connection: Connection, rows: Sequence[Row[Any]], event: Event, state: State) -> list[int]:
+    """Add `event` to the history of changed mails; returns their ids."""
+    if rows:
+        connection.execute(sql.ADD_HISTORY, [new_event(row.id, event, state) for row in rows])
+    return [row.id for row in rows]
 
 
 def _lock(connection: Connection, shop: str, order_id: str) -> Sequence[Row[Any]]:

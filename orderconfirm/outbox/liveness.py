@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -32,8 +33,6 @@ class Liveness:
         if self._held is not None:
             self._held.close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._folder.iterdir():
-            _is_dead(path)  # clears away what a killed process left
         self._held = (self._folder / self.owner).open("wb")
         fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -43,25 +42,28 @@ class Liveness:
             self._held.close()
             self._held = None
 
-    def sort(self, owners: list[str]) -> tuple[list[str], list[str]]:
-        """Those of the other `owners` that are gone for certain, and those that certainly live."""
+    def sort(self, owners: Collection[str]) -> tuple[list[str], list[str]]:
+        """Return those of the other `owners` that are certainly dead, and those that certainly live.
+
+        One whose file is missing is neither: its lease decides. Files of dead processes that own nothing are deleted.
+        """
         if self._folder is None:
             return [], []
         if not (self._folder / self.owner).exists():
-            self._take()  # somebody tidied up: the others must not take this process for dead
-        others = [owner for owner in owners if owner != self.owner]
-        dead = [owner for owner in others if _is_dead(self._folder / owner)]
-        return dead, [owner for owner in others if owner not in dead]
+            self._take()  # somebody deleted it
+        is_dead = {path.name: _is_unlocked(path) for path in self._folder.iterdir() if path.name != self.owner}
+        for name, is_unlocked in is_dead.items():
+            if is_unlocked and name not in owners:
+                (self._folder / name).unlink(missing_ok=True)
+        known = [owner for owner in owners if owner in is_dead]
+        return [owner for owner in known if is_dead[owner]], [owner for owner in known if not is_dead[owner]]
 
 
-def _is_dead(path: Path) -> bool:
-    """True when nobody holds the lock on `path`, or it is gone."""
+def _is_unlocked(path: Path) -> bool:
+    """Whether the process that locked `path` has ended."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-    except FileNotFoundError:
-        return True
     except OSError:
         return False
     return True

@@ -17,6 +17,7 @@ from orderconfirm.errors import (
     SlowDown,
     TooManyConnections,
     TryLater,
+    UnconfirmedWrite,
     UnknownOutcome,
 )
 from orderconfirm.models import ClaimedMail, Delivered, State
@@ -119,18 +120,21 @@ class Sender:
 
     def _record(self, mail: ClaimedMail, settlement: Settlement, report: Report) -> None:
         """Write the outcome down, and keep trying until the service stops: a sent mail must not be sent again."""
+        was_unconfirmed = False
         while True:
             try:
                 is_ours = self._store.settle(mail, settlement, report)
                 break
-            except OutboxUnavailable:
+            except OutboxUnavailable as exc:
+                was_unconfirmed = was_unconfirmed or isinstance(exc, UnconfirmedWrite)
                 if self._is_cut_off.is_set():
                     raise
                 self._is_cut_off.wait(RECORD_PAUSE)
         about = {"order_id": mail.order_id, "shop": mail.shop, "state": settlement.state, "event": settlement.event}
         told = {**about, "stage": report.stage, "reason": settlement.reason, "seconds": report.seconds}
         log.log(_level(settlement), "mail %s", settlement.event, extra=told)
-        if not is_ours:
+        # An unconfirmed write that was carried out after all has ended the lease itself.
+        if not is_ours and not was_unconfirmed:
             log.warning("the lease ended before the send did: the mail may arrive twice", extra=about)
 
 

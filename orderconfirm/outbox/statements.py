@@ -117,6 +117,14 @@ SETTLE = (
     )
 )
 
+#: Mails whose claim was not confirmed, so that nobody began to send them.
+RELEASE = (
+    update(outbox)
+    .where(outbox.c.lease_token.in_(bindparam("tokens", expanding=True)), text(LEASED_STATES))
+    .values(state=State.QUEUED, changed_at=now, due_at=now, **_NO_LEASE)
+    .returning(outbox.c.id)
+)
+
 OWNERS = select(outbox.c.lease_owner).where(text(LEASED_STATES)).distinct()
 
 #: `dead` owners are known to be gone. A lease that has run out counts too, unless its owner is one of the `living` or
@@ -219,10 +227,10 @@ _one_chosen = and_(
     state_of_few.in_(bindparam("states", expanding=True)),
 )
 
+# Who puts back all mails does not mean those whose address takes none.
+_can_come_back = and_(outbox.c.payload.is_not(None), ~is_dead)
 _requeue = (
     update(outbox)
-    # Who puts back all mails does not mean those whose address takes none.
-    .where(outbox.c.payload.is_not(None), ~is_dead)
     .values(
         state=State.QUEUED,
         reason=null(),
@@ -235,7 +243,16 @@ _requeue = (
     )
     .returning(outbox.c.id)
 )
-REQUEUE, REQUEUE_ALL = _requeue.where(_one_chosen), _requeue.where(_all_chosen)
+REQUEUE = _requeue.where(_one_chosen, _can_come_back)
+#: A part of a shop's mails, those behind the id `after`.
+REQUEUE_SOME = _requeue.where(
+    outbox.c.id.in_(
+        select(outbox.c.id)
+        .where(_all_chosen, _can_come_back, outbox.c.id > bindparam("after"))
+        .order_by(outbox.c.id)
+        .limit(bindparam("most"))
+    )
+)
 
 CANCEL = update(outbox).where(_one_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
 

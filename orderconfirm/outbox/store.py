@@ -6,11 +6,12 @@ import logging
 import secrets
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from orderconfirm.errors import OutboxFull
+from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.models import ClaimedMail, Event, NewMail, OutboxEntry, State
 from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.addresses import hold_if_dead
@@ -63,6 +64,8 @@ class Store:
         self._insert = sql.insert_statement(database.dialect)
         self._keys = Keys(database.dialect)
         self._most_pending = most_pending
+        #: Leases that this process may hold without knowing for which mails.
+        self._unconfirmed_tokens: set[str] = set()
         self._room = 0
         self._counted_at = 0.0
 
@@ -72,7 +75,6 @@ class Store:
         Its idempotency key is kept as long as the order's content, unless this is another order than the known one.
         Raises KeyConflict when that key came with another request.
         """
-        self._database.expect_file()
         values = new_values(mail)
         known = {"shop": mail.shop, "order_id": mail.order_id}
         key = mail.idempotency_key
@@ -90,7 +92,7 @@ class Store:
                 self._keys.take(connection, use)
             return Receipt(to_entry(rows[-1]), first.fingerprint, first.payload, is_new=row is not None)
 
-        receipt = self._database.write(job)
+        receipt = self._database.write_to_stay(job)
         if receipt is None:
             raise OutboxFull(f"{self._most_pending} mails wait already (OUTBOX_MAX_PENDING)")
         return receipt
@@ -98,7 +100,8 @@ class Store:
     def claim(self, seats: int, lease_seconds: float) -> list[ClaimedMail]:
         """Lease at most `seats` due mails, longest due first. No other process gets them before the lease ends.
 
-        A row that cannot be read fails alone.
+        A row that cannot be read fails alone. Raises UnconfirmedWrite when the mails may be leased but are not known:
+        `reclaim_abandoned` releases them.
         """
         token = secrets.token_hex(16)
         values = {
@@ -107,7 +110,11 @@ class Store:
             "seats": seats,
             "lease": lease_seconds,
         }
-        rows = self._database.write(lambda connection: connection.execute(sql.CLAIM, values).all())
+        try:
+            rows = self._database.write(lambda connection: connection.execute(sql.CLAIM, values).all())
+        except UnconfirmedWrite:
+            self._unconfirmed_tokens.add(token)
+            raise
         claimed = []
         for row in rows:
             try:
@@ -115,7 +122,8 @@ class Store:
             except (TypeError, ValueError, OverflowError, OSError) as wrong:
                 log.error("a row of the outbox cannot be read", extra={"row": row.id, "reason": str(wrong)})
                 damaged = Settlement(State.FAILED, Event.FAILED, f"the stored order cannot be read: {wrong}")
-                self._settle(row.id, token, damaged, Report())
+                with suppress(OutboxUnavailable):  # it is claimed again when its lease ends
+                    self._settle(row.id, token, damaged, Report())
         return claimed
 
     def settle(self, mail: ClaimedMail, settlement: Settlement, report: Report | None = None) -> bool:
@@ -126,12 +134,17 @@ class Store:
         """Put mails back whose process died while it was sending: it is seen to be gone, or their lease has run out.
 
         `own_tokens` are the leases under way here; leases count only if `trusts_clock`. With `holds` the mails wait for
-        a person, for each may arrive twice. Returns how many.
+        a person, for each may arrive twice. Returns how many. Mails of an unconfirmed claim come back as well: nobody
+        began to send them, so they do not count.
         """
         why = "the process that was sending it ended without a word"
         state = State.HELD if holds else State.QUEUED
 
+        unconfirmed = list(self._unconfirmed_tokens)
+
         def job(connection: Connection) -> int:
+            for row in connection.execute(sql.RELEASE, {"tokens": unconfirmed}).all() if unconfirmed else ():
+                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.RELEASED, State.QUEUED))
             dead, living = self._database.liveness.sort([row[0] for row in connection.execute(sql.OWNERS)])
             values = {"dead": dead, "living": living, "tokens": list(own_tokens), "trusts_clock": trusts_clock}
             rows = connection.execute(sql.RECLAIM, {**values, "to_state": state, "why": why}).all()
@@ -140,7 +153,9 @@ class Store:
                 hold_if_dead(connection, row.id)
             return len(rows)
 
-        return self._database.write(job)
+        count = self._database.write(job)
+        self._unconfirmed_tokens.difference_update(unconfirmed)
+        return count
 
     def seconds_to_next(self) -> float | None:
         """Seconds until the next mail is due; None when nothing waits."""

@@ -29,6 +29,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.functions import FunctionElement
 
+from orderconfirm.outbox.sqlite_lock import TurnstileLock
+
 #: Seconds that a connection waits for another process's write lock (SQLite) or for the server (PostgreSQL).
 LOCK_TIMEOUT = 10
 
@@ -184,7 +186,8 @@ def writing_engine(url: str) -> Engine:
     engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, **_options(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
+        event.listen(engine, "begin", TurnstileLock(Path(str(engine.url.database)).resolve(), LOCK_TIMEOUT).begin)
     return engine
 
 

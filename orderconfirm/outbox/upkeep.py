@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from orderconfirm.outbox.desk import FORGET_AT_ONCE, Desk
+from orderconfirm.outbox.desk import AT_ONCE, Desk
 from orderconfirm.outbox.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Upkeep:
         if now >= self._next_forget:
             forgotten = self.desk.forget(self.keep_seconds)
             # A full batch means that there is more: soon again, but between two rounds of sending.
-            self._next_forget = now + (LOOK_SECONDS if forgotten == FORGET_AT_ONCE else FORGET_SECONDS)
+            self._next_forget = now + (LOOK_SECONDS if forgotten == AT_ONCE else FORGET_SECONDS)
 
     def _watch_clock(self, now: float) -> None:
         clock = self.store.clock()

@@ -1,7 +1,7 @@
-"""One thread that does all of this process's writes and commits together whatever waits.
+"""The one thread that writes to the outbox, committing whatever waits as one transaction.
 
-Eight connections of their own starve each other for seconds on SQLite's lock; one writer that groups does not, and on a
-disk with a slow flush it is what keeps the rate up.
+Several writing connections in a process only compete for SQLite's lock, and where a flush is slow, grouping keeps the
+rate up. A caller that stops waiting takes its write back: what it reports as not stored must never be stored later.
 """
 
 from __future__ import annotations
@@ -13,38 +13,67 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Job = tuple[Callable[[Connection], object], "Future[object]"]
 
-#: Jobs in one commit, at most.
-GROUP_SIZE = 64
-#: Seconds that a caller waits for its commit.
-PATIENCE = 10.0
-#: How often a job is tried whose transaction had to give in to another's.
-TRIES = 4
+#: Writes in one commit, at most.
+MAX_GROUP = 64
+#: Seconds that a caller waits for its write, and then, if the commit has begun, for the end of the commit.
+WRITE_TIMEOUT = 10.0
+#: How often a write is tried whose transaction the server rolled back in favour of another one.
+MAX_TRIES = 4
 #: PostgreSQL's deadlock_detected and serialization_failure.
-_GIVE_IN = ("40P01", "40001")
-#: Seconds after which a commit under way is stuck, and nobody else waits behind it.
-STUCK = 3.0
+_ROLLED_BACK_FOR_ANOTHER = ("40P01", "40001")
+#: SQLSTATEs, and classes of them, that leave open whether a COMMIT was carried out: connection exceptions, an operator
+#: who ended the session, statement_completion_unknown.
+_COMMIT_UNKNOWN = ("08", "57P", "40003")
+#: SQLite's errors after which a COMMIT has certainly changed nothing.
+_SQLITE_NOT_COMMITTED = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_CONSTRAINT")
+#: Seconds after which a transaction under way counts as stuck: new writes are refused at once.
+STUCK_SECONDS = 3.0
+
+
+@dataclass(eq=False, slots=True)
+class _Write:
+    """A job and its result. The caller may withdraw it until its commit begins."""
+
+    job: Callable[[Connection], object]
+    done: Future[object] = field(default_factory=Future)
+    is_withdrawn: bool = False
+    is_committing: bool = False
+
+    def is_done_within(self, seconds: float) -> bool:
+        try:
+            self.done.exception(seconds)
+        except FutureTimeout:
+            return False
+        return True
+
+
+class _Withdrawn(Exception):
+    """A caller gave up while its transaction was under way, so that must not be committed."""
 
 
 class Writer:
     """Runs jobs on the writing connection, each all or nothing."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, timeout: float = WRITE_TIMEOUT) -> None:
+        """`timeout`, in seconds, is how long a caller waits for its write, and for a commit that has begun."""
         self._engine = engine
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._timeout = timeout
+        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._began: float | None = None
+        self._began_at: float | None = None
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
@@ -53,90 +82,119 @@ class Writer:
     def stop(self) -> None:
         """Finish what waits, then end the thread."""
         if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join(PATIENCE)
+            self._waiting.put(None)
+            self._thread.join(self._timeout)
             self._thread = None
 
     def do(self, job: Callable[[Connection], T]) -> T:
         """Run `job` in a transaction and return its result once that is committed.
 
         `job` may run several times (a group that fails is repeated one by one), so it must do nothing but SQL. Raises
-        OutboxUnavailable when the database did not take it.
+        OutboxUnavailable when nothing was written, and UnconfirmedWrite when the outcome of the commit is unknown.
         """
         if self._thread is None:
             raise OutboxUnavailable("the outbox is not open")
-        began = self._began
-        if began is not None and time.monotonic() - began > STUCK:
+        began_at = self._began_at
+        if began_at is not None and time.monotonic() - began_at > STUCK_SECONDS:
             raise OutboxUnavailable("the database is locked or stuck")
-        done: Future[object] = Future()
-        self._jobs.put((job, done))
-        try:
-            return done.result(PATIENCE)  # type: ignore[return-value]
-        except FutureTimeout as late:
-            done.cancel()
-            raise OutboxUnavailable(f"the database did not answer in {PATIENCE:.0f} s") from late
+        write = _Write(job)
+        self._waiting.put(write)
+        if not write.is_done_within(self._timeout) and self._withdraw(write):
+            raise OutboxUnavailable(f"the database did not answer in {self._timeout:g} s")
+        if not write.is_done_within(self._timeout):
+            raise UnconfirmedWrite(f"the database did not end the commit in {self._timeout:g} s")
+        return write.done.result()  # type: ignore[return-value]
+
+    def _withdraw(self, write: _Write) -> bool:
+        """Whether `write` could still be taken back: from then on it is certain never to be committed."""
+        with self._lock:
+            write.is_withdrawn = not write.is_committing
+            return write.is_withdrawn
 
     def _run(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            group, is_last = self._gather(first)
-            self._began = time.monotonic()
-            self._commit(group)
-            self._began = None
-            if is_last:
-                return
+        while (first := self._waiting.get()) is not None:
+            self._began_at = time.monotonic()
+            self._commit([first], takes_more=True)
+            self._began_at = None
 
-    def _gather(self, first: Job) -> tuple[list[Job], bool]:
-        group = [first]
-        while len(group) < GROUP_SIZE:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return group, True
-            group.append(job)
-        return group, False
-
-    def _commit(self, group: list[Job], tries: int = TRIES) -> None:
-        group = [(job, done) for job, done in group if not done.cancelled()]
+    def _commit(self, group: list[_Write], tries: int = MAX_TRIES, takes_more: bool = False) -> None:
+        is_committing = False
         try:
             with self._engine.begin() as connection:
-                results = [job(connection) for job, _ in group]
-        except Exception as failure:
-            if len(group) > 1:
-                for job in group:
-                    self._commit([job])
-            elif group and tries > 1 and _is_passing(failure):
+                # Only now: BEGIN may have waited for another process's lock, and callers have come and gone meanwhile.
+                group = self._still_wanted([*group, *(self._take_waiting() if takes_more else ())])
+                results = [write.job(connection) for write in group]
+                self._begin_commit(group)
+                is_committing = True
+        except _Withdrawn:
+            self._commit(group, tries)
+        except Exception as exc:
+            if is_committing and _is_outcome_unknown(exc):
+                for write in group:
+                    _fail(write, UnconfirmedWrite(f"the commit was cut off: {_reason(exc)}"), exc)
+            elif len(group) > 1:
+                for write in group:
+                    self._commit([write])
+            elif tries > 1 and _is_transient(exc):
                 self._commit(group, tries - 1)
             elif group:
-                _settle(group[0][1], error=_translated(failure))
-            return
-        for (_, done), result in zip(group, results, strict=True):
-            _settle(done, result)
+                _fail(group[0], _translated(exc), exc)
+        else:
+            for write, result in zip(group, results, strict=True):
+                write.done.set_result(result)
+
+    def _take_waiting(self) -> list[_Write]:
+        taken: list[_Write] = []
+        while len(taken) < MAX_GROUP - 1:
+            try:
+                write = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if write is None:  # the end, which `_run` must see after this group
+                self._waiting.put(None)
+                break
+            taken.append(write)
+        return taken
+
+    def _still_wanted(self, group: list[_Write]) -> list[_Write]:
+        with self._lock:
+            for write in group:
+                write.is_committing = False
+            return [write for write in group if not write.is_withdrawn]
+
+    def _begin_commit(self, group: list[_Write]) -> None:
+        """End the callers' right to withdraw. Raises _Withdrawn when one of them has used it."""
+        with self._lock:
+            if any(write.is_withdrawn for write in group):
+                raise _Withdrawn
+            for write in group:
+                write.is_committing = True
 
 
-def _settle(done: Future[object], result: object = None, error: Exception | None = None) -> None:
-    """Hand over an outcome, unless the caller stopped waiting for it."""
-    if not done.set_running_or_notify_cancel():
-        return
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)
+def _fail(write: _Write, error: Exception, cause: Exception) -> None:
+    if error is not cause:
+        log.error("the database refused a write", extra={"reason": str(error)})
+        error.__cause__ = cause
+    write.done.set_exception(error)
 
 
-def _is_passing(failure: Exception) -> bool:
-    """Two processes on PostgreSQL stood in each other's way, and the server chose this one to give in."""
-    return isinstance(failure, DBAPIError) and getattr(failure.orig, "sqlstate", None) in _GIVE_IN
+def _is_transient(exc: Exception) -> bool:
+    """Two processes on PostgreSQL blocked each other, and the server chose this one to give way."""
+    return isinstance(exc, DBAPIError) and getattr(exc.orig, "sqlstate", None) in _ROLLED_BACK_FOR_ANOTHER
 
 
-def _translated(failure: Exception) -> Exception:
-    if isinstance(failure, DBAPIError):
-        log.error("the database refused a write", extra={"reason": str(failure.orig)})
-        translated: Exception = OutboxUnavailable(str(failure.orig))
-    elif isinstance(failure, SQLAlchemyError):
-        translated = OutboxUnavailable(str(failure))
-    else:
-        return failure
-    translated.__cause__ = failure
-    return translated
+def _is_outcome_unknown(exc: Exception) -> bool:
+    """Whether a COMMIT that failed with `exc` may have been carried out all the same."""
+    orig = getattr(exc, "orig", None)
+    if name := getattr(orig, "sqlite_errorname", ""):
+        return not name.startswith(_SQLITE_NOT_COMMITTED)
+    sqlstate = getattr(orig, "sqlstate", None)
+    return sqlstate is None or sqlstate.startswith(_COMMIT_UNKNOWN)
+
+
+def _reason(exc: Exception) -> str:
+    return str(getattr(exc, "orig", None) or exc)
+
+
+def _translated(exc: Exception) -> Exception:
+    return OutboxUnavailable(_reason(exc)) if isinstance(exc, SQLAlchemyError) else exc

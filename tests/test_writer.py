@@ -1,0 +1,211 @@
+"""The writing thread on a real SQLite file and a real PostgreSQL: a caller that gives up has changed nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+import pytest
+from outboxes import locked
+from processes import ROOT, wait_until
+from sqlalchemy import Connection, event
+
+from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.outbox.tables import writing_engine
+from orderconfirm.outbox.writer import Writer
+
+#: Seconds that a caller waits in these tests.
+TIMEOUT = 0.4
+
+
+@pytest.fixture
+def writer(url: str) -> Iterator[Writer]:
+    engine = writing_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS notes")
+        connection.exec_driver_sql("CREATE TABLE notes (word VARCHAR(40) UNIQUE)")
+    writer = Writer(engine, TIMEOUT)
+    writer.start()
+    yield writer
+    writer.stop()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE notes")
+    engine.dispose()
+
+
+def write_note(writer: Writer, word: str) -> None:
+    writer.do(lambda connection: connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{word}')").close())
+
+
+def notes(writer: Writer) -> set[str]:
+    return set(writer.do(lambda connection: connection.exec_driver_sql("SELECT word FROM notes").scalars().all()))
+
+
+def test_what_a_caller_was_told_is_not_written_is_never_written(url: str, writer: Writer) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        with locked(url, "notes"):
+            late = [threads.submit(write_note, writer, f"late {number}") for number in range(8)]
+            assert {type(each.exception(10)) for each in late} == {OutboxUnavailable}
+        wait_until(lambda: writer._began_at is None)
+        write_note(writer, "after")
+    assert notes(writer) == {"after"}
+
+
+class SlowJob:
+    """A job whose SQL is done, and which then goes on for as long as the test wants."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, connection: Connection) -> None:
+        connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{self._word}')").close()
+        self.has_begun.set()
+        assert self.may_end.wait(10)
+
+
+def test_a_job_given_up_while_it_runs_is_rolled_back(writer: Writer) -> None:
+    job = SlowJob("slow")
+    with pytest.raises(OutboxUnavailable, match="did not answer"):
+        writer.do(job)
+    job.may_end.set()
+    wait_until(lambda: writer._began_at is None)
+    assert notes(writer) == set()
+
+
+def test_a_job_given_up_takes_none_of_its_group_with_it(writer: Writer) -> None:
+    gate, slow = SlowJob("gate"), SlowJob("slow")
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(writer.do, gate)
+        assert gate.has_begun.wait(10)
+        second = threads.submit(writer.do, slow)
+        wait_until(lambda: not writer._waiting.empty())
+        gate.may_end.set()
+        assert slow.has_begun.wait(10)
+        assert first.exception(10) is None
+        assert isinstance(second.exception(10), OutboxUnavailable)
+        third = threads.submit(write_note, writer, "fine")
+        slow.may_end.set()
+        assert third.exception(10) is None
+    assert notes(writer) == {"gate", "fine"}
+
+
+@contextmanager
+def stalled_commit(writer: Writer) -> Iterator[threading.Event]:
+    """A disk whose flush takes as long as the test wants."""
+    may_end = threading.Event()
+
+    def stall(_: Connection) -> None:
+        may_end.wait(10)
+
+    event.listen(writer._engine, "commit", stall)
+    try:
+        yield may_end
+    finally:
+        may_end.set()
+
+
+def after(seconds: float, action: threading.Event) -> threading.Timer:
+    timer = threading.Timer(seconds, action.set)
+    timer.start()
+    return timer
+
+
+def test_a_commit_that_has_begun_is_waited_for(writer: Writer) -> None:
+    with stalled_commit(writer) as may_end:
+        timer = after(TIMEOUT * 1.5, may_end)
+        write_note(writer, "slow")
+        timer.join()
+    assert notes(writer) == {"slow"}
+
+
+def test_a_commit_that_does_not_end_is_said_to_be_unconfirmed(writer: Writer) -> None:
+    with stalled_commit(writer), pytest.raises(UnconfirmedWrite, match="did not end the commit"):
+        write_note(writer, "slow")
+    wait_until(lambda: writer._began_at is None)
+    assert notes(writer) == {"slow"}
+
+
+def test_a_connection_lost_in_a_commit_leaves_its_outcome_open(postgres: str) -> None:
+    """The session is ended while a deferred trigger keeps its COMMIT busy."""
+    engine = writing_engine(postgres)
+    with psycopg.connect(postgres, autocommit=True) as session:
+        session.execute("DROP TABLE IF EXISTS notes; CREATE TABLE notes (word VARCHAR(40))")
+        session.execute(
+            "CREATE OR REPLACE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN PERFORM pg_sleep(30); RETURN NULL; END $$"
+        )
+        session.execute(
+            "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION slow_commit()"
+        )
+        writer = Writer(engine, 5)
+        writer.start()
+        with ThreadPoolExecutor(1) as threads:
+            write: Future[None] = threads.submit(write_note, writer, "lost")
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"
+            wait_until(lambda: session.execute(ended).rowcount)
+            assert isinstance(write.exception(10), UnconfirmedWrite)
+        session.execute("DROP TABLE notes; DROP FUNCTION slow_commit")
+        writer.stop()
+    engine.dispose()
+
+
+def test_behind_a_transaction_that_is_stuck_nobody_waits(
+    url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orderconfirm.outbox.writer.STUCK_SECONDS", TIMEOUT / 4)
+    with ThreadPoolExecutor(1) as threads:
+        with locked(url, "notes"):
+            first = threads.submit(write_note, writer, "first")
+            wait_until(lambda: writer._began_at and time.monotonic() - writer._began_at > TIMEOUT / 4)
+            with pytest.raises(OutboxUnavailable, match="locked or stuck"):
+                write_note(writer, "second")
+            assert not first.done()
+        assert first.exception(10) is None
+    assert notes(writer) == {"first"}
+
+
+#: Commits without a pause, as a process with a long backlog does.
+BUSY_PROCESS = """
+import sys
+from orderconfirm.outbox.tables import writing_engine
+
+engine = writing_engine(sys.argv[1])
+print("ready", flush=True)
+while True:
+    with engine.begin() as connection:
+        for _ in range(40):
+            connection.exec_driver_sql("UPDATE commits SET count = count + 1 WHERE owner = 'busy'").close()
+"""
+
+
+def test_a_busy_process_leaves_another_one_a_part_of_the_lock(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/outbox.db"
+    engine = writing_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE commits (owner TEXT, count INTEGER)")
+        connection.exec_driver_sql("INSERT INTO commits VALUES ('busy', 0)")
+    busy = subprocess.Popen([sys.executable, "-c", BUSY_PROCESS, url], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert busy.stdout is not None and busy.stdout.readline() == b"ready\n"
+        counts = []
+        for _ in range(100):
+            with engine.begin() as connection:
+                counts.append(connection.exec_driver_sql("SELECT count / 40 FROM commits").scalar_one())
+    finally:
+        busy.kill()
+        busy.communicate()
+        engine.dispose()
+    # Commits of the busy process between two of ours.
+    waits = [after - before for before, after in pairwise(counts)]
+    # With SQLite's own waiting it is thousands.
+    assert max(waits) < 20
