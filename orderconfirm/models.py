@@ -314,8 +314,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How this process stands. `idle_seconds` grows while its dispatcher is stuck or cannot reach the outbox."""
+    """How this process stands. `idle_seconds` grows while its dispatcher is stuck or cannot reach the outbox.
+
+    `refusal` is why orders are refused, None when they are taken.
+    """
 
     figures: Figures
+    refusal: str | None
     is_relay_paused: bool
     idle_seconds: float

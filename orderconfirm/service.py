@@ -19,6 +19,7 @@ from orderconfirm.mail.transport import RelayMail
 from orderconfirm.models import Condition
 from orderconfirm.orders import Orders
 from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.deliveries import Deliveries
 from orderconfirm.outbox.desk import Desk
@@ -95,7 +96,10 @@ class Service:
             raise OutboxUnavailable("the service is not started")
         self.database.expect_files()
         return Condition(
-            self.desk.figures(), self._dispatcher.is_relay_paused, self._dispatcher.seconds_since_last_round
+            self.desk.figures(),
+            self._store.refusal,
+            self._dispatcher.is_relay_paused,
+            self._dispatcher.seconds_since_last_round,
         )
 
     def _wake(self) -> None:
@@ -116,11 +120,12 @@ class Service:
         courier = self.make_courier(relay)
         breaker = Breaker(settings.login_pause_per_worker)
         pace = Pace(settings.rate_per_worker)
+        clock = ClockWatch(self._store, settings.lease_seconds)
         return Dispatcher(
             self._store,
-            Sender(self._store, courier, policy, breaker, pace),
+            Sender(self._store, courier, policy, breaker, pace, clock),
             courier,
-            Upkeep(self._store, self.desk, settings.retention_days * 86400, settings.lease_seconds, holds_unknown),
+            Upkeep(self.database, self._store, self.desk, clock, settings.retention_days * 86400, holds_unknown),
             breaker,
             pace,
             Limits(settings.connections_per_worker, settings.lease_seconds, settings.drain_seconds),

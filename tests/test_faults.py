@@ -39,6 +39,14 @@ def status(app: Flask, name: str) -> dict[str, Any]:
     return told
 
 
+def not_ready(app: Flask) -> str | None:
+    """Why /ready says that the service is unavailable; None when it is ready."""
+    answer = app.test_client().get("/ready")
+    assert (answer.status_code == 503) == (answer.get_json()["status"] == "unavailable")
+    reason: str | None = answer.get_json()["reason"]
+    return reason
+
+
 def test_two_thousand_orders_through_a_relay_with_every_fault(start_app: StartApp) -> None:
     """5 % 451, 5 % "too many emails per second", cut after each 50th dot, silent at each 200th, away for 10 s."""
     chance = random.Random(2025)
@@ -163,9 +171,11 @@ def test_a_full_disk_answers_503_and_loses_nothing(start_app: StartApp, sink: tu
     assert {answer.status_code for _, answer in refused} == {503}
     assert refused[0][1].headers["Retry-After"] == "10"
     assert refused[0][1].get_json()["type"] == "urn:orderconfirm:problem:outbox-unavailable"
+    assert not_ready(app) == "database or disk is full"
     limit(1_000_000)
     is_free.set()
     assert place(app, refused[0][0], notes="n" * 1000) == 202
+    assert not_ready(app) is None
     copies = kept.wait_for_orders(len(accepted) + 1, seconds=20)
     assert copies == Counter([name for name, _ in accepted] + [refused[0][0]])
 
@@ -178,9 +188,11 @@ def test_a_full_outbox_answers_503_until_there_is_room(start_app: StartApp, sink
     told = app.test_client().post(URL, json=make_body(order_id="K6"))
     assert (told.headers["Retry-After"], told.get_json()["type"]) == ("60", "urn:orderconfirm:problem:outbox-full")
     assert place(app, "K0") == 200
+    assert "OUTBOX_MAX_PENDING" in str(not_ready(app))
     kept.held_at = None
     kept.wait_for_orders(5, seconds=10)
     wait_until(lambda: place(app, "K5") == 202, seconds=10)
+    assert not_ready(app) is None
 
 
 def test_a_locked_database_makes_orders_wait_and_mails_too(

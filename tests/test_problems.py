@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from conftest import relay_variables
 from factories import make_body
 from flask import Flask
-from processes import free_port
+from outboxes import locked
+from processes import free_port, wait_until
 from smtp_server import Sink
 from werkzeug.test import TestResponse
 
@@ -144,6 +146,18 @@ def outbox_unavailable(bench: Bench) -> TestResponse:
     return answer
 
 
+def write_unconfirmed(bench: Bench) -> TestResponse:
+    """SQLite's log is deleted while the order's transaction waits for the lock."""
+    client = bench.client()
+    with ThreadPoolExecutor(1) as threads, locked(f"sqlite:///{bench.folder}/outbox.db"):
+        late = threads.submit(client.post, URL, json=make_body())
+        writer = client.application.extensions["orderconfirm"].database._writer
+        wait_until(lambda: writer._began_at)
+        (bench.folder / "outbox.db-wal").unlink()
+    answer: TestResponse = late.result()
+    return answer
+
+
 def outbox_full(bench: Bench) -> TestResponse:
     client = bench.client(OUTBOX_MAX_PENDING="1", MAIL_PORT=str(free_port()))
     client.post(URL, json=make_body())
@@ -165,7 +179,7 @@ PROVOKED: dict[str, Callable[[Bench], TestResponse]] = {
             content_too_large,
         ),
         *(unsupported_media_type, invalid_order, invalid_request, too_many_requests, internal_server_error),
-        *(template_error, not_sent, outbox_unavailable, outbox_full),
+        *(template_error, not_sent, outbox_unavailable, write_unconfirmed, outbox_full),
     )
 }
 

@@ -141,3 +141,10 @@ def test_trouble_that_is_said_of_a_recipient_makes_that_order_wait_too() -> None
 def test_the_time_before_the_first_attempt_does_not_count_towards_giving_up() -> None:
     waited = replace(mail(), accepted_at=NOW - timedelta(days=9))
     assert decide(TryLater("rcpt", "Greylisted", 450), waited, POLICY, 0.5).state is State.QUEUED
+
+
+def test_by_a_clock_that_is_not_trusted_nothing_is_given_up() -> None:
+    old = mail(9, 40 * 24 * HOUR)
+    deferred = decide(TryLater("rcpt", "Greylisted", 450), old, POLICY, 0.5, trusts_clock=False)
+    unknown = decide(UnknownOutcome("dot", "timed out"), old, POLICY, 0.5, trusts_clock=False)
+    assert (deferred.state, unknown.state) == (State.QUEUED, State.UNKNOWN)

@@ -112,10 +112,8 @@ class Database:
 
         The log lives on for as long as this process has it open; a kill would lose the orders that only it holds.
         """
-        file, *companions = self._inodes or [None]
-        if self._is_log_rescued or file is None or _inode(file) != self._inodes[file]:
-            return False
-        if all(_inode(path) == self._inodes[path] for path in companions):
+        changed = [path for path, inode in self._inodes.items() if _inode(path) != inode]
+        if self._is_log_rescued or not changed or self._file in changed:
             return False
         connection = self._writing.raw_connection()
         try:

@@ -129,6 +129,9 @@ class Dispatcher:
         seats = self._limits.seats - busy
         allowed = self._pace.allowance(self._breaker.allowance(seats, busy, now), busy, now)
         claimed = self._store.claim(allowed, self._limits.lease) if allowed > 0 else []
+        if claimed:
+            # Before any of them can expire or be given up by a clock that jumped since the last look.
+            self._upkeep.clock.observe(claimed[0].claimed_at.timestamp(), time.monotonic())
         for mail in claimed:
             self._start(mail)
         return max(0.01, min(POLL_SECONDS, self._seconds_to_more(len(claimed), allowed, seats, now)))

@@ -41,6 +41,14 @@ SENT = Settlement(State.SENT, Event.SENT)
 #: Given back unsent, as if never claimed: the service is stopping.
 RELEASED = Settlement(State.QUEUED, Event.RELEASED, spends_attempt=False)
 EXPIRED = Settlement(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
+#: Neither sent nor expired by a clock that is not trusted.
+WAITS_FOR_CLOCK = Settlement(
+    State.QUEUED,
+    Event.DEFERRED,
+    "send_before has passed, but the clock has just jumped: waits until it is trusted again",
+    delay=600.0,
+    spends_attempt=False,
+)
 
 
 def is_expired(mail: ClaimedMail) -> bool:
@@ -48,30 +56,32 @@ def is_expired(mail: ClaimedMail) -> bool:
     return mail.send_before is not None and mail.send_before <= mail.claimed_at
 
 
-def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float) -> Settlement:
+def decide(
+    failure: Exception, mail: ClaimedMail, policy: Policy, chance: float, trusts_clock: bool = True
+) -> Settlement:
     """What to do after `failure`.
 
-    `chance` is a random number from 0 to 1. Whatever is no DeliveryFailure (a template, a row that cannot be read) is
-    the order's own fault.
+    `chance` is a random number from 0 to 1. Nothing is given up and nothing expires unless `trusts_clock`. Whatever is
+    no DeliveryFailure (a template, a row that cannot be read) is the order's own fault.
     """
     if isinstance(failure, RelayTrouble) and (failure.stage not in ORDER_STAGES or isinstance(failure, SlowDown)):
         return Settlement(State.QUEUED, Event.DEFERRED, str(failure), failure.retry_after or 0.0, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
-        return _after_unknown(failure, mail, policy)
+        return _after_unknown(failure, mail, policy, trusts_clock)
     if isinstance(failure, TryLater | RelayTrouble):
         delay = failure.retry_after or _delay(mail.attempts, policy, chance)
-        return _give_up(failure, mail, policy, delay) or Settlement(State.QUEUED, Event.DEFERRED, str(failure), delay)
+        again = Settlement(State.QUEUED, Event.DEFERRED, str(failure), delay)
+        return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
     return Settlement(State.FAILED, Event.FAILED, str(failure))
 
 
-def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy) -> Settlement:
+def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy, trusts_clock: bool) -> Settlement:
     if policy.holds_unknown:
         return Settlement(State.HELD, Event.HELD, str(failure), may_be_copy=True)
     doubled = policy.unknown_delay * 2 ** min(mail.possible_copies, 16)
     delay = min(doubled, max(policy.unknown_delay, LONGEST_UNKNOWN_DELAY))
-    return _give_up(failure, mail, policy, delay) or Settlement(
-        State.UNKNOWN, Event.UNKNOWN, str(failure), delay, may_be_copy=True
-    )
+    again = Settlement(State.UNKNOWN, Event.UNKNOWN, str(failure), delay, may_be_copy=True)
+    return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
 
 
 def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay: float) -> Settlement | None:

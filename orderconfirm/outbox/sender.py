@@ -22,8 +22,9 @@ from orderconfirm.errors import (
 )
 from orderconfirm.models import ClaimedMail, Delivered, State
 from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.pace import Pace
-from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, Policy, Settlement, decide, is_expired
+from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, WAITS_FOR_CLOCK, Policy, Settlement, decide, is_expired
 from orderconfirm.outbox.store import Report, Store
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,11 @@ class Courier(Protocol):
 class Sender:
     """Used by many threads at once, one mail each."""
 
-    def __init__(self, store: Store, courier: Courier, policy: Policy, breaker: Breaker, pace: Pace) -> None:
+    def __init__(
+        self, store: Store, courier: Courier, policy: Policy, breaker: Breaker, pace: Pace, clock: ClockWatch
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._courier = courier
         self._policy = policy
         self._breaker = breaker
@@ -89,7 +93,7 @@ class Sender:
         if self._is_stopping.is_set():
             return RELEASED, Report()
         if is_expired(mail):
-            return EXPIRED, Report()
+            return EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK, Report()
         try:
             delivered = self._courier.deliver(mail)
         except Exception as failure:
@@ -97,7 +101,7 @@ class Sender:
             report = _report(failure, time.monotonic() - began)
             if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):
                 return RELEASED, report
-            return decide(failure, mail, self._policy, random.random()), report  # noqa: S311
+            return decide(failure, mail, self._policy, random.random(), self._clock.is_trusted), report  # noqa: S311
         self._learn(None, began)
         return SENT, Report("dot", delivered.code, delivered.text, time.monotonic() - began)
 

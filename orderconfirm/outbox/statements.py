@@ -29,6 +29,7 @@ from orderconfirm.outbox.tables import (
     DUE_STATES,
     FINISHED_STATES,
     LEASED_STATES,
+    clock_jumps,
     database_now,
     dead_addresses,
     history,
@@ -41,7 +42,19 @@ DEAD_ADDRESS = "mail to this address bounced for good, or its reader complained:
 
 _NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 
-CLOCK = select(now)
+_last_accepted = select(outbox.c.accepted_at).order_by(outbox.c.id.desc()).limit(1).scalar_subquery()
+_last_event = select(history.c.at).order_by(history.c.id.desc()).limit(1).scalar_subquery()
+_last_jump = select(func.max(clock_jumps.c.noticed_at)).scalar_subquery()
+CLOCK = select(
+    now.label("now"),
+    _last_accepted.label("last_accepted"),
+    _last_event.label("last_event"),
+    _last_jump.label("last_jump"),
+    exists().where(clock_jumps.c.noticed_at <= now, clock_jumps.c.trusted_from > now).label("is_distrusted"),
+)
+DISTRUST_CLOCK = insert(clock_jumps).values(
+    noticed_at=now, trusted_from=now + bindparam("distrust"), seconds=bindparam("seconds")
+)
 
 
 def insert_into(table: Any, dialect: str) -> Any:

@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 LONGEST_TEXT = 1000
 #: Seconds that a full outbox stays full without being counted again.
 RECOUNT_SECONDS = 1.0
+#: Seconds for which a refused order says that others would be refused too. Then one must show whether that still holds:
+#: a load balancer sends none to a process that is not ready.
+REFUSAL_SECONDS = 60.0
+#: Seconds for which the clock's times are not trusted after an implausible jump: time for a person to set it right.
+DISTRUST_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,18 @@ class Report:
     seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The database's clock, and the time of the last thing that happened in the outbox, in seconds since 1970.
+
+    `is_distrusted` holds for a day after an implausible jump.
+    """
+
+    now: float
+    last_event_at: float | None
+    is_distrusted: bool
+
+
 class Store:
     """Every write is committed when its method returns.
 
@@ -64,6 +81,7 @@ class Store:
         self._insert = sql.insert_statement(database.dialect)
         self._keys = Keys(database.dialect)
         self._most_pending = most_pending
+        self._refusal: tuple[str, float] | None = None
         #: Leases that this process may hold without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()
         self._room = 0
@@ -92,10 +110,23 @@ class Store:
                 self._keys.take(connection, use)
             return Receipt(to_entry(rows[-1]), first.fingerprint, first.payload, is_new=row is not None)
 
-        receipt = self._database.write_to_stay(job)
-        if receipt is None:
-            raise OutboxFull(f"{self._most_pending} mails wait already (OUTBOX_MAX_PENDING)")
+        try:
+            receipt = self._database.write_to_stay(job)
+            if receipt is None:
+                raise OutboxFull(f"{self._most_pending} mails wait already (OUTBOX_MAX_PENDING)")
+        except OutboxUnavailable as exc:
+            self._refusal = (str(exc), time.monotonic())
+            raise
+        if receipt.is_new:
+            self._refusal = None
         return receipt
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this process refuses orders; None once it took one, or when the last refusal is REFUSAL_SECONDS old."""
+        if self._refusal is None or time.monotonic() - self._refusal[1] > REFUSAL_SECONDS:
+            return None
+        return self._refusal[0]
 
     def claim(self, seats: int, lease_seconds: float) -> list[ClaimedMail]:
         """Lease at most `seats` due mails, longest due first. No other process gets them before the lease ends.
@@ -163,10 +194,17 @@ class Store:
             wait = connection.execute(sql.NEXT).scalar_one()
         return None if wait is None else max(0.0, wait)
 
-    def clock(self) -> float:
-        """Seconds since 1970 by the database's clock."""
+    def clock(self) -> ClockReading:
+        """Read the database's clock."""
         with self._database.reading() as connection:
-            return float(connection.execute(sql.CLOCK).scalar_one())
+            row = connection.execute(sql.CLOCK).one()
+        moments = [moment for moment in (row.last_accepted, row.last_event, row.last_jump) if moment is not None]
+        return ClockReading(row.now, max(moments, default=None), bool(row.is_distrusted))
+
+    def distrust_clock(self, seconds: float) -> None:
+        """Note for all processes that the clock jumped ahead by `seconds`."""
+        values = {"seconds": seconds, "distrust": DISTRUST_SECONDS}
+        self._database.write(lambda connection: connection.execute(sql.DISTRUST_CLOCK, values).close())
 
     def rebase(self) -> None:
         """The clock went back: what was to wait a minute must not wait until the old time comes again."""

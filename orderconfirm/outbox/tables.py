@@ -159,6 +159,18 @@ dead_addresses = Table(
 )
 
 
+#: Implausible jumps of the clock. Its times are not trusted from `noticed_at` until `trusted_from`. Once the clock is
+#: set back both lie in the future, and it is trusted again.
+clock_jumps = Table(
+    "clock_jumps",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("noticed_at", Double, nullable=False),
+    Column("trusted_from", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+
+
 class database_now(FunctionElement[float]):
     """Seconds since 1970 by the database's clock, the only one that all processes share."""
 

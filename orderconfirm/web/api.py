@@ -93,7 +93,7 @@ def admit() -> None:
 @bp.post("/order-confirmation")
 @bp.operation(
     *(*kinds.BODY, kinds.INVALID_ORDER, kinds.ORDER_CONFLICT, kinds.KEY_CONFLICT, kinds.NOT_SENT),
-    *(kinds.UNAVAILABLE, kinds.FULL, *kinds.ALWAYS),
+    *(kinds.UNAVAILABLE, kinds.UNCONFIRMED, kinds.FULL, *kinds.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY, _PREFER],
     responses={200: _FOLLOWED, 202: _FOLLOWED, 502: {"headers": _APPLIED}},
 )
@@ -193,7 +193,7 @@ def show_order(order_id: str) -> Any:
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
     *(*kinds.BODY, _BAD_RESEND, kinds.NOT_FOUND, _ON_ITS_WAY_ALREADY, kinds.KEY_CONFLICT),
-    *(kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS),
+    *(kinds.CONTENT_DELETED, kinds.UNAVAILABLE, kinds.UNCONFIRMED, *kinds.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY],
 )
 @bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
@@ -216,7 +216,9 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
-@bp.operation(kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.operation(
+    kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, kinds.UNCONFIRMED, *kinds.ALWAYS
+)
 @bp.response(200, MailSchema, description="The mail will not be sent.", example=examples.CANCELLED)
 def cancel_order(order_id: str) -> Any:
     """Withdraw a mail before it is sent."""
@@ -224,7 +226,7 @@ def cancel_order(order_id: str) -> Any:
 
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
-@bp.operation(kinds.NOT_FOUND, _IN_FLIGHT, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.operation(kinds.NOT_FOUND, _IN_FLIGHT, kinds.UNAVAILABLE, kinds.UNCONFIRMED, *kinds.ALWAYS)
 @bp.response(204, description="Nothing personal of the order is left.")
 def erase_order(order_id: str) -> Any:
     """Erase an order's personal data.

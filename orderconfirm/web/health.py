@@ -34,16 +34,17 @@ def ready() -> tuple[Response, int]:
     except OutboxUnavailable as failure:
         return jsonify({"status": "unavailable", "reason": str(failure)}), 503
     is_stuck = condition.idle_seconds > STUCK_SECONDS
+    reason = "the dispatcher is stuck" if is_stuck else condition.refusal
     return jsonify(
         {
-            "status": "unavailable" if is_stuck else "ready",
-            "reason": "the dispatcher is stuck" if is_stuck else None,
+            "status": "unavailable" if reason else "ready",
+            "reason": reason,
             "relay": "paused" if condition.is_relay_paused else "in use",
             "mails": condition.figures.mails,
             "oldest_due_seconds": round(condition.figures.oldest_due, 1),
             "possible_copies": condition.figures.possible_copies,
         }
-    ), 503 if is_stuck else 200
+    ), 503 if reason else 200
 
 
 @bp.get("/metrics")

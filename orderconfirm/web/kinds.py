@@ -161,6 +161,14 @@ UNAVAILABLE = Kind(
     "The outbox does not answer, and nothing was stored or changed. Send the same request again later.",
     retry_after=10,
 )
+UNCONFIRMED = Kind(
+    *("write-unconfirmed", 503, "The write is not confirmed"),
+    "The database did not confirm the commit, so the request may or may not have taken effect. Sending the same order "
+    "again is safe, and so is a resend with the same `Idempotency-Key`.",
+    "The database did not confirm the commit, so this may or may not be stored. Send the same order again: it is "
+    "stored once. Before you repeat a resend without an Idempotency-Key, look at the order's state.",
+    retry_after=10,
+)
 FULL = Kind(
     *("outbox-full", 503, "The outbox is full"),
     "Too many mails wait, and nothing was stored: send the order again later.",

@@ -19,6 +19,7 @@ from orderconfirm.errors import (
     OutboxFull,
     OutboxUnavailable,
     TemplateError,
+    UnconfirmedWrite,
     WrongState,
 )
 from orderconfirm.web import kinds
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TemplateError, _template_error)
     app.register_error_handler(OutboxUnavailable, _outbox_unavailable)
     app.register_error_handler(OutboxFull, _outbox_full)
+    app.register_error_handler(UnconfirmedWrite, _unconfirmed_write)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -95,6 +97,11 @@ def _template_error(failure: TemplateError) -> Response:
 def _outbox_unavailable(failure: OutboxUnavailable) -> Response:
     log.error("the outbox is unavailable", extra={"reason": str(failure)})
     return problem(kinds.UNAVAILABLE, kinds.UNAVAILABLE.detail)
+
+
+def _unconfirmed_write(failure: UnconfirmedWrite) -> Response:
+    log.error("a write is not confirmed", extra={"reason": str(failure)})
+    return problem(kinds.UNCONFIRMED, kinds.UNCONFIRMED.detail)
 
 
 def _outbox_full(failure: OutboxFull) -> Response:

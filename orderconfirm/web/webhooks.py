@@ -66,7 +66,7 @@ _EVENTS: dict[str, Any] = {
 @bp.post("/mailtrap")
 @bp.operation(
     *(kinds.BAD_REQUEST, kinds.REQUEST_TIMEOUT, kinds.TOO_LARGE, kinds.BAD_SIGNATURE, _NO_WEBHOOK),
-    *(kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE, kinds.INTERNAL, kinds.UNAVAILABLE),
+    *(kinds.URI_TOO_LONG, kinds.HEADERS_TOO_LARGE, kinds.INTERNAL, kinds.UNAVAILABLE, kinds.UNCONFIRMED),
     parameters=[_SIGNATURE],
     requestBody=_EVENTS,
     security=[],
