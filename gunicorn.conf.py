@@ -14,8 +14,8 @@ from orderconfirm.settings import load_environment
 
 try:
     settings = load_environment(os.environ)
-except SettingsError as wrong:
-    print("orderconfirm cannot start:", *wrong.problems, sep="\n  ", file=sys.stderr)
+except SettingsError as exc:
+    print("orderconfirm cannot start:", *exc.problems, sep="\n  ", file=sys.stderr)
     raise SystemExit(1) from None
 
 #: glibc's M_ARENA_MAX. Each thread would keep memory of its own for the largest body that it ever read: with 32 of them
@@ -28,7 +28,7 @@ with suppress(AttributeError):
 wsgi_app = "wsgi:app"
 bind = settings.bind
 workers = settings.workers
-worker_class = "orderconfirm.worker.Worker"
+worker_class = "orderconfirm.server.gunicorn_worker.Worker"
 # A thread waits for its order's commit, and little else: many of them make one commit serve many orders.
 threads = 32
 keepalive = 30
@@ -58,8 +58,8 @@ def post_worker_init(worker: Any) -> None:
     service = worker.wsgi.extensions["orderconfirm"]
     try:
         service.start()
-    except OrderConfirmError as wrong:
-        print(f"orderconfirm cannot start: {wrong}", file=sys.stderr)
+    except OrderConfirmError as exc:
+        print(f"orderconfirm cannot start: {exc}", file=sys.stderr)
         raise SystemExit(4) from None
     finish_requests = signal.getsignal(signal.SIGTERM)
 

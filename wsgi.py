@@ -9,7 +9,7 @@ from orderconfirm.errors import OrderConfirmError
 
 try:
     app = create_app()
-except OrderConfirmError as wrong:
-    print(f"orderconfirm cannot start: {wrong}", file=sys.stderr)
+except OrderConfirmError as exc:
+    print(f"orderconfirm cannot start: {exc}", file=sys.stderr)
     # gunicorn stops for good on this exit code; any other would have it start worker after worker.
     raise SystemExit(4) from None

@@ -20,14 +20,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     from flask import Flask
 
     from orderconfirm import cli, web
-    from orderconfirm.service import Service
+    from orderconfirm.logs import configure_logging
+    from orderconfirm.runtime import Runtime
     from orderconfirm.settings import load_environment
-    from orderconfirm.telemetry import configure_logging
 
     settings = settings or load_environment(os.environ)
     configure_logging(settings.log_level)
     app = Flask(__name__, static_folder=None)
-    app.extensions["orderconfirm"] = Service(app, settings)
+    app.extensions["orderconfirm"] = Runtime(app, settings)
     web.init_app(app, settings)
     cli.init_app(app)
     return app

@@ -42,7 +42,7 @@ class SettingsError(OrderConfirmError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One thing wrong with a body: an RFC 6901 pointer and a sentence that says what to do."""
 
     pointer: str
@@ -52,9 +52,9 @@ class Fault:
 class InvalidRequest(OrderConfirmError):
     """A query or a body can be read but not be used. `faults` holds all that is wrong."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(f"{len(faults)} faults")
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(f"{len(errors)} faults")
+        self.errors = tuple(errors)
 
 
 class InvalidOrder(InvalidRequest):

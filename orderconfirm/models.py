@@ -296,7 +296,7 @@ class ClaimedMail:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class RelayReply:
     """A relay's acceptance: its reply to the final dot."""
 
     code: int
@@ -304,7 +304,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class QueueStats:
     """How the outbox stands. `mails` has the states that move or wait for a person; `oldest_due` is in seconds."""
 
     mails: dict[State, int]
@@ -313,13 +313,13 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class HealthStatus:
     """How this process stands. `idle_seconds` grows while its dispatcher is stuck or cannot reach the outbox.
 
     `refusal` is why orders are refused, None when they are taken.
     """
 
-    figures: Figures
+    stats: QueueStats
     refusal: str | None
     is_relay_paused: bool
     idle_seconds: float

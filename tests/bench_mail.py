@@ -12,11 +12,11 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from orderconfirm.mail.compose import Composer
-from orderconfirm.mail.message import OrderMessage
-from orderconfirm.mail.samples import FULL, LONG, TWO_LINES
+from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import Email, Order
+from orderconfirm.order.samples import FULL, LONG, TWO_LINES
 from orderconfirm.settings import ROOT, Settings
+from orderconfirm.smtp.message import OrderMessage
 
 ROUNDS, MAILS = 7, 100
 
@@ -56,14 +56,14 @@ def least(make: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    ours, plain = (Composer(Settings(environment="production"), [ROOT / "templates"]) for _ in range(2))
+    ours, plain = (MailRenderer(Settings(environment="production"), [ROOT / "templates"]) for _ in range(2))
     plain._templates._inlined_template = None
     print(f"{'':12}{'render':>10}{'build':>10}{'together':>10}{'plain way':>11}{'ratio':>7}{'HTML':>9}")
     for name, order in (("2 lines", TWO_LINES), ("full", FULL), ("200 lines", LONG)):
-        email = ours.compose(order)
-        render = least(lambda order=order: ours.compose(order))  # type: ignore[misc]
+        email = ours.render(order)
+        render = least(lambda order=order: ours.render(order))  # type: ignore[misc]
         build = least(lambda email=email, order=order: our_message(email, order))  # type: ignore[misc]
-        slow = least(lambda order=order: plain_message(plain.compose(order), order))  # type: ignore[misc]
+        slow = least(lambda order=order: plain_message(plain.render(order), order))  # type: ignore[misc]
         size = len(email.html.encode())
         print(
             f"{name:12}{render:>7.0f} us{build:>7.0f} us{render + build:>7.0f} us"

@@ -27,9 +27,9 @@ from outboxes import postgres_server
 from smtp_server import smtp_server
 
 from orderconfirm import create_app
-from orderconfirm.canonical import encode
 from orderconfirm.models import State
-from orderconfirm.outbox.desk import Desk
+from orderconfirm.order.serialization import encode
+from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.tables import create_tables, writing_engine
 from orderconfirm.settings import Settings
 
@@ -147,10 +147,10 @@ class Shop:
         return f"customer.{self.chance.randrange(self._count // 3 + 1)}@example.com"
 
 
-Kind = tuple[str, Callable[[int], Any]]
+ProblemType = tuple[str, Callable[[int], Any]]
 
 
-def lists(shop: Shop) -> Iterator[Kind]:
+def lists(shop: Shop) -> Iterator[ProblemType]:
     """Each kind of list by its name; called with the number of the call."""
     yield "list", lambda _: shop.page()
     yield "list cursor=…", lambda _: shop.page(cursor=shop.cursor())
@@ -173,13 +173,13 @@ def lists(shop: Shop) -> Iterator[Kind]:
     yield "list email=… state=failed,held (many mails)", lambda _: shop.page(email=REGULAR, state="failed,held")
 
 
-def works(shop: Shop, desk: Desk) -> Iterator[Kind]:
+def works(shop: Shop, admin: OutboxAdmin) -> Iterator[ProblemType]:
     """Everything else, what sends mails last."""
     yield "/ready", lambda _: shop.ask(200, "GET", "/ready")
     yield "/metrics", lambda _: shop.ask(200, "GET", "/metrics")
-    yield "flask outbox list", lambda _: desk.newest(list(State), 20)
+    yield "flask outbox list", lambda _: admin.newest(list(State), 20)
     for state in (State.FAILED, State.HELD, State.EXPIRED):
-        yield f"flask outbox list --state {state}", lambda _, state=state: desk.newest([state], 20)  # type: ignore[misc]
+        yield f"flask outbox list --state {state}", lambda _, state=state: admin.newest([state], 20)  # type: ignore[misc]
     known, failed = shop.names(), shop.names(state="failed")
     yield "status", lambda _: shop.status(shop.chance.choice(known))
     yield "status of an unknown order", lambda number: shop.status(f"none-{number}", 404)
@@ -216,7 +216,7 @@ def bench(url: str, count: int, folder: str) -> None:
         service.start()
         try:
             shop = Shop(app.test_client(), count)
-            for name, call in chain(lists(shop), works(shop, service.desk)):
+            for name, call in chain(lists(shop), works(shop, service.admin)):
                 times = measure(call)
                 p50, p95, p99 = (times[int(len(times) * share)] for share in (0.5, 0.95, 0.99))
                 print(f"{name:<44}{p50:>9.1f}{p95:>9.1f}{p99:>9.1f}", flush=True)

@@ -18,7 +18,7 @@ from smtp_server import Sink, smtp_server
 from sqlalchemy import create_engine
 
 from orderconfirm import create_app
-from orderconfirm.outbox.store import Store
+from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.tables import metadata
 from orderconfirm.settings import Settings
 
@@ -100,9 +100,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with opened(url) as store:
-        yield store
+def queue(url: str) -> Iterator[OutboxQueue]:
+    with opened(url) as queue:
+        yield queue
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 
 from orderconfirm.models import NewMail, OutboxEntry
+from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.desk import Desk
-from orderconfirm.outbox.store import Store
+from orderconfirm.outbox.queue import OutboxQueue
 
 
 @contextmanager
@@ -33,12 +33,12 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextmanager
-def opened(url: str, most_pending: int = 1000, **options: float) -> Iterator[Store]:
+def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[OutboxQueue]:
     """A store of its own, as a process has one."""
     database = Database(url, **options)
     database.open()
     try:
-        yield Store(database, most_pending)
+        yield OutboxQueue(database, max_pending)
     finally:
         database.close()
 
@@ -56,18 +56,18 @@ def locked(url: str, table: str = "outbox") -> Iterator[None]:
             yield
 
 
-def find(store: Store, order_id: str) -> OutboxEntry:
-    entry = Desk(store._database).find("shop", order_id)
+def find(queue: OutboxQueue, order_id: str) -> OutboxEntry:
+    entry = OutboxAdmin(queue._database).find("shop", order_id)
     assert entry is not None
     return entry
 
 
-def reclaim(store: Store, tokens: Collection[str] = (), trusts_clock: bool = True, holds: bool = False) -> int:
-    return store.reclaim_abandoned(tokens, trusts_clock, holds)
+def reclaim(queue: OutboxQueue, tokens: Collection[str] = (), trusts_clock: bool = True, holds: bool = False) -> int:
+    return queue.reclaim_abandoned(tokens, trusts_clock, holds)
 
 
-def run(store: Store, command: str) -> None:
-    store._database.write(lambda connection: connection.exec_driver_sql(command).close())
+def run(queue: OutboxQueue, command: str) -> None:
+    queue._database.write(lambda connection: connection.exec_driver_sql(command).close())
 
 
 def mail(order_id: str, fingerprint: str = "f") -> NewMail:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
 from playwright.sync_api import sync_playwright
 
-from orderconfirm.mail.compose import Composer
-from orderconfirm.mail.samples import SAMPLES
+from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import ROOT, Settings
 
 SETTINGS = Settings(
@@ -57,10 +57,10 @@ def draw(url: str) -> str:
 def main() -> None:
     if not find_chromium():
         sys.exit(HOW_TO_INSTALL)
-    composer = Composer(SETTINGS, [ROOT / "templates"])
+    renderer = MailRenderer(SETTINGS, [ROOT / "templates"])
     with sync_playwright() as playwright, launch(playwright) as browser:
         for file, (sample, width, scheme) in PICTURES.items():
-            html = composer.compose(SAMPLES[sample]).html
+            html = renderer.render(SAMPLES[sample]).html
             with shown(browser, html, width, scheme, draw) as (page, _):
                 page.screenshot(path=ROOT / "docs" / file, full_page=True)
 

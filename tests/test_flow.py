@@ -62,7 +62,7 @@ def test_an_order_becomes_one_mail_with_everything_in_it(start_app: StartApp, si
         for fact in ("Wireless Headphones", "Phone Case", "$79.99", "2 × $19.99", "$39.98", "$119.97", "Express"):
             assert fact in part, (subtype, fact)
     status = state_of(app, "ORD-12345", "sent")
-    assert [(e["event"], e["stage"], e["code"]) for e in status["history"]] == [("sent", "dot", 250)]
+    assert [(e["event"], e["stage"], e["code"]) for e in status["history"]] == [("sent", "end_of_data", 250)]
 
 
 def test_the_same_order_again_is_answered_with_the_first_and_sends_nothing(

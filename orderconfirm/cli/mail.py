@@ -12,9 +12,9 @@ from flask.cli import AppGroup
 from werkzeug.exceptions import BadRequest
 
 from orderconfirm.errors import DeliveryFailure, InvalidOrder, TemplateError
+from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, load_order
 from orderconfirm.settings import ROOT
-from orderconfirm.web.bodies import decode
-from orderconfirm.web.schemas import DefaultCurrency, OrderSchema, load_order
+from orderconfirm.web.request_parsing import decode
 
 mail = AppGroup("mail", help="See the mail of an order; send one to yourself.")
 
@@ -53,21 +53,21 @@ def send_test(recipient: str, order: Path) -> None:
     if relay is None:
         raise click.ClickException("No relay is configured: set MAILTRAP_API_TOKEN or MAIL_SERVER, and EMAIL_SENDER.")
     said = _read(order, {"order_id": f"TEST-{uuid4().hex[:8]}", "email": recipient})
-    courier = service.make_courier(relay)
+    mail_sender = service.make_mail_sender(relay)
     try:
-        delivered = courier.deliver(service.orders.draft(said))
+        delivered = mail_sender.deliver(service.orders.draft(said))
     except (DeliveryFailure, TemplateError) as failure:
         raise click.ClickException(f"not sent: {failure}") from failure
     finally:
-        courier.close()
+        mail_sender.close()
     click.echo(f"{relay.host} took it: {delivered.code} {delivered.text}")
 
 
 def _read(path: Path, changes: dict[str, str] | None = None) -> dict[str, Any]:
     try:
         body = decode(path.read_bytes())
-    except BadRequest as wrong:
-        raise click.ClickException(f"{path}: {wrong.description}") from wrong
+    except BadRequest as exc:
+        raise click.ClickException(f"{path}: {exc.description}") from exc
     if changes and isinstance(body, dict):
         body["order_id"] = changes["order_id"]
         customer = body.get("customer")
@@ -75,7 +75,7 @@ def _read(path: Path, changes: dict[str, str] | None = None) -> dict[str, Any]:
     try:
         with DefaultCurrency(current_app.extensions["orderconfirm"].settings.default_currency):
             said, _ = load_order(OrderSchema(), body)
-    except InvalidOrder as wrong:
-        faults = "\n".join(f"  {fault.pointer}: {fault.detail}" for fault in wrong.faults)
-        raise click.ClickException(f"{path} is not a valid order:\n{faults}") from wrong
+    except InvalidOrder as exc:
+        errors = "\n".join(f"  {fault.pointer}: {fault.detail}" for fault in exc.errors)
+        raise click.ClickException(f"{path} is not a valid order:\n{errors}") from exc
     return said

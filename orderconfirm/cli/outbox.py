@@ -13,8 +13,8 @@ from marshmallow import ValidationError
 
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
 from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
-from orderconfirm.outbox.desk import AT_ONCE, RETRYABLE, Desk
-from orderconfirm.web.schemas import ResendSchema, faults_of
+from orderconfirm.order.schemas import ResendSchema, field_errors
+from orderconfirm.outbox.admin import AT_ONCE, RETRYABLE, OutboxAdmin
 
 outbox = AppGroup("outbox", help="Look at the mails that wait, failed or are held; retry, cancel, purge them.")
 
@@ -32,8 +32,8 @@ _SHOP = click.option("--shop", help="Whose order; needed only where several shop
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
 def list_mails(states: tuple[str, ...], limit: int) -> None:
     """The newest mails, without personal data: time, state, shop, order id, reason."""
-    with _desk() as desk:
-        entries = desk.newest([State(state) for state in states] or list(State), limit)
+    with _admin() as admin:
+        entries = admin.newest([State(state) for state in states] or list(State), limit)
     for entry in entries:
         words = (_when(entry.accepted_at), f"{entry.state:<9}", entry.shop, entry.order_id, entry.reason or "")
         click.echo("  ".join(words).rstrip())
@@ -46,8 +46,8 @@ def list_mails(states: tuple[str, ...], limit: int) -> None:
 @_SHOP
 def show(order_id: str, shop: str | None) -> None:
     """One order's mail and all that happened to it."""
-    with _desk() as desk:
-        entry = desk.find(_shop_of(desk, order_id, shop), order_id)
+    with _admin() as admin:
+        entry = admin.find(_shop_of(admin, order_id, shop), order_id)
     if entry is None:
         raise _unknown(order_id, shop)
     _print(entry)
@@ -68,12 +68,12 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
     """Send failed, held, expired or unknown mails again, each under its old Message-ID."""
     if every == bool(order_ids):
         raise click.UsageError("Name the orders, or say --all.")
-    with _desk() as desk:
+    with _admin() as admin:
         if every:
-            count = sum(desk.requeue_all(each, [State(state)]) for each in ([shop] if shop else desk.shops()))
+            count = sum(admin.requeue_all(each, [State(state)]) for each in ([shop] if shop else admin.shops()))
             click.echo(f"{_mails(count)} due now.")
         else:
-            _do_each(desk, order_ids, shop, desk.requeue, "due now", "cannot be retried", _why_not_retried)
+            _do_each(admin, order_ids, shop, admin.requeue, "due now", "cannot be retried", _why_not_retried)
 
 
 @outbox.command()
@@ -81,8 +81,8 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
 @_SHOP
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
     """Withdraw mails that are not sent yet."""
-    with _desk() as desk:
-        _do_each(desk, order_ids, shop, desk.cancel, "cancelled", "cannot be cancelled", _where)
+    with _admin() as admin:
+        _do_each(admin, order_ids, shop, admin.cancel, "cancelled", "cannot be cancelled", _where)
 
 
 @outbox.command()
@@ -94,13 +94,13 @@ def resend(order_id: str, email: str | None, reason: str | None, shop: str | Non
     """Send an order's confirmation again, as a new mail; an address that takes no mail is released."""
     try:
         wanted = ResendSchema().load({"email": email, "reason": reason})
-    except ValidationError as wrong:
-        told = "; ".join(f"--{fault.pointer[1:]} {fault.detail}" for fault in faults_of(wrong.messages))
-        raise click.UsageError(told) from wrong
+    except ValidationError as exc:
+        told = "; ".join(f"--{fault.pointer[1:]} {fault.detail}" for fault in field_errors(exc.messages))
+        raise click.UsageError(told) from exc
     orders = current_app.extensions["orderconfirm"].orders
-    with _desk() as desk:
+    with _admin() as admin:
         try:
-            placed = orders.resend(Resend(_shop_of(desk, order_id, shop), order_id, **wanted))
+            placed = orders.resend(Resend(_shop_of(admin, order_id, shop), order_id, **wanted))
         except (WrongState, ContentDeleted) as refusal:
             raise click.ClickException(f"{order_id} cannot be sent again: {refusal}.") from refusal
     if placed is None:
@@ -115,8 +115,8 @@ def purge(days: int | None) -> None:
     if days is None:
         days = current_app.extensions["orderconfirm"].settings.retention_days
     total = 0
-    with _desk() as desk:
-        while (count := desk.forget(days * 86400)) > 0:
+    with _admin() as admin:
+        while (count := admin.purge(days * 86400)) > 0:
             total += count
             if count < AT_ONCE:
                 break
@@ -124,12 +124,12 @@ def purge(days: int | None) -> None:
 
 
 @contextmanager
-def _desk() -> Iterator[Desk]:
+def _admin() -> Iterator[OutboxAdmin]:
     service = current_app.extensions["orderconfirm"]
     try:
         service.database.open()
         try:
-            yield service.desk
+            yield service.admin
         finally:
             service.database.close()
     except OutboxUnavailable as failure:
@@ -137,7 +137,7 @@ def _desk() -> Iterator[Desk]:
 
 
 def _do_each(
-    desk: Desk,
+    admin: OutboxAdmin,
     order_ids: tuple[str, ...],
     shop: str | None,
     act: Callable[[str, str], int],
@@ -146,11 +146,11 @@ def _do_each(
     why: Callable[[OutboxEntry], str],
 ) -> None:
     """Do something to each order; one that it cannot be done to is told with the reason, and ends with 1."""
-    shops = {order_id: _shop_of(desk, order_id, shop) for order_id in order_ids}
+    shops = {order_id: _shop_of(admin, order_id, shop) for order_id in order_ids}
     missed = [order_id for order_id, whose in shops.items() if not act(whose, order_id)]
     click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
     for order_id in missed:
-        entry = desk.find(shops[order_id], order_id)
+        entry = admin.find(shops[order_id], order_id)
         click.echo(f"{order_id} {not_done}: {why(entry) if entry else 'no such order was ever accepted'}", err=True)
     if missed:
         raise SystemExit(1)
@@ -162,13 +162,13 @@ def _where(entry: OutboxEntry) -> str:
 
 def _why_not_retried(entry: OutboxEntry) -> str:
     """What has its content and stopped can be retried, unless its address takes no mail."""
-    is_dead = entry.recipient is not None and entry.state in RETRYABLE
-    return f"{_where(entry)}{', and its address takes no mail: resend releases it' if is_dead else ''}"
+    is_suppressed = entry.recipient is not None and entry.state in RETRYABLE
+    return f"{_where(entry)}{', and its address takes no mail: resend releases it' if is_suppressed else ''}"
 
 
-def _shop_of(desk: Desk, order_id: str, named: str | None) -> str:
+def _shop_of(admin: OutboxAdmin, order_id: str, named: str | None) -> str:
     """The shop that is named, else the one that has this order."""
-    shops = [named] if named else desk.shops(order_id)
+    shops = [named] if named else admin.shops(order_id)
     if len(shops) > 1:
         raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: name one with --shop.")
     return shops[0] if shops else DEFAULT_SHOP

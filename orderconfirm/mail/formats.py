@@ -12,7 +12,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import NumberPattern, format_decimal, get_minus_sign_symbol
 
-from orderconfirm.money import decimals_of, round_to
+from orderconfirm.order.money import decimals_of, round_to
 
 #: Unicode's invisible marks of direction (UAX #9), and the one that keeps a sign left of its digits.
 _MARKS = "\u200e\u200f\u061c"

@@ -14,8 +14,8 @@ import jinja2
 import jinja2.meta
 
 from orderconfirm.errors import TemplateError
-from orderconfirm.mail import plaintext
-from orderconfirm.mail.inlining import CannotInline, inline_once
+from orderconfirm.mail import text_filters as plaintext
+from orderconfirm.mail.css_inlining import CannotInline, inline_once
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Templates:
         return " ".join(_render(self._subject_template, context).split())
 
     def text(self, context: Context) -> str:
-        return plaintext.tidy(_render(self._text_template, context))
+        return plaintext.close_idle(_render(self._text_template, context))
 
     def html(self, context: Context) -> str:
         """The HTML part with its style rules inlined."""
@@ -89,8 +89,8 @@ class Templates:
                 for context in contexts
             )
             reason = "the result would differ"
-        except (CannotInline, jinja2.TemplateError, css_inline.InlineError) as wrong:
-            is_equal, reason = False, str(wrong)
+        except (CannotInline, jinja2.TemplateError, css_inline.InlineError) as exc:
+            is_equal, reason = False, str(exc)
         if is_equal:
             return inlined
         log.warning("style rules are inlined anew for each mail", extra={"template": filename, "reason": reason})
@@ -106,8 +106,8 @@ class Templates:
     def _source(self, name: str) -> tuple[str, str, Any]:
         try:
             return self._html.loader.get_source(self._html, name)  # type: ignore
-        except UnicodeDecodeError as wrong:
-            raise TemplateError(f"{name} is not UTF-8: {wrong}") from wrong
+        except UnicodeDecodeError as exc:
+            raise TemplateError(f"{name} is not UTF-8: {exc}") from exc
 
     def _check_names(self, known: Iterable[str]) -> None:
         """Names that do not exist, in whatever branch they stand: a sample may never come there."""
@@ -121,12 +121,12 @@ class Templates:
     def _load(self, environment: jinja2.Environment, name: str) -> jinja2.Template:
         try:
             return environment.get_template(name)
-        except jinja2.TemplateSyntaxError as wrong:
-            raise TemplateError(f"{wrong.filename or name}, line {wrong.lineno}: {wrong.message}") from wrong
-        except jinja2.TemplateNotFound as wrong:
-            raise TemplateError(f"{self._folders[-1] / name} is missing") from wrong
-        except UnicodeDecodeError as wrong:
-            raise TemplateError(f"{name} is not UTF-8: {wrong}") from wrong
+        except jinja2.TemplateSyntaxError as exc:
+            raise TemplateError(f"{exc.filename or name}, line {exc.lineno}: {exc.message}") from exc
+        except jinja2.TemplateNotFound as exc:
+            raise TemplateError(f"{self._folders[-1] / name} is missing") from exc
+        except UnicodeDecodeError as exc:
+            raise TemplateError(f"{name} is not UTF-8: {exc}") from exc
 
 
 def _environment(folders: Sequence[Path], autoescape: bool) -> jinja2.Environment:

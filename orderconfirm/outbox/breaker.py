@@ -8,7 +8,7 @@ from orderconfirm.errors import RelayMisconfigured, RelayTrouble
 
 #: Seconds until the first probe; each failed probe doubles the pause up to the longest.
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 10.0
+MAX_PAUSE = 10.0
 
 
 class Breaker:
@@ -68,4 +68,4 @@ class Breaker:
             return max(self._login_pause, trouble.retry_after or 0.0)
         if trouble.retry_after:
             return trouble.retry_after
-        return min(self._pause * 2, LONGEST_PAUSE) if self._pause else FIRST_PAUSE
+        return min(self._pause * 2, MAX_PAUSE) if self._pause else FIRST_PAUSE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from orderconfirm.outbox.store import Store
+from orderconfirm.outbox.queue import OutboxQueue
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ MAX_ABSENCE = 7 * 86400.0
 class ClockWatch:
     """Times called `now` are seconds of a monotonic clock, passed in. Used by the dispatcher's thread alone."""
 
-    def __init__(self, store: Store, lease_seconds: float) -> None:
-        self._store = store
+    def __init__(self, queue: OutboxQueue, lease_seconds: float) -> None:
+        self._queue = queue
         self._lease_seconds = lease_seconds
         self._seen: tuple[float, float] | None = None
         self._trusts_leases_from = 0.0
@@ -33,17 +33,17 @@ class ClockWatch:
 
     def look(self, now: float) -> None:
         """Read the clock, and record an implausible jump for all processes. Raises OutboxUnavailable."""
-        reading = self._store.clock()
+        reading = self._queue.clock()
         is_first = self._seen is None
         jump = self.observe(reading.now, now)
         if is_first or jump < -JUMP_SECONDS:
-            self._store.rebase()
+            self._queue.rebase()
         if is_first and reading.last_event_at and reading.now - reading.last_event_at > MAX_ABSENCE:
             self._unrecorded_jump = reading.now - reading.last_event_at
         self.is_trusted = not reading.is_distrusted
         if self._unrecorded_jump and self.is_trusted:
             self.is_trusted = False
-            self._store.distrust_clock(self._unrecorded_jump)
+            self._queue.distrust_clock(self._unrecorded_jump)
             log.error(
                 "the clock seems to have jumped ahead: for a day no content is deleted and no order expires or is given"
                 " up. Correct the clock; if it is right, there is nothing to do",

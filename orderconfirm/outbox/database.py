@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
-from orderconfirm.outbox.liveness import Liveness
+from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.tables import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
 from orderconfirm.outbox.writer import WRITE_TIMEOUT, Writer
 
 T = TypeVar("T")
 
 #: Seconds that an erasure waits for other processes to let go of the write-ahead log.
-SCRUB_PATIENCE = 1
+SCRUB_TIMEOUT = 1
 
 
 class Database:
@@ -35,14 +35,14 @@ class Database:
         #: Of SQLite's file and its companions, as they were opened.
         self._inodes: dict[Path, int | None] = {}
         self._is_log_rescued = False
-        self.liveness = Liveness(_lock_folder(self._file) if self._file else None)
+        self.process_locks = ProcessLocks(_lock_folder(self._file) if self._file else None)
 
     def open(self) -> None:
         """Create missing tables and start to take writes. Call it after the fork."""
         try:
             create_tables(self._writing)
             missing = missing_columns(self._writing)
-            self.liveness.claim()
+            self.process_locks.claim()
             self._inodes = {path: _inode(path) for path in _files(self._file)} if self._file else {}
         except (DBAPIError, OSError) as failure:
             self.close()
@@ -56,7 +56,7 @@ class Database:
 
     def close(self) -> None:
         self._writer.stop()
-        self.liveness.release()
+        self.process_locks.release()
         self._reading.dispose()
         self._writing.dispose()
 
@@ -81,7 +81,7 @@ class Database:
         if self.dialect != "sqlite":
             return
         with suppress(OutboxUnavailable), self.reading() as connection:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={SCRUB_PATIENCE * 1000}")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={SCRUB_TIMEOUT * 1000}")
             try:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
             finally:

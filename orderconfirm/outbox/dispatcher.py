@@ -9,18 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from orderconfirm.models import ClaimedMail
+from orderconfirm.outbox.attempts import AttemptRunner, MailSender
 from orderconfirm.outbox.breaker import Breaker
-from orderconfirm.outbox.pace import Pace
-from orderconfirm.outbox.sender import Courier, Sender
-from orderconfirm.outbox.store import Store
-from orderconfirm.outbox.upkeep import Upkeep
+from orderconfirm.outbox.maintenance import Maintenance
+from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.throttle import RateLimiter
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which the outbox is looked at without a wake-up: another process may have put a mail there.
 POLL_SECONDS = 2.0
 #: Of the drain, the seconds that are left to write down what became of the mails that were cut off.
-LAST_WORDS_SECONDS = 2.0
+DRAIN_MARGIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,20 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Store,
-        sender: Sender,
-        courier: Courier,
-        upkeep: Upkeep,
+        queue: OutboxQueue,
+        sender: AttemptRunner,
+        mail_sender: MailSender,
+        maintenance: Maintenance,
         breaker: Breaker,
-        pace: Pace,
+        limiter: RateLimiter,
         limits: Limits,
     ) -> None:
-        self._store = store
+        self._queue = queue
         self._sender = sender
-        self._courier = courier
-        self._upkeep = upkeep
+        self._mail_sender = mail_sender
+        self._maintenance = maintenance
         self._breaker = breaker
-        self._pace = pace
+        self._limiter = limiter
         self._limits = limits
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -85,21 +85,21 @@ class Dispatcher:
         What has not finished when the drain is nearly over is cut off: before its final dot it is given back, after it
         its outcome is unknown, and its row says so.
         """
-        end = time.monotonic() + self._limits.drain - LAST_WORDS_SECONDS
+        end = time.monotonic() + self._limits.drain - DRAIN_MARGIN_SECONDS
         self._stopping.set()
         self._sender.stop()
         self._wake.set()
         if self._loop is not None:
-            self._loop.join(self._limits.drain - LAST_WORDS_SECONDS)
+            self._loop.join(self._limits.drain - DRAIN_MARGIN_SECONDS)
         with self._lock:
             flying = set(self._in_flight)
         _, late = wait(flying, timeout=max(0.0, end - time.monotonic()))
         if late:
             log.warning("mails in flight are cut off: the drain is over", extra={"mails": len(late)})
             self._sender.cut_off()
-            _, late = wait(late, timeout=LAST_WORDS_SECONDS)
+            _, late = wait(late, timeout=DRAIN_MARGIN_SECONDS)
         self._threads.shutdown(wait=not late, cancel_futures=True)
-        self._courier.close()
+        self._mail_sender.close()
 
     def _run(self) -> None:
         is_failing = False
@@ -120,18 +120,18 @@ class Dispatcher:
 
     def _round(self) -> float:
         """Start what may be started; returns the seconds until there may be more."""
-        self._courier.tidy()
+        self._mail_sender.close_idle()
         with self._lock:
             busy = len(self._in_flight)
             tokens = {mail.lease_token for mail in self._in_flight.values()}
-        self._upkeep.run(tokens, time.monotonic())
+        self._maintenance.run(tokens, time.monotonic())
         now = time.monotonic()
         seats = self._limits.seats - busy
-        allowed = self._pace.allowance(self._breaker.allowance(seats, busy, now), busy, now)
-        claimed = self._store.claim(allowed, self._limits.lease) if allowed > 0 else []
+        allowed = self._limiter.allowance(self._breaker.allowance(seats, busy, now), busy, now)
+        claimed = self._queue.claim(allowed, self._limits.lease) if allowed > 0 else []
         if claimed:
             # Before any of them can expire or be given up by a clock that jumped since the last look.
-            self._upkeep.clock.observe(claimed[0].claimed_at.timestamp(), time.monotonic())
+            self._maintenance.clock.observe(claimed[0].claimed_at.timestamp(), time.monotonic())
         for mail in claimed:
             self._start(mail)
         return max(0.01, min(POLL_SECONDS, self._seconds_to_more(len(claimed), allowed, seats, now)))
@@ -143,12 +143,12 @@ class Dispatcher:
         if probe is not None:
             return max(0.05, probe)
         if claimed == allowed:
-            return self._pace.seconds_left(now) or POLL_SECONDS
-        due = self._store.seconds_to_next()
+            return self._limiter.seconds_left(now) or POLL_SECONDS
+        due = self._queue.seconds_to_next()
         return POLL_SECONDS if due is None else due
 
     def _start(self, mail: ClaimedMail) -> None:
-        self._pace.started()
+        self._limiter.started()
         with self._lock:
             future = self._threads.submit(self._sender.handle, mail)
             self._in_flight[future] = mail

@@ -10,9 +10,9 @@ from orderconfirm.models import ClaimedMail, Event, State
 #: A delay varies by this share to either side, so that what failed together does not come back together.
 JITTER = 0.2
 #: Stages that know the order: what is said there of the relay may yet be this order's fault, so that it also waits.
-ORDER_STAGES = frozenset({"rcpt", "data", "dot"})
+ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 #: The delays after unknown outcomes double up to this many seconds.
-LONGEST_UNKNOWN_DELAY = 3600.0
+MAX_UNKNOWN_DELAY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class Outcome:
     """The next state of a claimed mail: due again in `delay` seconds, if its state is one that moves."""
 
     state: State
@@ -37,12 +37,12 @@ class Settlement:
     may_be_copy: bool = False
 
 
-SENT = Settlement(State.SENT, Event.SENT)
+SENT = Outcome(State.SENT, Event.SENT)
 #: Given back unsent, as if never claimed: the service is stopping.
-RELEASED = Settlement(State.QUEUED, Event.RELEASED, spends_attempt=False)
-EXPIRED = Settlement(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
+RELEASED = Outcome(State.QUEUED, Event.RELEASED, spends_attempt=False)
+EXPIRED = Outcome(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
 #: Neither sent nor expired by a clock that is not trusted.
-WAITS_FOR_CLOCK = Settlement(
+WAITS_FOR_CLOCK = Outcome(
     State.QUEUED,
     Event.DEFERRED,
     "send_before has passed, but the clock has just jumped: waits until it is trusted again",
@@ -56,44 +56,42 @@ def is_expired(mail: ClaimedMail) -> bool:
     return mail.send_before is not None and mail.send_before <= mail.claimed_at
 
 
-def decide(
-    failure: Exception, mail: ClaimedMail, policy: Policy, chance: float, trusts_clock: bool = True
-) -> Settlement:
+def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float, trusts_clock: bool = True) -> Outcome:
     """What to do after `failure`.
 
     `chance` is a random number from 0 to 1. Nothing is given up and nothing expires unless `trusts_clock`. Whatever is
     no DeliveryFailure (a template, a row that cannot be read) is the order's own fault.
     """
     if isinstance(failure, RelayTrouble) and (failure.stage not in ORDER_STAGES or isinstance(failure, SlowDown)):
-        return Settlement(State.QUEUED, Event.DEFERRED, str(failure), failure.retry_after or 0.0, spends_attempt=False)
+        return Outcome(State.QUEUED, Event.DEFERRED, str(failure), failure.retry_after or 0.0, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
         return _after_unknown(failure, mail, policy, trusts_clock)
     if isinstance(failure, TryLater | RelayTrouble):
         delay = failure.retry_after or _delay(mail.attempts, policy, chance)
-        again = Settlement(State.QUEUED, Event.DEFERRED, str(failure), delay)
+        again = Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay)
         return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
-    return Settlement(State.FAILED, Event.FAILED, str(failure))
+    return Outcome(State.FAILED, Event.FAILED, str(failure))
 
 
-def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy, trusts_clock: bool) -> Settlement:
+def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy, trusts_clock: bool) -> Outcome:
     if policy.holds_unknown:
-        return Settlement(State.HELD, Event.HELD, str(failure), may_be_copy=True)
+        return Outcome(State.HELD, Event.HELD, str(failure), may_be_copy=True)
     doubled = policy.unknown_delay * 2 ** min(mail.possible_copies, 16)
-    delay = min(doubled, max(policy.unknown_delay, LONGEST_UNKNOWN_DELAY))
-    again = Settlement(State.UNKNOWN, Event.UNKNOWN, str(failure), delay, may_be_copy=True)
+    delay = min(doubled, max(policy.unknown_delay, MAX_UNKNOWN_DELAY))
+    again = Outcome(State.UNKNOWN, Event.UNKNOWN, str(failure), delay, may_be_copy=True)
     return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
 
 
-def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay: float) -> Settlement | None:
+def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay: float) -> Outcome | None:
     """The end of a mail whose next try would come too late; None while there is time."""
     is_unknown = isinstance(failure, UnknownOutcome)
     age = (mail.claimed_at - mail.tried_at).total_seconds() if mail.tried_at else 0.0
     if age + delay > policy.give_up_after:
         reason = f"given up after {age / 3600:.0f} h: {failure}"
-        return Settlement(State.FAILED, Event.FAILED, reason, may_be_copy=is_unknown)
+        return Outcome(State.FAILED, Event.FAILED, reason, may_be_copy=is_unknown)
     if mail.send_before and (mail.send_before - mail.claimed_at).total_seconds() <= delay:
         reason = f"send_before comes before the next try: {failure}"
-        return Settlement(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
+        return Outcome(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
     return None
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from orderconfirm.canonical import encode
 from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, Event, HistoryEntry, NewMail, OutboxEntry, State
+from orderconfirm.order.serialization import encode
 
 
 def to_entry(

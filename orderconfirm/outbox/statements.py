@@ -31,14 +31,14 @@ from orderconfirm.outbox.tables import (
     LEASED_STATES,
     clock_jumps,
     database_now,
-    dead_addresses,
     history,
     outbox,
+    suppressions,
 )
 
 now = database_now()
 
-DEAD_ADDRESS = "mail to this address bounced for good, or its reader complained: resend releases it"
+SUPPRESSED = "mail to this address bounced for good, or its reader complained: resend releases it"
 
 _NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 
@@ -65,9 +65,9 @@ def insert_into(table: Any, dialect: str) -> Any:
 def insert_statement(dialect: str) -> Any:
     """Take an order in, due at once or held if its address is dead; no row comes back when its id is known."""
     dead = exists().where(
-        dead_addresses.c.shop == bindparam("shop"),
-        dead_addresses.c.address_hash == bindparam("address_hash"),
-        dead_addresses.c.released_at.is_(None),
+        suppressions.c.shop == bindparam("shop"),
+        suppressions.c.address_hash == bindparam("address_hash"),
+        suppressions.c.released_at.is_(None),
     )
     return (
         insert_into(outbox, dialect)
@@ -83,7 +83,7 @@ def insert_statement(dialect: str) -> Any:
             accepted_at=now,
             send_before=bindparam("send_before"),
             state=case((dead, State.HELD), else_=State.QUEUED),
-            reason=case((dead, DEAD_ADDRESS)),
+            reason=case((dead, SUPPRESSED)),
             changed_at=now,
             due_at=now,
         )
@@ -207,12 +207,12 @@ ADD_HISTORY = insert(history).values(
 state_of_few = outbox.c.state.concat("")
 
 #: Whether a mail's address takes no mail.
-is_dead = (
-    select(dead_addresses.c.since)
+is_suppressed = (
+    select(suppressions.c.since)
     .where(
-        dead_addresses.c.shop == outbox.c.shop,
-        dead_addresses.c.address_hash == outbox.c.address_hash,
-        dead_addresses.c.released_at.is_(None),
+        suppressions.c.shop == outbox.c.shop,
+        suppressions.c.address_hash == outbox.c.address_hash,
+        suppressions.c.released_at.is_(None),
     )
     .correlate(outbox)
     .exists()
@@ -241,7 +241,7 @@ _one_chosen = and_(
 )
 
 # Who puts back all mails does not mean those whose address takes none.
-_can_come_back = and_(outbox.c.payload.is_not(None), ~is_dead)
+_can_come_back = and_(outbox.c.payload.is_not(None), ~is_suppressed)
 _requeue = (
     update(outbox)
     .values(
@@ -283,7 +283,7 @@ _old = (
     .where(text(f"{FINISHED_STATES} AND payload IS NOT NULL"), outbox.c.changed_at < now - bindparam("age"), _is_newest)
     .limit(bindparam("most"))
 )
-FORGET = (
+PURGE = (
     update(outbox)
     .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(_old))
     .values(payload=null(), recipient=null(), address_hash=null(), reason=null())
@@ -291,7 +291,7 @@ FORGET = (
 )
 
 # Each part by itself, for then each reads its own small index alone.
-FIGURES = union_all(
+STATS = union_all(
     select(outbox.c.state, func.count().label("mails"), func.max(now - outbox.c.due_at).label("waiting"))
     .where(*_waiting)
     .group_by(outbox.c.state),

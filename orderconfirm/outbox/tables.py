@@ -147,7 +147,7 @@ deliveries = Table(
 )
 
 #: Addresses that bounced for good or complained, by hash: mails to them wait for a person.
-dead_addresses = Table(
+suppressions = Table(
     "dead_addresses",
     metadata,
     Column("shop", String(64), primary_key=True),

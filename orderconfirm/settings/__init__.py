@@ -197,8 +197,8 @@ class Settings:
                 text = _lookup(environ, each)
                 if text:
                     read[each.name] = each.metadata["parse"](text)
-            except ValueError as wrong:
-                problems.append(f"{each.metadata['env']} {wrong}")
+            except ValueError as exc:
+                problems.append(f"{each.metadata['env']} {exc}")
         named = {problem.split()[0] for problem in problems}
         # What is wrong is not missing as well.
         problems += [found for found in contradictions(cls(**read)) if found.split()[0] not in named]
@@ -323,8 +323,8 @@ def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -
     """Settings from `environ`, with what it lacks taken from the `.env` file beside the project."""
     try:
         from_file = {name: text for name, text in dotenv_values(dotenv).items() if text is not None}
-    except (UnicodeDecodeError, OSError) as wrong:
-        raise SettingsError([f"{dotenv.name} cannot be read as UTF-8 text"]) from wrong
+    except (UnicodeDecodeError, OSError) as exc:
+        raise SettingsError([f"{dotenv.name} cannot be read as UTF-8 text"]) from exc
     return Settings.from_env({**from_file, **environ})
 
 
@@ -335,6 +335,6 @@ def _lookup(environ: Mapping[str, str], each: Field[Any]) -> str:
     if path and not text:
         try:
             text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as wrong:
-            raise ValueError(f"cannot be read: {name}_FILE: {type(wrong).__name__}") from None
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ValueError(f"cannot be read: {name}_FILE: {type(exc).__name__}") from None
     return text.strip()

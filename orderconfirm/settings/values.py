@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 #: No number of seconds, mails or ports that anyone means is larger, and timers take no more.
-_LARGEST = 10**8
+_MAX = 10**8
 
 
 def boolean(text: str) -> bool:
@@ -42,8 +42,8 @@ def positive(text: str) -> int:
         number = int(text)
     except ValueError:
         raise ValueError("must be a whole number") from None
-    if not 1 <= number <= _LARGEST:
-        raise ValueError(f"must be from 1 to {_LARGEST}")
+    if not 1 <= number <= _MAX:
+        raise ValueError(f"must be from 1 to {_MAX}")
     return number
 
 

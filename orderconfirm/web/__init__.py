@@ -7,23 +7,26 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.settings import Settings
-from orderconfirm.web import documentation, headers, health, pages, problems
-from orderconfirm.web.guard import Guard
+from orderconfirm.web import health, problems
+from orderconfirm.web import middleware as headers
+from orderconfirm.web.auth import Authenticator
+from orderconfirm.web.openapi import document
+from orderconfirm.web.pages import views as pages
 
 #: The largest body that is read, in bytes.
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Register every route."""
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     app.url_map.merge_slashes = False  # //x is not x: a redirect would lead to another order
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
-    app.extensions["guard"] = Guard(settings)
+    app.extensions["guard"] = Authenticator(settings)
     headers.init_app(app)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
-    documentation.init_app(app)
+    document.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)
     app.register_blueprint(pages.bp)

@@ -11,21 +11,22 @@ from flask import current_app, g, request, url_for
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
-from orderconfirm.errors import ContentDeleted, Fault
+from orderconfirm.confirmations import OrderConfirmations
+from orderconfirm.errors import ContentDeleted, FieldError
 from orderconfirm.models import OutboxEntry, Resend, Search, State
-from orderconfirm.orders import Orders
-from orderconfirm.web import examples, kinds
-from orderconfirm.web.answers import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
-from orderconfirm.web.blueprint import Blueprint
-from orderconfirm.web.guard import Guard
+from orderconfirm.order.schemas import OrderSchema, ResendSchema, SearchSchema
+from orderconfirm.web import problem_types
+from orderconfirm.web.auth import Authenticator
+from orderconfirm.web.openapi import examples
+from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
-from orderconfirm.web.schemas import OrderSchema, ResendSchema, SearchSchema
+from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
-LONGEST_WAIT = 30
+MAX_WAIT_SECONDS = 30
 #: So many callers may wait at once: each has a thread, and half of them stay free for orders.
-MOST_WAITING = 16
-_seats = threading.BoundedSemaphore(MOST_WAITING)
+MAX_WAITING = 16
+_seats = threading.BoundedSemaphore(MAX_WAITING)
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:,|;|$)", re.IGNORECASE)
 
 _MESSAGES = {
@@ -54,7 +55,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
 _PREFER: dict[str, Any] = {
     "in": "header",
     "name": "Prefer",
-    "description": f"`wait=N` waits up to N seconds (at most {LONGEST_WAIT}) for the outcome (RFC 7240); "
+    "description": f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the outcome (RFC 7240); "
     "`Preference-Applied` tells that it did",
     "schema": {"type": "string"},
     "example": "wait=10",
@@ -63,9 +64,11 @@ _APPLIED: dict[str, Any] = {
     "Preference-Applied": {"description": "`wait=N`, if the caller waited", "schema": {"type": "string"}}
 }
 #: Kinds with the examples of one operation.
-_BAD_RESEND = replace(kinds.INVALID_REQUEST, faults=(Fault("/emial", "is unknown: a resend takes email and reason"),))
-_ON_ITS_WAY_ALREADY = replace(kinds.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
-_IN_FLIGHT = replace(kinds.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
+_BAD_RESEND = replace(
+    problem_types.INVALID_REQUEST, errors=(FieldError("/emial", "is unknown: a resend takes email and reason"),)
+)
+_ON_ITS_WAY_ALREADY = replace(problem_types.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
+_IN_FLIGHT = replace(problem_types.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
 #: What may be asked of a placed order next.
 _FOLLOWED: dict[str, Any] = {
     "links": {
@@ -78,22 +81,28 @@ bp = Blueprint("orders", __name__, url_prefix="/api", description="Order confirm
 
 
 @bp.before_request
-def admit() -> None:
+def authenticate() -> None:
     """Nothing is read of a request before it is known whose it is."""
     if request.method == "OPTIONS":
         return  # a browser asks, for a script, whether it may call; the key comes with the call itself
-    guard: Guard = current_app.extensions["guard"]
-    guard.admit()
+    authenticator: Authenticator = current_app.extensions["guard"]
+    authenticator.authenticate()
     if not _takes_json(request.accept_mimetypes):
-        raise NotAcceptable(kinds.NOT_ACCEPTABLE.detail)
+        raise NotAcceptable(problem_types.NOT_ACCEPTABLE.detail)
     if "\0" in request.path:
         raise NotFound("No order id has a NUL.")  # PostgreSQL would not even look for it
 
 
 @bp.post("/order-confirmation")
 @bp.operation(
-    *(*kinds.BODY, kinds.INVALID_ORDER, kinds.ORDER_CONFLICT, kinds.KEY_CONFLICT, kinds.NOT_SENT),
-    *(kinds.UNAVAILABLE, kinds.UNCONFIRMED, kinds.FULL, *kinds.ALWAYS),
+    *(
+        *problem_types.BODY,
+        problem_types.INVALID_ORDER,
+        problem_types.ORDER_CONFLICT,
+        problem_types.KEY_CONFLICT,
+        problem_types.NOT_SENT,
+    ),
+    *(problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, problem_types.FULL, *problem_types.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY, _PREFER],
     responses={200: _FOLLOWED, 202: _FOLLOWED, 502: {"headers": _APPLIED}},
 )
@@ -132,7 +141,7 @@ def place_order(order: dict[str, Any]) -> Any:
         is_done = entry.state is State.SENT or (is_done and entry.state not in _ON_ITS_WAY)
         if entry.state in _ENDED_BADLY:
             why = f": {entry.reason}" if entry.reason else ""  # it goes with the order's content
-            answer = problem(kinds.NOT_SENT, f"{_MESSAGES[entry.state]}{why}.")
+            answer = problem(problem_types.NOT_SENT, f"{_MESSAGES[entry.state]}{why}.")
             answer.headers.update(headers)
             return answer
     told = {
@@ -146,7 +155,7 @@ def place_order(order: dict[str, Any]) -> Any:
 
 
 @bp.post("/order-confirmation/preview")
-@bp.operation(*kinds.BODY, kinds.INVALID_ORDER, kinds.TEMPLATE, *kinds.ALWAYS)
+@bp.operation(*problem_types.BODY, problem_types.INVALID_ORDER, problem_types.TEMPLATE, *problem_types.ALWAYS)
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(200, PreviewSchema, description="The mail.", example=examples.PREVIEW)
 def preview_order(order: dict[str, Any]) -> Any:
@@ -167,7 +176,7 @@ def preview_order(order: dict[str, Any]) -> Any:
 
 
 @bp.get("/order-confirmations")
-@bp.operation(kinds.INVALID_REQUEST, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.operation(problem_types.INVALID_REQUEST, problem_types.UNAVAILABLE, *problem_types.ALWAYS)
 @bp.arguments(SearchSchema(), location="query")
 @bp.response(200, PageSchema, description="A page of mails.", example=examples.PAGE)
 def list_orders(wanted: dict[str, Any]) -> Any:
@@ -183,7 +192,7 @@ def list_orders(wanted: dict[str, Any]) -> Any:
 
 
 @bp.get("/order-confirmation/<order_id:order_id>")
-@bp.operation(kinds.NOT_FOUND, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, *kinds.ALWAYS)
+@bp.operation(problem_types.NOT_FOUND, problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, *problem_types.ALWAYS)
 @bp.response(200, MailSchema, description="The mail and its story.", example=examples.STORY)
 def show_order(order_id: str) -> Any:
     """Tell an order's state, times, attempts and deliveries."""
@@ -192,8 +201,8 @@ def show_order(order_id: str) -> Any:
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
-    *(*kinds.BODY, _BAD_RESEND, kinds.NOT_FOUND, _ON_ITS_WAY_ALREADY, kinds.KEY_CONFLICT),
-    *(kinds.CONTENT_DELETED, kinds.UNAVAILABLE, kinds.UNCONFIRMED, *kinds.ALWAYS),
+    *(*problem_types.BODY, _BAD_RESEND, problem_types.NOT_FOUND, _ON_ITS_WAY_ALREADY, problem_types.KEY_CONFLICT),
+    *(problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, *problem_types.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY],
 )
 @bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
@@ -217,7 +226,12 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
 @bp.operation(
-    kinds.NOT_FOUND, kinds.WRONG_STATE, kinds.CONTENT_DELETED, kinds.UNAVAILABLE, kinds.UNCONFIRMED, *kinds.ALWAYS
+    problem_types.NOT_FOUND,
+    problem_types.WRONG_STATE,
+    problem_types.CONTENT_DELETED,
+    problem_types.UNAVAILABLE,
+    problem_types.UNCONFIRMED,
+    *problem_types.ALWAYS,
 )
 @bp.response(200, MailSchema, description="The mail will not be sent.", example=examples.CANCELLED)
 def cancel_order(order_id: str) -> Any:
@@ -226,7 +240,9 @@ def cancel_order(order_id: str) -> Any:
 
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
-@bp.operation(kinds.NOT_FOUND, _IN_FLIGHT, kinds.UNAVAILABLE, kinds.UNCONFIRMED, *kinds.ALWAYS)
+@bp.operation(
+    problem_types.NOT_FOUND, _IN_FLIGHT, problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, *problem_types.ALWAYS
+)
 @bp.response(204, description="Nothing personal of the order is left.")
 def erase_order(order_id: str) -> Any:
     """Erase an order's personal data.
@@ -239,13 +255,13 @@ def erase_order(order_id: str) -> Any:
 
 def _takes_json(accepted: MIMEAccept) -> bool:
     """Whether our answers are acceptable; a charset named beside their type changes nothing."""
-    ours = ("application/json", kinds.MIMETYPE)
+    ours = ("application/json", problem_types.MIMETYPE)
     is_named = any(quality > 0 and kind.partition(";")[0] in ours for kind, quality in accepted)
     return not accepted or is_named or accepted.quality("application/json") > 0
 
 
-def _orders() -> Orders:
-    orders: Orders = current_app.extensions["orderconfirm"].orders
+def _orders() -> OrderConfirmations:
+    orders: OrderConfirmations = current_app.extensions["orderconfirm"].orders
     return orders
 
 
@@ -275,4 +291,4 @@ def _idempotency_key() -> str | None:
 def _wanted_wait() -> int | None:
     """The seconds of `Prefer: wait=N`; what cannot be understood is left aside, as RFC 7240 says."""
     found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
-    return min(int(found[1]), LONGEST_WAIT) if found else None
+    return min(int(found[1]), MAX_WAIT_SECONDS) if found else None

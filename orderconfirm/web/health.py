@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify
 
 from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.models import Condition, State
+from orderconfirm.models import HealthStatus, State
 
 bp = Blueprint("health", __name__)
 
@@ -40,9 +40,9 @@ def ready() -> tuple[Response, int]:
             "status": "unavailable" if reason else "ready",
             "reason": reason,
             "relay": "paused" if condition.is_relay_paused else "in use",
-            "mails": condition.figures.mails,
-            "oldest_due_seconds": round(condition.figures.oldest_due, 1),
-            "possible_copies": condition.figures.possible_copies,
+            "mails": condition.stats.mails,
+            "oldest_due_seconds": round(condition.stats.oldest_due, 1),
+            "possible_copies": condition.stats.possible_copies,
         }
     ), 503 if reason else 200
 
@@ -58,33 +58,33 @@ def metrics() -> Response:
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(_Figures(_condition()))
+    registry.register(_HealthCollector(_condition()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _Figures:
+class _HealthCollector:
     """A Prometheus collector of one look at the service."""
 
-    def __init__(self, condition: Condition) -> None:
+    def __init__(self, condition: HealthStatus) -> None:
         self._condition = condition
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
 
-        figures = self._condition.figures
+        stats = self._condition.stats
         mails = GaugeMetricFamily("orderconfirm_mails", "Mails that move or wait for a person", labels=["state"])
         for state in (State.QUEUED, State.SENDING, State.UNKNOWN, State.FAILED, State.HELD):
-            mails.add_metric([state.value], figures.mails.get(state, 0))
+            mails.add_metric([state.value], stats.mails.get(state, 0))
         yield mails
         for name, meaning, value in (
-            ("oldest_due_seconds", "How long the longest waiting mail has been due", figures.oldest_due),
-            ("possible_copies", "Sends whose outcome nobody knows, ever", figures.possible_copies),
+            ("oldest_due_seconds", "How long the longest waiting mail has been due", stats.oldest_due),
+            ("possible_copies", "Sends whose outcome nobody knows, ever", stats.possible_copies),
             ("relay_paused", "1 while this process does not send", self._condition.is_relay_paused),
             ("dispatcher_idle_seconds", "Grows while the dispatcher cannot work", self._condition.idle_seconds),
         ):
             yield GaugeMetricFamily(f"orderconfirm_{name}", meaning, float(value))
 
 
-def _condition() -> Condition:
-    condition: Condition = current_app.extensions["orderconfirm"].condition()
+def _condition() -> HealthStatus:
+    condition: HealthStatus = current_app.extensions["orderconfirm"].health()
     return condition

@@ -142,7 +142,7 @@ def make_api(messages: dict[int, Message]) -> Flask:
         return messages.get(number) or abort(404)
 
     @api.before_request
-    def admit() -> tuple[dict[str, str], int] | None:
+    def authenticate() -> tuple[dict[str, str], int] | None:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if request.headers.get("Api-Token", bearer) != API_TOKEN:
             return {"error": "Incorrect API token"}, 401

@@ -1,0 +1,1 @@
+"""What an order is: its fields, its amounts, its stored form."""

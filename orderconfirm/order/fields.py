@@ -1,0 +1,318 @@
+"""The kinds of values an order is made of, each with the words that tell a shop developer what to change."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from html.entities import html5
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from email_validator import EmailNotValidError, validate_email
+from marshmallow import ValidationError, fields, validate
+
+from orderconfirm.order.money import plain
+
+#: C0 and C1 controls, separators, bidi overrides (they make text read as what it is not), lone surrogates: never text,
+#: and never to reach a header.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Closed entities only: "AT&amp;T" is meant as AT&T, "a&copy=2" is not an entity.
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
+_LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
+_OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
+
+_MAX = Decimal(10) ** 12
+#: A float that is written out in full has up to 60 or so.
+_MAX_DECIMALS = 100
+
+
+def _character(entity: re.Match[str]) -> str:
+    """What an entity stands for; a name that HTML does not know stays as it is."""
+    is_known = entity[0][1] == "#" or entity[0][1:] in html5
+    return html.unescape(entity[0]) if is_known else entity[0]
+
+
+class Text(fields.Field[str | None]):
+    """A string, trimmed, of at most `longest` characters, control characters replaced by spaces, all but NUL.
+
+    `numbers`: a JSON number is taken for its digits (shops send ids so). `lines`: line breaks stay.
+    `entities`: HTML entities are read as the characters they stand for (WooCommerce sends names so).
+    `exact`: a control character is refused, not replaced: an id must not change on its way.
+    Empty strings and a lone "-" say nothing, and count as absent.
+    """
+
+    default_error_messages = {
+        "required": "is missing",
+        "null": "must not be null",
+        "text": "must be a string",
+        "empty": "must not be empty",
+        "long": "must have at most {longest} characters, has {length}",
+        "nul": "must not have a NUL (\\u0000)",
+        "control": "must not have control characters or line breaks",
+    }
+
+    def __init__(
+        self,
+        longest: int,
+        *,
+        numbers: bool = False,
+        lines: bool = False,
+        entities: bool = False,
+        exact: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(allow_none=not options.get("required"), **options)
+        self.longest = longest
+        self.numbers = numbers
+        self.controls = _CONTROLS_BUT_NEWLINE if lines else _CONTROLS
+        self.entities = entities
+        self.exact = exact
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
+        if self.numbers and isinstance(value, int | Decimal) and not isinstance(value, bool):
+            value = f"{value:f}" if isinstance(value, Decimal) else str(value)
+        if not isinstance(value, str):
+            raise self.make_error("text")
+        if "\0" in value:
+            raise self.make_error("nul")
+        if self.exact and _CONTROLS.search(value):
+            raise self.make_error("control")
+        if self.entities and "&" in value:
+            value = _ENTITY.sub(_character, value)
+        value = self.controls.sub(" ", value.replace("\r\n", "\n")).strip()
+        if not value or value == "-":
+            if self.required:
+                raise self.make_error("empty")
+            return None
+        if len(value) > self.longest:
+            raise self.make_error("long", longest=self.longest, length=len(value))
+        return str(value)
+
+
+class Number(fields.Field[Decimal]):
+    """A JSON number, or a string of digits with a dot, as `Decimal`; never through a float."""
+
+    default_error_messages = {
+        "required": "is missing",
+        "null": "must not be null",
+        "number": 'must be a number, or a string like "79.90" with a dot and no thousands separator',
+        "large": "is too large",
+        "negative": "must not be negative",
+        "positive": "must be above 0",
+        "places": "must have at most {places} decimals",
+    }
+
+    def __init__(
+        self,
+        *,
+        least: str = "any",
+        places: int | None = None,
+        below: Decimal = _MAX,
+        negative: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(allow_none=not options.get("required"), **options)
+        self.least = least
+        self.places = places
+        self.below = below
+        if negative:
+            self.error_messages["negative"] = negative
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Decimal:
+        number = self._decimal(value)
+        if not number.is_finite():
+            raise self.make_error("number")
+        if not number:
+            number = abs(number)  # no minus zero
+        elif number >= self.below:
+            raise self.make_error("large")
+        if number and number.adjusted() >= _MAX.adjusted():
+            raise self.make_error("large")
+        if int(number.as_tuple().exponent) < -_MAX_DECIMALS or (number and number.adjusted() < -40):
+            raise self.make_error("places", places=_MAX_DECIMALS)
+        if self.least != "any" and number < 0:
+            raise self.make_error("negative")
+        if self.least == "positive" and not number:
+            raise self.make_error("positive")
+        if self.places is not None:
+            number = plain(number)
+            if -int(number.as_tuple().exponent) > self.places:
+                raise self.make_error("places", places=self.places)
+        return number
+
+    def _decimal(self, value: Any) -> Decimal:
+        if isinstance(value, str):
+            if not _NUMBER.match(value.strip()):
+                raise self.make_error("number")
+            value = value.strip()
+        elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            raise self.make_error("number")
+        try:
+            return Decimal(repr(value) if isinstance(value, float) else value)
+        except InvalidOperation as exc:
+            raise self.make_error("number") from exc
+
+
+class Timestamp(fields.Field[datetime | None]):
+    """An ISO 8601 time in any of its usual forms, as an aware datetime; without a zone it counts as UTC."""
+
+    default_error_messages = {
+        "null": "must not be null",
+        "moment": "must be an ISO 8601 time like 2025-03-15T14:30:00Z",
+        "year": "must be a year from 1970 to 2999",
+    }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_none=not options.get("required"), **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime | None:
+        if not isinstance(value, str):
+            raise self.make_error("moment")
+        text = _OFFSET_AFTER_SPACE.sub("", value.strip())
+        if not text or text == "-":
+            return None
+        try:
+            moment = datetime.fromisoformat(text.upper())
+        except ValueError as exc:
+            raise self.make_error("moment") from exc
+        if not 1970 <= moment.year <= 2999:
+            raise self.make_error("year")
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class DigitsInteger(fields.Integer):
+    """A whole number in a query string: digits alone. Python would take 5_0 and ٥ as well."""
+
+    def _validated(self, value: Any) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", str(value)):
+            raise self.make_error("invalid")
+        return super()._validated(value)
+
+
+class MailAddress(Text):
+    """An address that any SMTP relay can carry: ASCII local part, its domain in IDNA 2008 form. No DNS look-ups.
+
+    Names under .test (RFC 6761) are taken: that is where shops try their checkout.
+    """
+
+    default_error_messages = {
+        "ascii": "has a letter before the @ that relays cannot carry (it needs SMTPUTF8): ask for an ASCII address",
+        "address": "is not a mail address: {reason}",
+    }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(254, exact=True, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
+        text = super()._deserialize(value, attr, data, **options)
+        if text is None:
+            return None
+        if not text.rpartition("@")[0].isascii():
+            raise self.make_error("ascii")
+        try:
+            found = validate_email(
+                text, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True
+            )
+        except EmailNotValidError as exc:
+            raise self.make_error("address", reason=str(exc).rstrip(".")) from exc
+        return found.ascii_email
+
+
+class WebUrl(Text):
+    """An absolute http or https address."""
+
+    default_error_messages = {"url": "must be an absolute URL that starts with https:// or http://"}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(2000, exact=True, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
+        text = super()._deserialize(value, attr, data, **options)
+        if text is None:
+            return None
+        try:
+            parts = urlsplit(text)
+            is_whole = bool(parts.hostname) and parts.port != 0  # reading the port checks it
+        except ValueError as exc:
+            raise self.make_error("url") from exc
+        if parts.scheme not in ("http", "https") or not is_whole or re.search(r'[\s<>"]', text):
+            raise self.make_error("url")
+        return text
+
+
+class CurrencyCode(Text):
+    """Three letters, upper case; a code that ISO 4217 does not have is taken too."""
+
+    default_error_messages = {"currency": "must be three letters like USD"}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(40, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
+        text = super()._deserialize(value, attr, data, **options)
+        if text is not None and not re.fullmatch(r"[A-Za-z]{3}", text):
+            raise self.make_error("currency")
+        return text.upper() if text else None
+
+
+class LocaleTag(Text):
+    """A language tag like de, en-CA or zh_Hant_TW; whether it is known is a matter of fallback, not of validity."""
+
+    default_error_messages = {"locale": "must be a language tag like en, de-AT or pt_BR"}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(80, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
+        text = super()._deserialize(value, attr, data, **options)
+        if text is not None and not _LOCALE.match(text):
+            raise self.make_error("locale")
+        return text
+
+
+class TimeZoneName(Text):
+    """A zone of the IANA database."""
+
+    default_error_messages = {"timezone": "must be an IANA time zone like Europe/Berlin"}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(64, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
+        text = super()._deserialize(value, attr, data, **options)
+        if text is not None:
+            try:
+                ZoneInfo(text)
+            except (ValueError, KeyError, OSError) as exc:
+                raise self.make_error("timezone") from exc
+        return text
+
+
+class BoundedList(fields.List[Any]):
+    """A list of `least` to `most` parts; one of a wrong length is refused before its parts are looked at."""
+
+    default_error_messages = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
+
+    def __init__(self, part: fields.Field[Any], most: int, least: int = 0, **options: Any) -> None:
+        words = f"must have {least} to {most} entries" if least else f"must have at most {most} entries"
+        super().__init__(part, validate=validate.Length(least or None, most, error=words), **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._validate(value)
+        return super()._deserialize(value, attr, data, **options)
+
+
+class StrictBoolean(fields.Boolean):
+    """A JSON true or false, nothing that looks like it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("must be true or false")
+        return value

@@ -1,0 +1,160 @@
+"""One claimed mail from its lease to its record, and what its fate tells about the relay."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import Protocol
+
+from orderconfirm.errors import (
+    DeliveryFailure,
+    OrderConfirmError,
+    OutboxUnavailable,
+    Refused,
+    RelayTrouble,
+    SlowDown,
+    TooManyConnections,
+    TryLater,
+    UnconfirmedWrite,
+    UnknownOutcome,
+)
+from orderconfirm.models import ClaimedMail, RelayReply, State
+from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.clock import ClockWatch
+from orderconfirm.outbox.queue import AttemptResult, OutboxQueue
+from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, WAITS_FOR_CLOCK, Outcome, Policy, decide, is_expired
+from orderconfirm.outbox.throttle import RateLimiter
+
+log = logging.getLogger(__name__)
+
+#: Seconds between tries to write down an outcome while the database is away.
+RECORD_RETRY_SECONDS = 0.5
+
+
+class MailSender(Protocol):
+    """What is needed of the mail side."""
+
+    def deliver(self, mail: ClaimedMail) -> RelayReply:
+        """Compose and send one mail. Raises a DeliveryFailure, or anything else when the order itself is at fault."""
+
+    def close_idle(self) -> None:
+        """Close connections that have been idle for a while."""
+
+    def abort(self) -> None:
+        """Cut the connections that carry a mail now, so that their threads end."""
+
+    def close(self) -> None:
+        """Close all idle connections."""
+
+
+class AttemptRunner:
+    """Used by many threads at once, one mail each."""
+
+    def __init__(
+        self,
+        queue: OutboxQueue,
+        mail_sender: MailSender,
+        policy: Policy,
+        breaker: Breaker,
+        limiter: RateLimiter,
+        clock: ClockWatch,
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._mail_sender = mail_sender
+        self._policy = policy
+        self._breaker = breaker
+        self._limiter = limiter
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._is_stopping = threading.Event()
+        self._is_cut_off = threading.Event()
+
+    def handle(self, mail: ClaimedMail) -> None:
+        """Send one mail and write its outcome down. Nothing escapes: one bad order must not stop the others."""
+        with self._lock:
+            self._busy += 1
+        try:
+            outcome, report = self._attempt(mail)
+            self._record(mail, outcome, report)
+        except Exception:
+            log.exception("an outcome could not be written down", extra={"order_id": mail.order_id})
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def stop(self) -> None:
+        """Give back unsent what is handed over from now on."""
+        self._is_stopping.set()
+
+    def cut_off(self) -> None:
+        """End what is under way: its row still tells how far it came."""
+        self._is_cut_off.set()
+        self._mail_sender.abort()
+
+    def _attempt(self, mail: ClaimedMail) -> tuple[Outcome, AttemptResult]:
+        began = time.monotonic()
+        if self._is_stopping.is_set():
+            return RELEASED, AttemptResult()
+        if is_expired(mail):
+            return EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK, AttemptResult()
+        try:
+            delivered = self._mail_sender.deliver(mail)
+        except Exception as failure:
+            self._learn(failure, began)
+            report = _report(failure, time.monotonic() - began)
+            if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):
+                return RELEASED, report
+            return decide(failure, mail, self._policy, random.random(), self._clock.is_trusted), report  # noqa: S311
+        self._learn(None, began)
+        return SENT, AttemptResult("end_of_data", delivered.code, delivered.text, time.monotonic() - began)
+
+    def _learn(self, failure: Exception | None, began: float) -> None:
+        """Tell the breaker and the pace how a mail that began at `began` went; None: it was sent."""
+        now = time.monotonic()
+        if self._limiter.ended(now, was_refused=isinstance(failure, SlowDown)):
+            log.warning("the relay wants fewer mails a second", extra={"rate": self._limiter.rate})
+        if failure is None or (isinstance(failure, TryLater | Refused) and failure.code):
+            if self._breaker.reset(began):
+                log.warning("the relay takes mail again")
+        elif isinstance(failure, TooManyConnections) and self._busy > 1:
+            self._limiter.too_many_connections(self._busy - 1, now)
+        elif isinstance(failure, RelayTrouble) and not isinstance(failure, SlowDown):
+            if self._breaker.trip(failure, now):
+                about = {"stage": failure.stage, "code": failure.code, "reason": failure.text}
+                log.error("the relay is paused", extra=about)
+        elif not isinstance(failure, OrderConfirmError):
+            log.error("a mail could not be made", exc_info=failure)
+
+    def _record(self, mail: ClaimedMail, outcome: Outcome, report: AttemptResult) -> None:
+        """Write the outcome down, and keep trying until the service stops: a sent mail must not be sent again."""
+        was_unconfirmed = False
+        while True:
+            try:
+                is_ours = self._queue.settle(mail, outcome, report)
+                break
+            except OutboxUnavailable as exc:
+                was_unconfirmed = was_unconfirmed or isinstance(exc, UnconfirmedWrite)
+                if self._is_cut_off.is_set():
+                    raise
+                self._is_cut_off.wait(RECORD_RETRY_SECONDS)
+        about = {"order_id": mail.order_id, "shop": mail.shop, "state": outcome.state, "event": outcome.event}
+        told = {**about, "stage": report.stage, "reason": outcome.reason, "seconds": report.seconds}
+        log.log(_level(outcome), "mail %s", outcome.event, extra=told)
+        # An unconfirmed write that was carried out after all has ended the lease itself.
+        if not is_ours and not was_unconfirmed:
+            log.warning("the lease ended before the send did: the mail may arrive twice", extra=about)
+
+
+def _level(outcome: Outcome) -> int:
+    if outcome.state in (State.FAILED, State.EXPIRED):
+        return logging.ERROR
+    return logging.WARNING if outcome.may_be_copy else logging.INFO
+
+
+def _report(failure: Exception, seconds: float) -> AttemptResult:
+    if isinstance(failure, DeliveryFailure):
+        return AttemptResult(failure.stage, failure.code, failure.text, seconds)
+    return AttemptResult("compose", None, str(failure), seconds)

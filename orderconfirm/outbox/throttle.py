@@ -1,0 +1,139 @@
+"""How fast and how many at once: the limit that is set, and the one that the relay's answers teach."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from orderconfirm.settings.values import Rate
+
+#: Seconds over which the relay's good answers are counted, the longest window that a relay is known to use.
+MEMORY = 10.0
+#: The shortest time, in seconds, that a rate is estimated from.
+MIN_SAMPLE = 0.25
+#: Refusals are a lesson when they are this many, and this share of all answers: a few go with any load.
+MIN_REFUSALS = 3
+REFUSED_SHARE = 0.1
+#: A learned rate grows by this factor a second, and is forgotten when it no longer slows anything.
+RECOVERY = 1.05
+FASTEST = 1000.0
+#: So many refusals without a good answer between them mean that the relay takes nothing now: a pause, doubling.
+REFUSALS_IN_A_ROW = 5
+MAX_HOLD = 10.0
+#: Seconds until one more connection is tried after the relay said that there were too many.
+CONNECTION_RECOVERY = 60.0
+UNLIMITED = 1_000_000
+
+
+class RateLimiter:
+    """Asked before a mail is claimed, so that neither a thread nor a lease waits for its turn.
+
+    Times are seconds of a monotonic clock, passed in. Against `limit` a mail counts from its claim until one window
+    after its end: whenever the relay counts it, between MAIL FROM and its last reply, the limit holds.
+    """
+
+    def __init__(self, limit: Rate | None = None) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._ended: deque[float] = deque()
+        self._taken: deque[float] = deque()
+        self._refused: deque[float] = deque()
+        self._rate: float | None = None
+        self._credit = 0.0
+        self._counted_at = 0.0
+        self._refusals_in_a_row = 0
+        self._hold = 0.0
+        self._held_until = 0.0
+        self._most_connections = UNLIMITED
+        self._connections_at = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """The learned rate in mails a second; None while the relay has not complained."""
+        return self._rate
+
+    def allowance(self, seats: int, busy: int, now: float) -> int:
+        """How many mails may be started now, of `seats` free ones while `busy` are under way."""
+        with self._lock:
+            if now < self._held_until:
+                return 0
+            room = seats
+            if self._limit:
+                _forget(self._ended, now - self._limit.seconds)
+                room = min(room, self._limit.count - len(self._ended) - busy)
+            if self._rate is not None:
+                self._grow(now)
+                room = min(room, int(self._credit))
+            room = min(room, self._connections(now) - busy)
+            return max(0, room)
+
+    def started(self) -> None:
+        """A mail was claimed."""
+        with self._lock:
+            self._credit -= 1
+
+    def ended(self, now: float, was_refused: bool) -> bool:
+        """A mail has ended; `was_refused` if only because of the rate. Anything else is a good answer here.
+
+        True when this is what taught a rate.
+        """
+        with self._lock:
+            was_free = self._rate is None
+            if self._limit:
+                self._ended.append(now)
+            if was_refused:
+                self._learn(now)
+            else:
+                self._taken.append(now)
+                _forget(self._taken, now - MEMORY)
+                self._refusals_in_a_row, self._hold = 0, 0.0
+            return was_free and self._rate is not None
+
+    def too_many_connections(self, busy: int, now: float) -> None:
+        """The relay refused a connection while `busy` others were open."""
+        with self._lock:
+            self._most_connections = max(1, min(busy, self._connections(now)))
+            self._connections_at = now
+
+    def seconds_left(self, now: float) -> float:
+        """Seconds after which more may be allowed, when nothing is now."""
+        with self._lock:
+            waits = [self._held_until - now]
+            if self._limit and self._ended:
+                waits.append(self._ended[0] + self._limit.seconds - now)
+            if self._rate is not None:
+                waits.append((1 - self._credit) / self._rate)
+            return max(0.0, *waits)
+
+    def _connections(self, now: float) -> int:
+        return self._most_connections + int((now - self._connections_at) / CONNECTION_RECOVERY)
+
+    def _learn(self, now: float) -> None:
+        self._refused.append(now)
+        self._refusals_in_a_row += 1
+        for moments in (self._taken, self._refused):
+            _forget(moments, now - MEMORY)
+        taken, refused = len(self._taken), len(self._refused)
+        if refused >= MIN_REFUSALS and refused > REFUSED_SHARE * (taken + refused):
+            # What the relay took lately is what it takes.
+            sample = max(MIN_SAMPLE, now - self._taken[0]) if taken else MEMORY
+            self._rate = max(1, taken) / sample
+            self._credit = min(self._credit, 1.0)
+            self._counted_at = now
+        if self._refusals_in_a_row >= REFUSALS_IN_A_ROW and now >= self._held_until:
+            self._hold = min(2 * self._hold or 1.0, MAX_HOLD)
+            self._held_until = now + self._hold
+
+    def _grow(self, now: float) -> None:
+        rate = self._rate or 0.0
+        passed = max(0.0, now - self._counted_at)
+        self._counted_at = now
+        self._credit = min(self._credit + rate * passed, max(1.0, rate))
+        self._rate = rate * RECOVERY**passed
+        if self._rate > FASTEST:
+            self._rate = None
+
+
+def _forget(moments: deque[float], before: float) -> None:
+    while moments and moments[0] <= before:
+        moments.popleft()

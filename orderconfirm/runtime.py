@@ -1,0 +1,143 @@
+"""The running parts of one process, started and stopped together, in order."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from flask import Flask
+from sqlalchemy.engine import make_url
+
+from orderconfirm.confirmations import OrderConfirmations
+from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.models import HealthStatus
+from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.outbox.attempts import AttemptRunner
+from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.clock import ClockWatch
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.delivery_events import DeliveryEventStore
+from orderconfirm.outbox.dispatcher import Dispatcher, Limits
+from orderconfirm.outbox.maintenance import Maintenance
+from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retry import Policy
+from orderconfirm.outbox.throttle import RateLimiter
+from orderconfirm.settings import ROOT, Relay, Settings
+from orderconfirm.smtp.connection import RelayMail
+from orderconfirm.smtp.local_inbox import Inbox, InboxServer
+from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.sender import SmtpSender
+
+TEMPLATES = ROOT / "templates"
+
+
+@dataclass
+class Runtime:
+    """Wired by the constructor, which opens nothing; alive between `start` and `stop`."""
+
+    app: Flask
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        """Compiles the mail's templates; raises TemplateError."""
+        self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
+        self.database = Database(self.settings.database_url)
+        self._queue = OutboxQueue(self.database, self.settings.outbox_max_pending)
+        self.admin = OutboxAdmin(self.database)
+        self.orders = OrderConfirmations(
+            self._queue, self.admin, DeliveryEventStore(self.database), self.renderer, self.settings, self._wake
+        )
+        self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
+        self._inbox_server = InboxServer(self.inbox) if self.inbox else None
+        self._dispatcher: Dispatcher | None = None
+        self._drain: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Open the outbox and send what waits in it. Call it after the fork. Raises OutboxUnavailable."""
+        self.database.open()
+        if self._inbox_server:
+            self._inbox_server.start()
+        self._dispatcher = self._make_dispatcher(self._relay())
+        self._dispatcher.start()
+
+    def begin_stop(self) -> None:
+        """Claim no more mails, and finish those in flight, while requests under way are still answered.
+
+        It may be called from a signal handler, and returns at once.
+        """
+        if self._dispatcher and self._drain is None:
+            self._drain = threading.Thread(target=self._dispatcher.stop, name="drain")
+            self._drain.start()
+
+    def stop(self) -> None:
+        """Finish the mails in flight, then close everything; what is not sent waits for the next start."""
+        self.begin_stop()
+        if self._drain:
+            self._drain.join()
+            self._drain = self._dispatcher = None
+        if self._inbox_server:
+            self._inbox_server.stop()
+        self.database.close()
+
+    def make_mail_sender(self, relay: Relay) -> SmtpSender:
+        """A way to `relay` with connections of its own."""
+        settings = self.settings
+        ehlo_name = settings.sender_address.rpartition("@")[2]
+        mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
+        pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
+        return SmtpSender(self.app, settings, self.renderer, pool)
+
+    def health(self) -> HealthStatus:
+        """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
+        if self._dispatcher is None:
+            raise OutboxUnavailable("the service is not started")
+        self.database.expect_files()
+        return HealthStatus(
+            self.admin.stats(),
+            self._queue.refusal,
+            self._dispatcher.is_relay_paused,
+            self._dispatcher.seconds_since_last_round,
+        )
+
+    def _wake(self) -> None:
+        if self._dispatcher:
+            self._dispatcher.wake()
+
+    def _relay(self) -> Relay:
+        if self._inbox_server:
+            return Relay("127.0.0.1", self._inbox_server.port, "none")
+        return cast(Relay, self.settings.relay)
+
+    def _make_dispatcher(self, relay: Relay) -> Dispatcher:
+        settings = self.settings
+        holds_unknown = settings.mail_unknown_outcome == "hold"
+        policy = Policy(
+            settings.mail_retry_delays, settings.mail_give_up_after, settings.mail_unknown_outcome_delay, holds_unknown
+        )
+        mail_sender = self.make_mail_sender(relay)
+        breaker = Breaker(settings.login_pause_per_worker)
+        limiter = RateLimiter(settings.rate_per_worker)
+        clock = ClockWatch(self._queue, settings.lease_seconds)
+        return Dispatcher(
+            self._queue,
+            AttemptRunner(self._queue, mail_sender, policy, breaker, limiter, clock),
+            mail_sender,
+            Maintenance(self.database, self._queue, self.admin, clock, settings.retention_days * 86400, holds_unknown),
+            breaker,
+            limiter,
+            Limits(settings.connections_per_worker, settings.lease_seconds, settings.drain_seconds),
+        )
+
+
+def _template_folders(settings: Settings) -> list[Path]:
+    """The shop's own before ours, file by file."""
+    return [Path(settings.templates_dir), TEMPLATES] if settings.templates_dir else [TEMPLATES]
+
+
+def _inbox_folder(database_url: str) -> Path:
+    """Beside the SQLite file, or in the project's var folder."""
+    database = make_url(database_url).database if database_url.startswith("sqlite") else None
+    return (Path(database).parent if database else ROOT / "var") / "inbox"

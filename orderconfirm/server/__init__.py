@@ -1,0 +1,1 @@
+"""How gunicorn serves the application. Its master imports this package without the rest."""

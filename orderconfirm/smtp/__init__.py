@@ -1,0 +1,1 @@
+"""What goes out: the message, and the way to the relay."""

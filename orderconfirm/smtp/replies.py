@@ -1,0 +1,93 @@
+"""What a relay's reply means: read by its text first, then by its code, in one table.
+
+Mailtrap answers `550 … too many emails per second` and `535 … too many connections` to things that pass by themselves,
+so a code alone misleads. Only short substrings are matched: the wording around them has changed before.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orderconfirm.errors import (
+    DeliveryFailure,
+    Refused,
+    RelayMisconfigured,
+    RelayTrouble,
+    SlowDown,
+    TooManyConnections,
+    TryLater,
+)
+
+#: The stages before any order is spoken of: trouble there is the relay's, whatever the code.
+SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
+
+#: Before a recipient is named, so that a recipient's own quota is not taken for ours.
+_BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
+_ANY_STAGE = _BEFORE_RECIPIENT | {"rcpt", "data", "end_of_data"}
+
+#: Lower-case words in a reply, the stages where they count, and what they say of it.
+_BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
+    ("too many emails per second", _ANY_STAGE, SlowDown),
+    ("too many connections", _BEFORE_RECIPIENT, TooManyConnections),
+    ("too many failed login", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("limit reached", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("limit is reached", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("sending from domain", _BEFORE_RECIPIENT, RelayMisconfigured),
+    ("match the sender's domain", _ANY_STAGE, RelayMisconfigured),
+)
+
+#: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
+_CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
+
+#: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL there is nothing but the sender.
+_BAD_SENDER_CODE = re.compile(r"5\.(?:7\.\d+|1\.[78])\b")
+#: Said of a sender at any stage: Postfix looks at it when it knows the recipient. It is the same in every order.
+_BAD_SENDER = re.compile(
+    r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b.*\b(?:rejected|refused|not|denied|mismatch)\b"
+    r"|\bnot owned by user\b",
+    re.IGNORECASE,
+)
+#: An account's own limit, not a mailbox's, nor one on a message's size.
+_QUOTA = re.compile(
+    r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b"
+    r"(?!.*\b(?:size|mailbox|recipient)\b).*\b(?:limit|quota)\b",
+    re.IGNORECASE,
+)
+_USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
+
+_TRY_AGAIN = re.compile(
+    r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I
+)
+#: The longest pause that a reply's own words can ask for, in seconds.
+MAX_WAIT_SECONDS = 3600.0
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def read_reply(stage: str, code: int, text: str) -> DeliveryFailure:
+    """The failure that an unwelcome reply at `stage` stands for."""
+    kind = _kind(stage, code, text)
+    return kind(stage, text, code, _retry_after(text))
+
+
+def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
+    words = text.lower()
+    for part, stages, kind in _BY_TEXT:
+        if stage in stages and part in words:
+            return kind
+    if code in _CONFIGURATION_CODES or (_QUOTA.search(text) and _USED_UP.search(text)):
+        return RelayMisconfigured
+    if stage in SESSION_STAGES:
+        return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
+    # Once a recipient is named, a 421 may be that order's fault: it must not stop all the others again and again.
+    if code == 421 and stage == "mail":
+        return RelayTrouble
+    if code < 500:
+        return TryLater
+    if _BAD_SENDER.search(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text)):
+        return RelayMisconfigured
+    return TryLater if _retry_after(text) else Refused
+
+
+def _retry_after(text: str) -> float | None:
+    found = _TRY_AGAIN.search(text)
+    return min(float(found[1]) * _SECONDS[found[2][0].lower()], MAX_WAIT_SECONDS) if found else None

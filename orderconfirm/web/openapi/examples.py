@@ -1,0 +1,124 @@
+"""One order's way through the API: the documented example of every body and of every answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from orderconfirm.settings import ROOT
+
+Example = dict[str, Any]
+
+ORDER: Example = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"))
+
+_SUMMARY: Example = {
+    "order_id": "ORD-12345",
+    "state": "queued",
+    "delivery": None,
+    "reason": None,
+    "revision": 0,
+    "message_id": "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>",
+    "email": "john.doe@example.com",
+    "accepted_at": "2025-03-15T14:30:02.104000+00:00",
+    "links": {"self": "/api/order-confirmation/ORD-12345"},
+}
+_SENT: Example = {**_SUMMARY, "state": "sent"}
+_SENT_EVENT: Example = {
+    "at": "2025-03-15T14:30:02.351000+00:00",
+    "revision": 0,
+    "event": "sent",
+    "state": "sent",
+    "stage": "end_of_data",
+    "code": 250,
+    "text": "2.0.0 Ok: queued",
+    "seconds": 0.142,
+}
+#: What a line of the story has when the relay spoke.
+_RELAY_S = ("stage", "code", "text", "seconds")
+_REMARKS: Example = {"warnings": [], "ignored_fields": []}
+
+QUEUED: Example = {"status": "success", "message": "Order confirmation queued", **_SUMMARY, **_REMARKS}
+PLACED: Example = {"status": "success", "message": "Order confirmation email sent", **_SENT, **_REMARKS}
+STORY: Example = {
+    **_SENT,
+    "delivery": "delivered",
+    "changed_at": "2025-03-15T14:30:02.351000+00:00",
+    "due_at": None,
+    "attempts": 1,
+    "possible_copies": 0,
+    "earlier_mails": [],
+    "history": [_SENT_EVENT],
+    "deliveries": [
+        {
+            "event_id": "8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b",
+            "revision": 0,
+            "event": "delivery",
+            "at": "2025-03-15T14:30:09+00:00",
+            "code": 250,
+            "text": "250 2.0.0 OK",
+        }
+    ],
+}
+_RESENT_AT = "2025-03-16T09:12:40.730000+00:00"
+RESEND: Example = {"email": "john.doe@example.org", "reason": "the customer mistyped it"}
+RESENT: Example = {
+    **STORY,
+    "state": "queued",
+    "delivery": None,
+    "message_id": "<b81d7f2e4c6a49d0a3f5e7c9d1b2a4f6@shop.example>",
+    "email": RESEND["email"],
+    "accepted_at": _RESENT_AT,
+    "revision": 1,
+    "changed_at": _RESENT_AT,
+    "due_at": _RESENT_AT,
+    "attempts": 0,
+    "earlier_mails": [{**_SENT, "delivery": "delivered"}],
+    "history": [
+        _SENT_EVENT,
+        {
+            "at": _RESENT_AT,
+            "revision": 1,
+            "event": "resent",
+            "state": "queued",
+            "stage": None,
+            "code": None,
+            "text": RESEND["reason"],
+            "seconds": None,
+        },
+    ],
+}
+CANCELLED: Example = {
+    **STORY,
+    "state": "cancelled",
+    "delivery": None,
+    "attempts": 0,
+    "history": [{**_SENT_EVENT, "event": "cancelled", "state": "cancelled", **dict.fromkeys(_RELAY_S)}],
+    "deliveries": [],
+}
+PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104_4711"}
+PREVIEW: Example = {
+    "subject": "Our Shop: order ORD-12345 confirmed",
+    "text": "Our Shop\n\nThank you for your order, John!\n…",
+    "html": '<!DOCTYPE html><html lang="en" dir="ltr">…</html>',
+    "size": {"text": 1094, "html": 9806},
+    **_REMARKS,
+}
+EVENTS: Example = {
+    "events": [
+        {
+            "event": "delivery",
+            "event_id": "8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b",
+            "email": "john.doe@example.com",
+            "timestamp": 1742049009,
+            "response": "250 2.0.0 OK",
+            "response_code": 250,
+            "custom_variables": {
+                "order_id": "ORD-12345",
+                "shop": "default",
+                "message_id": _SUMMARY["message_id"],
+                "mail_id": "4711",
+            },
+        }
+    ]
+}
+RECEIVED: Example = {"received": 1, "new": 1, "unreadable": 0}

@@ -1,0 +1,201 @@
+"""What the API answers, as schemas: what is documented is what is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from orderconfirm.models import Delivery, Event, OutboxEntry, State
+from orderconfirm.web import problem_types
+
+_EVENTS = validate.OneOf([event.value for event in Event])
+_STATES = validate.OneOf([state.value for state in State])
+_DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
+_STATUS = "failed: the same order was accepted before, and its mail will not come by itself; `reason` tells why"
+_WARNINGS = "what does not add up"
+_IGNORED = "pointers of unknown fields"
+_EMAIL = "whom it is for, in lower case; null once its content is deleted"
+_REVISION = "0 for the confirmation of the order, then one more for each mail sent again"
+_MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
+
+
+def _text(example: str, about: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata={"description": about, "examples": [example]}, **options)
+
+
+def _time(example: str, about: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata={"description": about, "format": "date-time", "examples": [example]}, **options)
+
+
+class LinksSchema(Schema):
+    self = _text("/api/order-confirmation/ORD-12345", required=True)
+
+
+class SummarySchema(Schema):
+    """A mail in short."""
+
+    order_id = _text("ORD-12345", required=True)
+    state = _text("queued", "where the mail is", required=True, validate=_STATES)
+    delivery = _text("delivered", "what became of it since", allow_none=True, validate=_DELIVERIES)
+    reason = _text("rcpt: 550 5.1.1 no such user", "why it is there", allow_none=True, required=True)
+    revision = fields.Integer(required=True, metadata={"description": _REVISION, "examples": [0]})
+    message_id = _text(_MESSAGE_ID, required=True)
+    email = _text("john.doe@example.com", _EMAIL, allow_none=True, required=True)
+    accepted_at = _time("2025-03-15T14:30:02+00:00", required=True)
+    links = fields.Nested(LinksSchema, required=True)
+
+
+class PlacedSchema(SummarySchema):
+    """An accepted order."""
+
+    status = _text("success", _STATUS, required=True, validate=validate.OneOf(["success", "failed"]))
+    message = _text("Order confirmation queued", required=True)
+    warnings = fields.List(fields.String(), required=True, metadata={"description": _WARNINGS})
+    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})
+
+
+class HistorySchema(Schema):
+    """One thing that happened to a mail; `stage`, `code` and `text` quote the relay."""
+
+    at = _time("2025-03-15T14:30:03+00:00", required=True)
+    revision = fields.Integer(required=True, metadata={"description": "of which of the order's mails", "examples": [0]})
+    event = _text("sent", required=True, validate=_EVENTS)
+    state = _text("sent", required=True, validate=_STATES)
+    stage = _text("end_of_data", allow_none=True)
+    code = fields.Integer(allow_none=True, metadata={"examples": [250]})
+    text = _text("2.0.0 Ok: queued", allow_none=True)
+    seconds = fields.Float(allow_none=True, metadata={"examples": [0.142]})
+
+
+class DeliveryEventSchema(Schema):
+    """One thing that the relay told of a sent mail."""
+
+    event_id = _text("8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b", required=True)
+    revision = fields.Integer(required=True, metadata={"description": "of which of the order's mails", "examples": [0]})
+    event = _text("delivery", "the relay's own word", required=True)
+    at = _time("2025-03-15T14:30:09+00:00", required=True)
+    code = fields.Integer(allow_none=True, metadata={"examples": [250]})
+    text = _text("250 2.0.0 OK", allow_none=True)
+
+
+class MailSchema(SummarySchema):
+    """A mail with its story."""
+
+    changed_at = _time("2025-03-15T14:30:03+00:00", required=True)
+    due_at = _time("2025-03-15T14:31:00+00:00", "when it is tried again", allow_none=True, required=True)
+    attempts = fields.Integer(required=True, metadata={"examples": [1]})
+    possible_copies = fields.Integer(required=True, metadata={"description": "sends whose outcome nobody knows"})
+    earlier_mails = fields.List(
+        fields.Nested(SummarySchema),
+        required=True,
+        metadata={"description": "those that the order had before this one was sent again, oldest first"},
+    )
+    history = fields.List(fields.Nested(HistorySchema), required=True)
+    deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
+
+
+class PageSchema(Schema):
+    """A page of mails, newest first."""
+
+    orders = fields.List(fields.Nested(SummarySchema), required=True)
+    next_cursor = _text("1742049002.25_4711", "for the next page; null after the last", allow_none=True, required=True)
+
+
+class SizeSchema(Schema):
+    """Bytes of each part."""
+
+    text = fields.Integer(required=True)
+    html = fields.Integer(required=True)
+
+
+class PreviewSchema(Schema):
+    """The mail that an order would become."""
+
+    subject = _text("Our Shop: order ORD-12345 confirmed", required=True)
+    text = _text("Our Shop\n\nThank you for your order\n…", required=True)
+    html = _text("<!doctype html>…", required=True)
+    size = fields.Nested(SizeSchema, required=True)
+    warnings = fields.List(fields.String(), required=True, metadata={"description": _WARNINGS})
+    ignored_fields = fields.List(fields.String(), required=True, metadata={"description": _IGNORED})
+
+
+class ReceivedSchema(Schema):
+    """What was taken of a webhook's events."""
+
+    received = fields.Integer(
+        required=True, metadata={"examples": [2], "description": "events, without those that cannot be read"}
+    )
+    new = fields.Integer(required=True, metadata={"examples": [1], "description": "those that had not come before"})
+    unreadable = fields.Integer(
+        required=True, metadata={"examples": [0], "description": "those that are no JSON object"}
+    )
+
+
+class FieldErrorSchema(Schema):
+    pointer = _text("/customer/email", "RFC 6901", required=True)
+    detail = _text("is missing", required=True)
+
+
+class ProblemSchema(Schema):
+    """A failure (RFC 9457)."""
+
+    type = fields.String(
+        required=True,
+        metadata={"description": "never changes: decide by it", "examples": [problem_types.INVALID_ORDER.type]},
+        validate=validate.OneOf([*(kind.type for kind in problem_types.EVERY), "about:blank"]),
+    )
+    title = _text("The order is not valid", required=True)
+    status = fields.Integer(required=True, metadata={"examples": [422]})
+    detail = _text("1 fault; nothing was stored.", required=True)
+    errors = fields.List(fields.Nested(FieldErrorSchema))
+
+
+def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
+    return {
+        "order_id": entry.order_id,
+        "state": entry.state.value,
+        "delivery": entry.delivery.value if entry.delivery else None,
+        "reason": entry.reason,
+        "revision": entry.revision,
+        "message_id": entry.message_id,
+        "email": entry.recipient,
+        "accepted_at": entry.accepted_at.isoformat(),
+        "links": {"self": link},
+    }
+
+
+def story(entry: OutboxEntry, link: str) -> dict[str, Any]:
+    is_moving = entry.state in (State.QUEUED, State.UNKNOWN)
+    return {
+        **summary(entry, link),
+        "changed_at": entry.changed_at.isoformat(),
+        "due_at": entry.due_at.isoformat() if is_moving else None,
+        "attempts": entry.attempts,
+        "possible_copies": entry.possible_copies,
+        "earlier_mails": [summary(each, link) for each in entry.earlier],
+        "history": [
+            {
+                "at": each.at.isoformat(),
+                "revision": each.revision,
+                "event": each.event,
+                "state": each.state.value,
+                "stage": each.stage,
+                "code": each.code,
+                "text": each.text,
+                "seconds": round(each.seconds, 3) if each.seconds is not None else None,
+            }
+            for each in entry.history
+        ],
+        "deliveries": [
+            {
+                "event_id": each.event_id,
+                "revision": each.revision,
+                "event": each.event,
+                "at": each.at.isoformat(),
+                "code": each.code,
+                "text": each.text,
+            }
+            for each in entry.deliveries
+        ],
+    }

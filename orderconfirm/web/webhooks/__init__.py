@@ -1,0 +1,1 @@
+"""Delivery events from relay providers, one module each."""

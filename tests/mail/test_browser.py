@@ -1,0 +1,170 @@
+"""What the mail looks like in a real browser: narrow and wide, light, dark, and inverted by the mail program."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import pytest
+from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
+from npm import package_file
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.order.samples import SAMPLES
+from orderconfirm.settings import ROOT, Settings
+
+AXE = "axe-core/axe.min.js"
+SMALLEST_TEXT = 13
+#: WCAG 2, 1.4.3: contrast of text.
+CONTRAST = 4.5
+Screen = tuple[Scheme, int]
+SCREENS: list[Screen] = [("light", 320), ("light", 600), ("dark", 320), ("dark", 600)]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was measured of one mail on one screen: each of `texts` with its font size in pixels."""
+
+    accessibility_faults: list[str]
+    overflow: int
+    texts: list[tuple[str, float]]
+    unwanted: list[str]
+
+
+def render(name: str, **changes: str) -> str:
+    settings = {
+        "company_name": "Acme",
+        "company_address": "1 High St\nLondon",
+        "website_url": "https://shop.example",
+        "logo_url": "https://shop.example/logo.png",
+        **changes,
+    }
+    return MailRenderer(Settings(**settings), [ROOT / "templates"]).render(SAMPLES[name]).html
+
+
+def load_scripts(page: Page) -> None:
+    for script in (package_file(AXE), ROOT / "tests" / "measure.js"):
+        page.add_script_tag(content=script.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    if not find_chromium():
+        pytest.skip(HOW_TO_INSTALL)
+    package_file(AXE)
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launch(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def inverting_browser(playwright: Playwright) -> Iterator[Browser]:
+    """A browser that darkens a page by itself, as the mail programs of many phones do."""
+    with launch(playwright, "--enable-features=WebContentsForceDark") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def looks(browser: Browser) -> Callable[[str], dict[Screen, Look]]:
+    """The looks of a sample on every screen; measured once."""
+
+    @cache
+    def looks(name: str) -> dict[Screen, Look]:
+        with shown(browser, render(name), 320) as (page, unwanted):
+            load_scripts(page)
+            return {screen: measure(page, *screen, unwanted) for screen in SCREENS}
+
+    return looks
+
+
+def measure(page: Page, scheme: Scheme, width: int, unwanted: list[str]) -> Look:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    return Look(
+        accessibility_faults=page.evaluate("accessibilityFaults()"),
+        overflow=page.evaluate("document.documentElement.scrollWidth - innerWidth"),
+        texts=[(each["text"], each["size"]) for each in page.evaluate("visibleTexts()")],
+        unwanted=unwanted,
+    )
+
+
+@pytest.fixture(params=product(SAMPLES, SCREENS), ids=lambda view: f"{view[0]}-{view[1][0]}-{view[1][1]}")
+def view(request: pytest.FixtureRequest, looks: Callable[[str], dict[Screen, Look]]) -> Look:
+    name, screen = request.param
+    return looks(name)[screen]
+
+
+def test_axe_finds_no_fault(view: Look) -> None:
+    assert view.accessibility_faults == []
+
+
+def test_nothing_is_wider_than_the_screen(view: Look) -> None:
+    assert view.overflow <= 0
+
+
+def test_no_text_is_too_small_to_read(view: Look) -> None:
+    """The preheader, which only the inbox shows, does not count."""
+    assert len(view.texts) > 10
+    assert [(text, size) for text, size in view.texts if size < SMALLEST_TEXT] == []
+
+
+def test_the_mail_asks_for_nothing_but_pictures_and_runs_no_script(view: Look) -> None:
+    assert view.unwanted == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("color", ["#ffcc00", "#000000", "#ffffff"])
+def test_any_brand_colour_leaves_every_text_readable(browser: Browser, color: str, scheme: Scheme) -> None:
+    with shown(browser, render("full", brand_color=color), 600, scheme) as (page, _):
+        load_scripts(page)
+        assert page.evaluate("contrastFaults()") == []
+
+
+def test_the_dark_colours_for_outlook_com_are_readable(browser: Browser) -> None:
+    """Outlook.com knows no media query for dark mode: it marks the page with data-ogsc."""
+    with shown(browser, render("full"), 600) as (page, _):
+        load_scripts(page)
+        page.evaluate("document.documentElement.setAttribute('data-ogsc', '')")
+        assert page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == "rgb(30, 34, 39)"
+        assert page.evaluate("contrastFaults()") == []
+
+
+def test_amounts_run_left_to_right_in_a_mail_that_runs_right_to_left(browser: Browser) -> None:
+    with shown(browser, render("right to left"), 320) as (page, _):
+        load_scripts(page)
+        assert page.evaluate("directionsOf('h1')") == ["rtl"]
+        assert page.evaluate("directionsOf('.amount')") == ["ltr"] * 7
+
+
+def test_amounts_stand_left_of_their_items_in_a_mail_that_runs_right_to_left(browser: Browser) -> None:
+    with shown(browser, render("right to left"), 320) as (page, _):
+        load_scripts(page)
+        gaps = page.evaluate("gapsBeforeNeighbours('.amount')")
+    assert len(gaps) == 7 and min(gaps) >= 0
+
+
+def test_a_minus_stands_left_of_its_digits_in_a_mail_that_runs_right_to_left(browser: Browser) -> None:
+    with shown(browser, render("right to left"), 320) as (page, _):
+        load_scripts(page)
+        [(minus, digit)] = page.evaluate("minusAndDigit('.amount')")
+    assert minus < digit
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_text_stays_readable_when_the_mail_is_inverted(inverting_browser: Browser, name: str) -> None:
+    """Measured on a screenshot: the browser inverts after the styles that axe reads."""
+    with shown(inverting_browser, render(name), 320) as (page, _):
+        load_scripts(page)
+        screenshot = base64.b64encode(page.screenshot(full_page=True)).decode()
+        lines = page.evaluate("image => linesInScreenshot(image)", screenshot)
+    assert len(lines) > 10 and lines[0]["background"] < 0.1
+    assert [line for line in lines if line["contrast"] < CONTRAST] == []

@@ -1,0 +1,78 @@
+"""Style rules inlined once: the same mail as when every mail is inlined anew."""
+
+from __future__ import annotations
+
+import random
+from html.parser import HTMLParser
+
+import css_inline
+import jinja2
+import pytest
+
+from orderconfirm.mail.css_inlining import CannotInline, inline_once
+
+_inline = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=False).inline
+STYLE = "<style>p { color: {{ color }} } td.x { margin: 0 } h1 { padding-{{ side }}: 1px }</style>"
+
+BODIES = [
+    "<p>{{ name }}</p>",
+    '<table><tbody>{% for row in rows %}<tr><td class="x">{{ row }}</td></tr>{% endfor %}</tbody></table>',
+    "<table><thead><tr><th>A</th></tr></thead>{% if rows %}<tbody><tr><td>a</td></tr></tbody>{% endif %}</table>",
+    "<a href=\"https://x.example/?a={{ name }}&amp;b=1\" title='{{ name }}'>x</a>",
+    "<!-- {{ name }} --><p>a</p><!--[if mso]><b>{{ name }}</b><![endif]-->",
+    "<p>{# a < b #}{{ 'a' if 1 < 2 else '>' }}</p>",
+    "<textarea>{{ name }} </p></textarea><p>1 < 2 {{ name }}</p>",
+    "<p>{% raw %}{{ not a tag }}{% endraw %}</p>",
+    "<h1>{% set x %}<b>{{ name }}</b>{% endset %}{{ x }}</h1>",
+    "{%- if rows -%}\n<p>\n{{- name -}}\n</p>\n{%- endif %}",
+]
+NAMES = ["Jo", "<b>&amp;'\"</b>", "jj0jj", "{{ 7*7 }}", "<!--jj1jj-->", "名前", ""]
+
+
+class _Parts(HTMLParser):
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.parts: list[object] = []
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.parts.append((tag, sorted((name, value or "") for name, value in attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.parts.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.parts += data.split()
+
+    def handle_comment(self, data: str) -> None:
+        self.parts.append(("comment", data))
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_inlined_once_renders_as_a_mail_inlined_alone(body: str, name: str) -> None:
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    source = f"<html><head><title>{{{{ name }}}}</title>{STYLE}</head><body>{body}</body></html>"
+    chance = random.Random(name)
+    rows = [chance.choice(NAMES) for _ in range(chance.randrange(4))]
+    context = {"name": name, "rows": rows, "color": "#123456", "side": "left"}
+    once = environment.from_string(inline_once(source, environment, _inline)).render(context)
+    alone = _inline(environment.from_string(source).render(context))
+    assert _Parts(once).parts == _Parts(alone).parts
+
+
+def test_style_rules_are_in_the_elements_afterwards() -> None:
+    source = inline_once(
+        f"<html><head>{STYLE}</head><body><p>{{{{ name }}}}</p></body></html>", jinja2.Environment(), _inline
+    )
+    assert '<p style="color: {{ color }};">{{ name }}</p>' in source
+    assert "<style" not in source
+
+
+@pytest.mark.parametrize(
+    "body", ["<p {{ name }}>a</p>", "<p class={{ name }}>a</p>", "<p {% if name %}hidden{% endif %}>a</p>"]
+)
+def test_a_tag_inside_an_html_tag_but_outside_quotes_cannot_be_marked(body: str) -> None:
+    with pytest.raises(CannotInline, match="outside quotes"):
+        inline_once(body, jinja2.Environment(), _inline)

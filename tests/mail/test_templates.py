@@ -1,0 +1,250 @@
+"""A shop's own templates: what is wrong with them is told before the service starts, with file, line and reason."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_body
+from flask import Flask
+
+from orderconfirm.errors import TemplateError
+from orderconfirm.mail.renderer import MAX_BYTES, MailRenderer
+from orderconfirm.models import Address, Adjustment, Item, Order
+from orderconfirm.order.samples import FULL, LONG, SAMPLES, TWO_LINES
+from orderconfirm.settings import ROOT, Settings
+
+OURS = ROOT / "templates"
+HTML, TEXT = "order_confirmation.html", "order_confirmation.txt"
+PRODUCTION = Settings(environment="production")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    return folder
+
+
+def render(own: Path, order: Order = TWO_LINES, **settings: Any) -> Any:
+    return MailRenderer(Settings(environment="production", **settings), [own, OURS]).render(order)
+
+
+def test_a_folder_with_one_template_falls_back_to_ours_for_the_others(own: Path) -> None:
+    (own / "order_confirmation.subject.txt").write_text("Danke, {{ order.customer_name }}!")
+    email = render(own)
+    assert email.subject == "Danke, John Doe!"
+    assert "Thank you for your order" in email.text and "Thank you for your order" in email.html
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "reason"),
+    [
+        ("<p>\n{{ order.number }</p>", 2, "unexpected"),
+        ("\n\n{% if order.url %}", 3, "end of template"),
+        ("<p>{{ ordr.number }}</p>", 1, "'ordr' is undefined"),
+        ("\n<p>{{ order.nubmer }}</p>", 2, "nubmer"),
+        ("{% for line in order.lines %}\n{{ line.colour }}\n{% endfor %}", 2, "colour"),
+        ("{% if order.shown_lines | length > 5 %}\n{{ oops }}{% endif %}", 2, "'oops' is undefined"),
+        ("{% if dir == 'rtl' %}\n\n{{ oops }}{% endif %}", 3, "'oops' is undefined"),
+        ("<p>\n<script>alert(1)</script>", 2, "<script>"),
+        ('\n<link rel="stylesheet" href="https://cdn.example/x.css">', 2, "<link>"),
+        ("<style>\n@import url(https://cdn.example/x.css);</style>", 2, "@import"),
+        ("<form action='/'>", 1, "<form>"),
+    ],
+)
+def test_what_is_wrong_stops_the_start_with_file_line_and_reason(
+    own: Path, source: str, line: int, reason: str
+) -> None:
+    (own / HTML).write_text(source)
+    with pytest.raises(TemplateError, match=rf"{HTML}, line {line}: .*{re.escape(reason)}"):
+        render(own)
+
+
+def test_what_a_variable_brings_in_is_found_too(own: Path) -> None:
+    (own / HTML).write_text("{% set tag = 'scr' ~ 'ipt' %}{{ ('<' ~ tag ~ '>') | safe }}")
+    with pytest.raises(TemplateError, match="<script>"):
+        render(own)
+
+
+def test_an_included_file_is_named_when_it_fails(own: Path) -> None:
+    (own / HTML).write_text("{% include 'footer.html' %}")
+    (own / "footer.html").write_text("\n{{ oops }}")
+    with pytest.raises(TemplateError, match=r"footer.html, line 2: 'oops' is undefined"):
+        render(own)
+
+
+def test_a_template_that_cannot_be_inlined_once_is_inlined_for_each_mail(own: Path, log: list[str]) -> None:
+    (own / HTML).write_text(
+        "<html><head><style>p { color: red }</style></head><body>"
+        "<p {% if order.url %}title='x'{% endif %}>{{ order.number }}</p></body></html>"
+    )
+    assert '<p style="color: red;">ORD-12345</p>' in render(own).html
+    assert log == ["style rules are inlined anew for each mail"]
+
+
+def test_a_rule_that_depends_on_the_data_is_inlined_for_each_mail(own: Path, log: list[str]) -> None:
+    (own / HTML).write_text(
+        "<html><head><style>.many { color: red }</style></head><body>"
+        "<p class=\"{{ 'many' if order.lines | length > 1 else 'one' }}\">{{ order.number }}</p></body></html>"
+    )
+    assert 'style="color: red;"' in render(own).html
+    assert log == ["style rules are inlined anew for each mail"]
+
+
+def test_ours_are_inlined_once(log: list[str]) -> None:
+    MailRenderer(PRODUCTION, [OURS])
+    assert log == []
+
+
+def test_a_catalogue_of_one_s_own_comes_before_ours(own: Path) -> None:
+    path = own / "locale" / "de" / "LC_MESSAGES" / "order_confirmation.po"
+    path.parent.mkdir(parents=True)
+    path.write_text('msgid "Thank you for your order"\nmsgstr "Servus!"\n')
+    email = render(own, replace(TWO_LINES, locale="de"))
+    assert "Servus!" in email.text and "Bestellnummer" in email.text
+
+
+def test_a_broken_catalogue_stops_the_start_and_is_named(own: Path) -> None:
+    path = own / "locale" / "en" / "LC_MESSAGES" / "order_confirmation.po"
+    path.parent.mkdir(parents=True)
+    path.write_text('msgid "Total"\nmsgstr "Sum"\nnonsense\n')
+    with pytest.raises(TemplateError, match=r"order_confirmation\.po"):
+        render(own)
+
+
+def test_json_ld_comes_after_inlining_and_can_be_switched_off(own: Path) -> None:
+    assert '<script type="application/ld+json">{"@context"' in render(own).html
+    assert "<script" not in render(own, json_ld=False).html
+
+
+def test_the_html_never_grows_beyond_what_gmail_shows(own: Path) -> None:
+    huge = replace(LONG, items=tuple(Item("&" * 500, item.quantity, item.price) for item in LONG.items))
+    email = render(own, huge)
+    assert 50_000 < len(email.html.encode()) <= MAX_BYTES
+    assert re.search(r"and \d+ more items", email.html)
+    assert email.text.count("&" * 30) > 200
+
+
+def test_the_smallest_real_order_stays_small(own: Path) -> None:
+    assert len(render(own).html.encode()) <= 12_000
+
+
+def test_rendering_opens_no_file_and_no_socket(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = MailRenderer(PRODUCTION, [own, OURS])
+    for order in SAMPLES.values():
+        renderer.render(order)  # its language is loaded now
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("rendering reached out")
+
+    monkeypatch.setattr(builtins, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
+    for order in SAMPLES.values():
+        renderer.render(order)
+
+
+def test_in_development_a_change_shows_in_the_next_preview(start_app: Callable[..., Flask], own: Path) -> None:
+    client = start_app(TEMPLATES_DIR=str(own)).test_client()
+
+    def subject() -> Any:
+        return client.post("/api/order-confirmation/preview", json=make_body()).get_json()
+
+    assert subject()["subject"] == "Our Shop: order ORD-12345 confirmed"
+    (own / "order_confirmation.subject.txt").write_text("First")
+    assert subject()["subject"] == "First"
+    (own / "order_confirmation.subject.txt").write_text("\n{{ oops }}")
+    subject()
+    told = subject()
+    assert (told["status"], told["type"]) == (500, "urn:orderconfirm:problem:template-error")
+    assert told["detail"] == "order_confirmation.subject.txt, line 2: 'oops' is undefined"
+    (own / "order_confirmation.subject.txt").write_text("Second")
+    assert subject()["subject"] == "Second"
+
+
+def test_preview_stores_and_sends_nothing(start_app: Callable[..., Flask]) -> None:
+    client = start_app().test_client()
+    answer = client.post("/api/order-confirmation/preview", json=make_body(total=100, extra=1))
+    told = answer.get_json()
+    assert answer.status_code == 200
+    assert told["size"] == {"text": len(told["text"].encode()), "html": len(told["html"].encode())}
+    assert "100.00" in told["warnings"][0]
+    assert told["ignored_fields"] == ["/extra"]
+    assert client.get("/api/order-confirmation/ORD-12345").status_code == 404
+    assert client.post("/api/order-confirmation/preview", json={}).status_code == 422
+    time.sleep(0.1)
+    assert "ORD-12345" not in client.get("/inbox").get_data(as_text=True)
+
+
+def test_a_copy_of_our_templates_is_a_place_to_start(tmp_path: Path) -> None:
+    own = Path(shutil.copytree(OURS, tmp_path / "copy"))
+    assert MailRenderer(PRODUCTION, [own, OURS]).render(FULL) == MailRenderer(PRODUCTION, [OURS]).render(FULL)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if order.url == 'never' %}{{ tyypo }}{% endif %}",
+        "{% for sum in order.included %}{{ sum.lable }}{% endfor %}",
+    ],
+)
+def test_a_wrong_name_in_a_branch_that_few_orders_reach_stops_the_start(own: Path, source: str) -> None:
+    (own / HTML).write_text(f"<p>x</p>\n{source}")
+    with pytest.raises(TemplateError, match=rf"{HTML}, line 2: .*(tyypo|lable)"):
+        render(own)
+
+
+def test_forbidden_markup_in_any_file_stops_the_start(own: Path) -> None:
+    (own / "part.j2").write_text("\n<script>1</script>")
+    with pytest.raises(TemplateError, match=r"part\.j2, line 2: <script>"):
+        render(own)
+
+
+def test_a_template_that_is_not_utf_8_is_named(own: Path) -> None:
+    (own / "part.html").write_bytes(b"\xff\xfe")
+    with pytest.raises(TemplateError, match=r"part\.html is not UTF-8"):
+        render(own)
+
+
+def test_other_files_beside_the_templates_do_not_matter(own: Path) -> None:
+    (own / "logo.png").write_bytes(b"\x89PNG\xff")
+    (own / "notes.md").write_text("<script>")
+    assert render(own).subject
+
+
+def test_a_template_that_renders_nothing_stops_the_start(own: Path) -> None:
+    (own / "order_confirmation.subject.txt").write_text("")
+    with pytest.raises(TemplateError, match="subject template renders nothing"):
+        render(own)
+
+
+def test_a_byte_order_mark_does_not_reach_the_mail(own: Path) -> None:
+    (own / "order_confirmation.subject.txt").write_text("Hi {{ order.number }}", encoding="utf-8-sig")
+    assert render(own).subject == "Hi ORD-12345"
+
+
+def test_even_an_order_that_fits_nowhere_stays_within_the_limit(own: Path) -> None:
+    quotes = '"' * 200
+    address = Address((quotes,) * 10, quotes, quotes, quotes)
+    order = replace(
+        FULL,
+        notes='"' * 2000,
+        adjustments=tuple(Adjustment(quotes, Decimal("0.01")) for _ in range(50)),
+        billing_address=address,
+        shipping_address=address,
+        order_url="https://shop.example/" + "&" * 1900,
+    )
+    email = render(own, order)
+    assert len(email.html.encode()) <= MAX_BYTES
+    assert email.text.count('"') > 10_000

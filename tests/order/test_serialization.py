@@ -1,0 +1,205 @@
+"""One form for one order: what a person would call the same order has one fingerprint."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from factories import make_body
+
+from orderconfirm.models import Address, Adjustment, Customer, Item
+from orderconfirm.order.schemas import OrderSchema, load_order
+from orderconfirm.order.serialization import canonical, differences, encode, fingerprint, to_order
+
+DEFAULTS = {"currency": "USD", "locale": "en"}
+NOW = datetime(2025, 4, 1, tzinfo=UTC)
+ITEM = {"name": "Case", "quantity": 2, "price": Decimal("19.99")}
+
+
+def sent(body: dict[str, Any]) -> dict[str, Any]:
+    """The canonical form that a body gets, through the text that the outbox stores."""
+    form: dict[str, Any] = json.loads(encode(canonical(load_order(OrderSchema(), body)[0])))
+    return form
+
+
+def print_of(**changes: Any) -> str:
+    return fingerprint(sent(make_body(**changes)))
+
+
+def test_an_order_with_every_field_comes_back_whole() -> None:
+    body = make_body(
+        items=[{**ITEM, "product_id": 7, "variant": "red", "sku": "S", "url": "https://a.example/", "line_total": 39}],
+        subtotal=39,
+        discount=-4,
+        shipping_cost="4.90",
+        tax="6.23",
+        tax_included=True,
+        adjustments=[{"label": "Tip", "amount": 1}],
+        billing_address={"lines": ["1 High St"], "city": "London", "postcode": "N1", "country": "UK"},
+        shipping_address="2 Low St\nParis",
+        currency="eur",
+        locale="de-AT",
+        payment_method="Visa",
+        order_url="https://a.example/o/1",
+        notes="Ring\ntwice",
+        send_before="2025-04-02T00:00:00Z",
+    )
+    order = to_order(sent(body), DEFAULTS, NOW)
+    assert order.customer == Customer(
+        "John Doe", "john.doe@example.com", "123 Main St, Anytown, USA", "+1 555-123-4567"
+    )
+    assert order.items == (
+        Item(
+            "Case",
+            Decimal(2),
+            Decimal("19.99"),
+            product_id="7",
+            variant="red",
+            sku="S",
+            url="https://a.example/",
+            line_total=Decimal("39.00"),
+        ),
+    )
+    assert (order.subtotal, order.discount, order.shipping_cost, order.tax, order.tax_included) == (
+        Decimal(39),
+        Decimal(4),
+        Decimal("4.90"),
+        Decimal("6.23"),
+        True,
+    )
+    assert order.adjustments == (Adjustment("Tip", Decimal(1)),)
+    assert order.billing_address == Address(("1 High St",), "London", "N1", "UK")
+    assert order.shipping_address == Address(("2 Low St", "Paris"))
+    assert (order.currency, order.locale, order.payment_method) == ("EUR", "de-AT", "Visa")
+    assert (order.order_url, order.notes) == ("https://a.example/o/1", "Ring\ntwice")
+    assert order.order_date == datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
+    assert order.send_before == datetime(2025, 4, 2, tzinfo=UTC)
+
+
+def test_defaults_and_the_time_of_acceptance_stand_in_for_what_was_not_said() -> None:
+    order = to_order(sent(make_body(order_date=None)), DEFAULTS, NOW)
+    assert (order.currency, order.locale, order.order_date) == ("USD", "en", NOW)
+    assert (order.discount, order.billing_address, order.adjustments) == (None, None, ())
+
+
+def test_times_are_shown_in_the_order_s_zone() -> None:
+    body = make_body(timezone="America/New_York", estimated_delivery="2025-03-20T12:00:00Z")
+    order = to_order(sent(body), DEFAULTS, NOW)
+    assert order.order_date == datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
+    assert order.order_date.utcoffset() == timedelta(hours=-4)
+    assert order.estimated_delivery is not None
+    assert order.estimated_delivery.utcoffset() == timedelta(hours=-4)
+
+
+def test_a_form_that_canonical_did_not_write_is_refused() -> None:
+    form = sent(make_body())
+    del form["total"]
+    with pytest.raises(KeyError):
+        to_order(form, DEFAULTS, NOW)
+    with pytest.raises(TypeError):
+        to_order({**sent(make_body()), "customer": {"nickname": "J"}}, DEFAULTS, NOW)
+    with pytest.raises(ValueError, match="isoformat"):
+        to_order({**sent(make_body()), "order_date": "soon"}, DEFAULTS, NOW)
+
+
+def test_amounts_are_written_without_exponent_and_times_with_their_offset() -> None:
+    assert canonical({"a": Decimal("1E+3"), "b": (Decimal("0.50"), NOW), "c": None, "d": True}) == {
+        "a": "1000",
+        "b": ["0.50", "2025-04-01T00:00:00+00:00"],
+        "c": None,
+        "d": True,
+    }
+
+
+def test_the_encoded_form_is_sorted_without_blanks_and_in_plain_unicode() -> None:
+    assert encode({"b": "é", "a": [1, {"d": None, "c": True}]}) == '{"a":[1,{"c":true,"d":null}],"b":"é"}'
+
+
+def test_the_order_of_keys_does_not_change_the_fingerprint() -> None:
+    body = make_body()
+    turned = {name: body[name] for name in reversed(body)}
+    turned["customer"] = dict(reversed(body["customer"].items()))
+    turned["items"] = [dict(reversed(item.items())) for item in body["items"]]
+    assert list(turned) != list(body)
+    assert fingerprint(sent(turned)) == fingerprint(sent(body))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"total": Decimal("79.9")}, {"total": "79.90"}),
+        ({"total": 119.97}, {"total": Decimal("119.97000000000001")}),
+        ({"order_id": 12345}, {"order_id": "12345"}),
+        ({"order_id": "A1"}, {"order_id": "  A1 "}),
+        ({"shipping_method": "Express"}, {"shipping_method": " Express\n"}),
+        ({"order_date": "2025-03-15T14:30:00Z"}, {"order_date": "2025-03-15T14:30:00+00:00"}),
+        ({"order_date": "2025-03-15T14:30:00Z"}, {"order_date": "2025-03-15 14:30:00"}),
+        ({"currency": "usd"}, {"currency": "USD"}),
+        ({"discount": -5}, {"discount": "5.00"}),
+        ({"notes": None}, {"notes": ""}),
+        ({}, {"notes": None, "shipping_address": {}, "unknown_field": 1}),
+        ({"shipping_address": "1 High St\nParis"}, {"shipping_address": {"lines": ["1 High St", "", "Paris"]}}),
+        ({"items": [ITEM]}, {"items": [{**ITEM, "quantity": "2.000", "price": "19.990", "name": " Case"}]}),
+    ],
+)
+def test_two_ways_to_write_one_order_share_a_fingerprint(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert print_of(**one) == print_of(**other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"order_id": "ORD-12346"},
+        {"total": "119.98"},
+        {"shipping_method": None},
+        {"currency": "CAD"},
+        {"order_date": "2025-03-15T14:30:01Z"},
+        {"items": [ITEM]},
+        {"tax_included": False},
+        {"notes": "hello"},
+    ],
+)
+def test_another_order_has_another_fingerprint(change: dict[str, Any]) -> None:
+    assert print_of(**change) != print_of()
+
+
+def test_the_order_of_the_items_is_part_of_the_order() -> None:
+    assert print_of(items=list(reversed(make_body()["items"]))) != print_of()
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({}, []),
+        ({"total": "1.00"}, ["/total"]),
+        ({"notes": "new", "shipping_method": None}, ["/notes", "/shipping_method"]),
+        (
+            {"customer": {"name": "J", "email": "j@example.com"}},
+            [f"/customer/{n}" for n in ("address", "email", "name", "phone")],
+        ),
+        ({"items": [ITEM]}, ["/items"]),
+        ({"items": [make_body()["items"][0], {**make_body()["items"][1], "price": 20}]}, ["/items/1/price"]),
+        ({"shipping_address": "x"}, ["/shipping_address"]),
+    ],
+)
+def test_differences_are_told_by_pointer(change: dict[str, Any], pointers: list[str]) -> None:
+    assert differences(sent(make_body()), sent(make_body(**change))) == pointers
+    assert differences(sent(make_body(**change)), sent(make_body())) == pointers
+
+
+@pytest.mark.parametrize(
+    ("sent", "timezone", "day"),
+    [
+        ("2025-03-20", "America/New_York", 20),
+        ("2025-03-20T00:00:00Z", "America/New_York", 20),
+        ("2025-03-19T23:00:00Z", "Europe/Berlin", 20),
+        ("2025-03-20T02:00:00Z", "America/New_York", 19),
+    ],
+)
+def test_a_bare_day_stays_that_day_in_every_zone(sent: str, timezone: str, day: int) -> None:
+    said = canonical(load_order(OrderSchema(), make_body(estimated_delivery=sent, timezone=timezone))[0])
+    order = to_order(said, {"currency": "USD", "locale": "en"}, datetime.now(UTC))
+    assert order.estimated_delivery is not None and order.estimated_delivery.day == day

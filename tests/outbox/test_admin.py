@@ -1,0 +1,248 @@
+"""What a person does with the outbox, on a real SQLite file and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outboxes import find, mail, opened, run
+
+from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
+from orderconfirm.models import RelayEvent, Resend, State
+from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.outbox.delivery_events import DeliveryEventStore
+from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retry import SENT, Outcome
+
+
+def admin(queue: OutboxQueue) -> OutboxAdmin:
+    return OutboxAdmin(queue._database)
+
+
+def end(queue: OutboxQueue, order_id: str, outcome: Outcome) -> None:
+    """Take an order in and let its first attempt end so."""
+    queue.add(mail(order_id))
+    [claimed] = queue.claim(1, 60)
+    queue.settle(claimed, outcome)
+
+
+NOW = datetime(2025, 3, 15, tzinfo=UTC)
+FAILED = Outcome(State.FAILED, "failed", "550 no")
+
+
+def test_a_failed_mail_is_put_back_with_all_its_time(queue: OutboxQueue) -> None:
+    end(queue, "1", FAILED)
+    before = find(queue, "1")
+    assert admin(queue).requeue("shop", "1") == 1
+    [claimed] = queue.claim(5, 60)
+    assert (claimed.order_id, claimed.attempts, claimed.message_id) == ("1", 0, before.message_id)
+    assert claimed.tried_at is None
+    assert [event.event for event in find(queue, "1").history] == ["failed", "requeued"]
+
+
+def test_all_failed_mails_are_put_back_and_no_others(queue: OutboxQueue) -> None:
+    for number in range(3):
+        end(queue, f"f{number}", FAILED)
+    end(queue, "held", Outcome(State.HELD, "held"))
+    end(queue, "sent", SENT)
+    assert admin(queue).requeue_all("shop", [State.FAILED]) == 3
+    assert admin(queue).requeue_all("other shop") == 0
+    assert {claimed.order_id for claimed in queue.claim(9, 60)} == {"f0", "f1", "f2"}
+
+
+@pytest.mark.parametrize("settlement", [SENT, Outcome(State.CANCELLED, "cancelled")])
+def test_what_is_sent_or_withdrawn_stays_so(queue: OutboxQueue, outcome: Outcome) -> None:
+    end(queue, "1", outcome)
+    assert admin(queue).requeue("shop", "1") == 0
+    assert admin(queue).cancel("shop", "1") is False
+    assert find(queue, "1").state is outcome.state
+
+
+def test_a_waiting_mail_is_withdrawn_and_never_claimed(queue: OutboxQueue) -> None:
+    queue.add(mail("1"))
+    assert admin(queue).cancel("shop", "1") is True
+    assert queue.claim(5, 60) == []
+    assert find(queue, "1").state is State.CANCELLED
+
+
+def test_a_mail_on_its_way_cannot_be_withdrawn(queue: OutboxQueue) -> None:
+    queue.add(mail("1"))
+    queue.claim(1, 60)
+    assert admin(queue).cancel("shop", "1") is False
+
+
+def test_an_unknown_outcome_need_not_wait(queue: OutboxQueue) -> None:
+    end(queue, "1", Outcome(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
+    assert queue.claim(1, 60) == []
+    assert admin(queue).requeue("shop", "1") == 1
+    assert [claimed.possible_copies for claimed in queue.claim(1, 60)] == [1]
+
+
+def test_finished_content_is_forgotten_and_its_id_is_not(queue: OutboxQueue) -> None:
+    end(queue, "old", SENT)
+    run(queue, "UPDATE outbox SET changed_at = changed_at - 1000")
+    end(queue, "new", SENT)
+    queue.add(mail("waiting"))
+    run(queue, "UPDATE outbox SET changed_at = changed_at - 1000 WHERE order_id = 'waiting'")
+    assert (admin(queue).purge(500), admin(queue).purge(500)) == (1, 0)
+    replayed = queue.add(mail("old"))
+    assert (replayed.is_new, replayed.payload, replayed.fingerprint) == (False, None, "f")
+    with queue._database.reading() as connection:
+        kept = connection.exec_driver_sql("SELECT order_id FROM outbox WHERE recipient IS NOT NULL").scalars().all()
+    assert sorted(kept) == ["new", "waiting"]
+
+
+def test_what_was_forgotten_cannot_be_sent_again(queue: OutboxQueue) -> None:
+    end(queue, "1", FAILED)
+    admin(queue).purge(-1)
+    assert admin(queue).requeue("shop", "1") == 0
+
+
+def test_the_newest_mails_come_first_and_only_those_asked_for(queue: OutboxQueue) -> None:
+    for number in range(5):
+        queue.add(mail(str(number)))
+    assert [entry.order_id for entry in admin(queue).newest(list(State), 3)] == ["4", "3", "2"]
+    assert admin(queue).newest([State.FAILED], 3) == []
+
+
+def test_figures_tell_what_moves_what_needs_a_person_and_how_long_it_waits(queue: OutboxQueue) -> None:
+    for number in range(3):
+        end(queue, f"f{number}", FAILED)
+    end(queue, "u", Outcome(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
+    queue.add(mail("q"))
+    run(queue, "UPDATE outbox SET due_at = due_at - 90 WHERE order_id = 'q'")
+    stats = admin(queue).stats()
+    assert stats.mails == {State.FAILED: 3, State.UNKNOWN: 1, State.QUEUED: 1}
+    assert 89 < stats.oldest_due < 99
+    assert stats.possible_copies == 1
+
+
+def test_a_retry_keeps_a_time_limit_that_has_not_come(queue: OutboxQueue) -> None:
+    end(queue, "early", FAILED)
+    end(queue, "late", FAILED)
+    run(queue, "UPDATE outbox SET send_before = due_at + 3600 WHERE order_id = 'early'")
+    run(queue, "UPDATE outbox SET send_before = due_at - 3600 WHERE order_id = 'late'")
+    admin(queue).requeue_all("shop", [State.FAILED])
+    assert {each.order_id: each.send_before is not None for each in queue.claim(2, 60)} == {
+        "early": True,
+        "late": False,
+    }
+
+
+def test_a_damaged_row_can_still_be_looked_at(queue: OutboxQueue) -> None:
+    end(queue, "1", FAILED)
+    run(queue, "UPDATE outbox SET accepted_at = 1e300")
+    assert find(queue, "1").accepted_at.year == 1970
+    assert [entry.order_id for entry in admin(queue).newest([State.FAILED], 9)] == ["1"]
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """What each returns or raises."""
+
+    def outcome(act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except OrderConfirmError as failure:
+            return type(failure)
+
+    with ThreadPoolExecutor(len(acts)) as threads:
+        return list(threads.map(outcome, acts))
+
+
+def test_two_processes_never_send_what_one_of_them_erased(queue: OutboxQueue, url: str) -> None:
+    for number in range(20):
+        end(queue, f"{number}", FAILED)
+    with opened(url) as other:
+        for number in range(20):
+            order_id = f"{number}"
+            resent, erased, retried = at_once(
+                lambda: admin(queue).resend(Resend("shop", order_id, "b@example.com"), str),  # noqa: B023
+                lambda: admin(other).erase("shop", order_id),  # noqa: B023
+                lambda: admin(other).requeue("shop", order_id),  # noqa: B023
+            )
+            assert erased is True
+            assert resent is ContentDeleted or resent is WrongState or resent[0].revision == 1
+            assert retried in (0, 1)
+    assert queue.claim(99, 60) == []
+
+
+def test_two_processes_send_an_order_again_once(queue: OutboxQueue, url: str) -> None:
+    with opened(url) as other:
+        for number in range(20):
+            order_id = f"{number}"
+            end(queue, order_id, Outcome(State.EXPIRED, "expired"))
+            at_once(
+                lambda: admin(queue).resend(Resend("shop", order_id), str),  # noqa: B023
+                lambda: admin(other).resend(Resend("shop", order_id), str),  # noqa: B023
+                lambda: admin(other).requeue("shop", order_id),  # noqa: B023
+            )
+            assert len(queue.claim(9, 60)) == 1
+
+
+def test_two_processes_give_one_key_to_one_order(queue: OutboxQueue, url: str) -> None:
+    with opened(url) as other:
+        for number in range(20):
+            outcomes = at_once(
+                lambda: queue.add(replace(mail(f"{number}a"), idempotency_key=f"k{number}")),  # noqa: B023
+                lambda: other.add(replace(mail(f"{number}b"), idempotency_key=f"k{number}")),  # noqa: B023
+            )
+            assert outcomes.count(KeyConflict) == 1
+    assert len(queue.claim(99, 60)) == 20
+
+
+def test_a_key_is_free_again_when_its_order_s_content_is_deleted(queue: OutboxQueue) -> None:
+    queue.add(replace(mail("1"), idempotency_key="k"))
+    with pytest.raises(KeyConflict):
+        queue.add(replace(mail("2"), idempotency_key="k"))
+    [claimed] = queue.claim(1, 60)
+    queue.settle(claimed, SENT)
+    admin(queue).purge(-1)
+    assert queue.add(replace(mail("2"), idempotency_key="k")).is_new
+
+
+def test_an_order_s_mails_are_forgotten_together_with_its_keys(queue: OutboxQueue) -> None:
+    end(queue, "1", FAILED)
+    again = Resend("shop", "1", "b@example.com", idempotency_key="k")
+    assert admin(queue).resend(again, str) is not None
+    assert admin(queue).purge(-1) == 0
+    assert admin(queue).resend(again, str) == (replace(find(queue, "1"), history=(), earlier=()), False)
+    [claimed] = queue.claim(1, 60)
+    queue.settle(claimed, SENT)
+    assert admin(queue).purge(-1) == 1
+    newest = find(queue, "1")
+    assert [(mail.recipient, mail.reason) for mail in (*newest.earlier, newest)] == [(None, None)] * 2
+    with pytest.raises(ContentDeleted):
+        admin(queue).resend(again, str)
+
+
+def test_what_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        end(queue, "1", FAILED)
+        assert admin(queue).purge(-1) == 1
+        for name in ("outbox.db", "outbox.db-wal"):
+            assert b"a@example.com" not in (tmp_path / name).read_bytes()
+
+
+def test_two_processes_take_events_of_the_same_mails_in_whatever_order(queue: OutboxQueue, url: str) -> None:
+    for number in range(20):
+        end(queue, f"{number}", SENT)
+
+    def events(name: str, numbers: Iterable[int]) -> list[RelayEvent]:
+        return [
+            RelayEvent(f"{name}{n}", "bounce", NOW, None, None, "shop", f"{n}", None, None, f"a{n}@example.com", "{}")
+            for n in numbers
+        ]
+
+    with opened(url) as other:
+        for turn in range(5):
+            here, there = events(f"a{turn}-", range(20)), events(f"{turn}-b", reversed(range(20)))
+            taken = at_once(
+                lambda: DeliveryEventStore(queue._database).record(here),  # noqa: B023
+                lambda: DeliveryEventStore(other._database).record(there),  # noqa: B023
+            )
+            assert taken == [20, 20]

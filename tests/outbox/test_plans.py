@@ -1,0 +1,131 @@
+"""Nothing reads all the mails to find a few: SQLite's plan for each statement, which is the same for any content."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outboxes import mail, opened, reclaim
+from sqlalchemy import event
+
+from orderconfirm.models import RelayEvent, Resend, Search, State
+from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.outbox.delivery_events import DeliveryEventStore
+from orderconfirm.outbox.queue import OutboxQueue
+
+MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
+CURSOR = "1742000000.5_77"
+#: What is read of the table: `SEARCH` finds its place in an index, `SCAN` goes from its beginning.
+READS = re.compile(r"(?:SEARCH|SCAN) outbox\b.*")
+#: Indexes that hold nothing but what waits or is under way may be read as a whole.
+SMALL = re.compile(r"SCAN outbox USING INDEX outbox_(due|leased)")
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[OutboxQueue]:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        yield queue
+
+
+@contextmanager
+def plans(queue: OutboxQueue) -> Iterator[list[str]]:
+    """The plans of what is executed meanwhile, line by line; there once the block has ended."""
+    executed: list[tuple[str, Any]] = []
+    lines: list[str] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        executed.append((statement, parameters))
+
+    engines = (queue._database._reading, queue._database._writing)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", remember)
+    yield lines
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", remember)
+    file = sqlite3.connect(queue._database._file or "")
+    for statement, parameters in executed:
+        if statement.startswith(("SELECT", "UPDATE", "WITH")):
+            lines += [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    file.close()
+
+
+@pytest.mark.parametrize("times", [{}, {"since": MOMENT}, {"until": MOMENT}, {"since": MOMENT, "until": MOMENT}])
+@pytest.mark.parametrize("cursor", [None, CURSOR])
+@pytest.mark.parametrize(
+    ("wanted", "place"),
+    [
+        ({}, "newest (shop=?"),
+        ({"states": (State.HELD,)}, "state (shop=? AND state=?"),
+        ({"states": (State.HELD, State.SENT)}, "state (shop=? AND state=?"),
+        ({"states": tuple(State)}, "state (shop=? AND state=?"),
+        ({"recipient": "a@example.com"}, "recipient (shop=? AND recipient=?"),
+        ({"recipient": "a@example.com", "states": (State.SENT,)}, "recipient (shop=? AND recipient=?"),
+        ({"recipient": "a@example.com", "states": (State.SENT, State.HELD)}, "recipient (shop=? AND recipient=?"),
+    ],
+)
+def test_each_list_is_read_from_its_index_in_order(
+    queue: OutboxQueue, wanted: dict[str, Any], place: str, cursor: str | None, times: dict[str, Any]
+) -> None:
+    with plans(queue) as lines:
+        OutboxAdmin(queue._database).search("shop", Search(**wanted, **times), cursor, 50)
+    found = [line for line in lines if READS.match(line) and "INTEGER PRIMARY KEY" not in line]
+    of_each_state = "states" in wanted and "recipient" not in wanted
+    assert len(found) == (len(wanted["states"]) if of_each_state else 1)
+    for line in found:
+        assert line.startswith(f"SEARCH outbox USING INDEX outbox_{place}")
+        assert ("accepted_at" in line) == bool(cursor or times)
+    # The newest of each state are the only ones that are sorted.
+    assert sum("TEMP B-TREE" in line for line in lines) == of_each_state
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda queue, admin: queue.add(mail("1")),
+        lambda queue, admin: admin.resend(Resend("shop", "1"), str),
+        lambda queue, admin: queue.claim(1, 60),
+        lambda queue, admin: queue.seconds_to_next(),
+        lambda queue, admin: reclaim(queue),
+        lambda queue, admin: queue.rebase(),
+        lambda queue, admin: admin.find("shop", "1"),
+        lambda queue, admin: admin.cancel("shop", "1"),
+        lambda queue, admin: admin.requeue("shop", "1"),
+        lambda queue, admin: admin.requeue_all("shop", [State.FAILED]),
+        lambda queue, admin: admin.erase("shop", "1"),
+        lambda queue, admin: admin.purge(60),
+        lambda queue, admin: admin.stats(),
+    ],
+)
+def test_what_is_done_every_day_finds_its_mails_in_an_index(
+    queue: OutboxQueue, work: Callable[[OutboxQueue, OutboxAdmin], Any]
+) -> None:
+    with plans(queue) as lines:
+        work(queue, OutboxAdmin(queue._database))
+    found = [line for line in lines if READS.match(line)]
+    assert found
+    assert [line for line in found if line.startswith("SCAN") and not SMALL.match(line)] == []
+
+
+def test_what_waits_for_an_address_is_found_by_it(queue: OutboxQueue) -> None:
+    deliveries = DeliveryEventStore(queue._database)
+    queue.add(mail("1"))
+    bounce = RelayEvent("e", "bounce", MOMENT, None, None, "shop", "1", None, None, "a@example.com", "{}")
+    with plans(queue) as lines:
+        deliveries.record([bounce])
+        OutboxAdmin(queue._database).resend(Resend("shop", "1"), str)
+    found = [line for line in lines if READS.match(line)]
+    assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in found) == 2
+    assert not [line for line in found if line.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase"])
+def test_one_order_is_found_by_its_id(queue: OutboxQueue, name: str) -> None:
+    with plans(queue) as lines:
+        getattr(OutboxAdmin(queue._database), name)("shop", "1")
+    assert [line for line in lines if READS.match(line) and "(shop=? AND order_id=?" not in line] == []

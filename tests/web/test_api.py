@@ -1,0 +1,410 @@
+"""The API as a shop meets it: over HTTP, against a running service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from email import message_from_bytes as parse
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from callers import LIST, URL, place, problem_of, wait_for
+from conftest import relay_variables
+from factories import make_body
+from flask import Flask
+from flask.testing import FlaskClient
+from processes import query, wait_until
+from smtp_server import Sink
+
+from orderconfirm.models import State
+from orderconfirm.web.api import MAX_WAITING
+
+StartApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def client(sink: tuple[Sink, int], start_app: StartApp) -> FlaskClient:
+    """A shop without keys, in development."""
+    return start_app(**relay_variables(sink[1], MAIL_RETRY_DELAYS="60")).test_client()
+
+
+class TestWaiting:
+    def test_a_caller_may_wait_for_the_outcome(self, client: FlaskClient) -> None:
+        answer = place(client, "1", {"Prefer": "wait=10"})
+        assert (answer.status_code, answer.get_json()["message"]) == (200, "Order confirmation email sent")
+        assert answer.headers["Preference-Applied"] == "wait=10"
+
+    def test_a_mail_that_failed_for_good_is_a_502_with_the_relay_s_words(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        sink[0].replies["RCPT"] = ["550 5.1.1 no such user"]
+        answer = place(client, "1", {"Prefer": "respond-async, wait=10"})
+        assert (answer.status_code, problem_of(answer)) == (502, "not-sent")
+        assert "no such user" in answer.get_json()["detail"]
+        assert answer.headers["Preference-Applied"] == "wait=10"
+
+    def test_the_same_order_again_tells_that_its_mail_failed(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["550 5.1.1 no such user"]
+        assert place(client, "1").get_json()["status"] == "success"
+        wait_for(client, "1", "failed")
+        answer = place(client, "1")
+        told = answer.get_json()
+        assert (answer.status_code, told["status"], told["state"]) == (200, "failed", "failed")
+        assert "no such user" in told["reason"]
+
+    def test_a_mail_that_is_still_on_its_way_is_a_202(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["451 4.3.0 later"]
+        began = time.monotonic()
+        answer = place(client, "1", {"Prefer": "wait=1"})
+        assert (answer.status_code, answer.get_json()["state"]) == (202, "queued")
+        assert 0.9 < time.monotonic() - began < 5
+
+    def test_so_is_the_same_order_until_its_mail_is_out(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["451 4.3.0 later"]
+        place(client, "1")
+        assert place(client, "1").status_code == 200
+        answer = place(client, "1", {"Prefer": "wait=1"})
+        assert (answer.status_code, answer.get_json()["state"]) == (202, "queued")
+        client.post(f"{URL}/1/cancel")
+        answer = place(client, "1", {"Prefer": "wait=1"})
+        assert (answer.status_code, answer.get_json()["state"]) == (200, "cancelled")
+
+    def test_those_who_wait_leave_room_for_orders(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].held_at = "MAIL"
+        app = client.application
+        with ThreadPoolExecutor(20) as threads:
+            answers = list(threads.map(lambda n: place(app.test_client(), f"{n}", {"Prefer": "wait=2"}), range(20)))
+        sink[0].held_at = None
+        assert {answer.status_code for answer in answers} == {202}
+        assert sum("Preference-Applied" in answer.headers for answer in answers) == MAX_WAITING
+
+    @pytest.mark.parametrize("prefer", ["", "wait", "wait=soon", "return=minimal", "wait=-1"])
+    def test_a_preference_that_cannot_be_understood_is_left_aside(self, client: FlaskClient, prefer: str) -> None:
+        answer = place(client, "1", {"Prefer": prefer})
+        assert answer.status_code == 202
+        assert "Preference-Applied" not in answer.headers
+
+
+class TestIdempotencyKey:
+    def test_the_same_key_with_the_same_body_is_the_same_order(self, client: FlaskClient) -> None:
+        answers = [place(client, "1", {"Idempotency-Key": "k"}).status_code for _ in range(2)]
+        assert answers == [202, 200]
+
+    def test_the_same_key_with_another_order_is_a_conflict(self, client: FlaskClient) -> None:
+        place(client, "1", {"Idempotency-Key": "k"})
+        answer = place(client, "2", {"Idempotency-Key": "k"})
+        assert (answer.status_code, problem_of(answer)) == (409, "idempotency-conflict")
+        assert client.get(f"{URL}/2").status_code == 404
+
+    def test_the_same_key_with_the_same_order_changed_tells_what_differs(self, client: FlaskClient) -> None:
+        place(client, "1", {"Idempotency-Key": "k"})
+        answer = place(client, "1", {"Idempotency-Key": "k"}, total=120)
+        assert (answer.status_code, problem_of(answer)) == (409, "order-conflict")
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/total"]
+
+    def test_an_erased_order_keeps_no_key(self, client: FlaskClient, tmp_path: Any) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        assert client.delete(f"{URL}/1").status_code == 204
+        assert place(client, "1", {"Idempotency-Key": "k"}).status_code == 200
+        assert query(tmp_path, "SELECT * FROM idempotency_keys") == []
+
+    def test_a_key_that_comes_with_a_known_order_is_its_own_from_then_on(self, client: FlaskClient) -> None:
+        key = {"Idempotency-Key": "k"}
+        assert place(client, "1").status_code == 202
+        assert place(client, "1", key).status_code == 200
+        assert problem_of(place(client, "2", key)) == "idempotency-conflict"
+
+    def test_a_refused_order_leaves_its_key_free(self, client: FlaskClient) -> None:
+        key = {"Idempotency-Key": "k"}
+        place(client, "1")
+        assert problem_of(place(client, "1", key, total=120)) == "order-conflict"
+        assert place(client, "2", key, total=-1).status_code == 422
+        assert place(client, "2", key).status_code == 202
+
+    def test_a_key_that_is_too_long_is_refused(self, client: FlaskClient) -> None:
+        assert place(client, "1", {"Idempotency-Key": "k" * 256}).status_code == 400
+
+    def test_one_key_in_many_threads_takes_one_order(self, client: FlaskClient) -> None:
+        app = client.application
+        with ThreadPoolExecutor(8) as threads:
+            statuses = list(
+                threads.map(
+                    lambda number: place(app.test_client(), f"{number}", {"Idempotency-Key": "k"}).status_code,
+                    range(16),
+                )
+            )
+        assert sorted(statuses) == [202] + [409] * 15
+
+
+class TestList:
+    def test_the_newest_come_first_page_by_page_and_nothing_new_moves_them(self, client: FlaskClient) -> None:
+        for number in range(7):
+            place(client, f"{number}")
+        first = client.get(f"{LIST}?limit=3").get_json()
+        place(client, "new")
+        second = client.get(f"{LIST}?limit=3&cursor={first['next_cursor']}").get_json()
+        third = client.get(f"{LIST}?limit=3&cursor={second['next_cursor']}").get_json()
+        pages = [[order["order_id"] for order in page["orders"]] for page in (first, second, third)]
+        assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
+        assert third["next_cursor"] is None
+
+    def test_the_mails_of_several_states_of_a_time_come_in_one_order_page_by_page(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        for number in range(6):
+            sink[0].replies["RCPT"] = ["550 no"] if number % 3 == 0 else ["451 later"] if number % 3 == 1 else []
+            place(client, f"{number}")
+            wait_until(lambda number=number: client.get(f"{URL}/{number}").get_json()["history"])
+        query = f"{LIST}?state=sent,failed,sent&since=2020-01-01&until=2120-01-01&limit=3"
+        first = client.get(query).get_json()
+        second = client.get(f"{query}&cursor={first['next_cursor']}").get_json()
+        pages = [[order["order_id"] for order in page["orders"]] for page in (first, second)]
+        assert (pages, second["next_cursor"]) == ([["5", "3", "2"], ["0"]], None)
+
+    def test_it_can_be_narrowed(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["550 no"]
+        place(client, "failed")
+        wait_for(client, "failed", "failed")
+        place(client, "other", customer={"name": "Jane", "email": "Jane@Example.com"})
+        wait_for(client, "other", "sent")
+
+        def ids(query: str) -> list[str]:
+            return [order["order_id"] for order in client.get(f"{LIST}?{query}").get_json()["orders"]]
+
+        assert ids("state=failed") == ["failed"]
+        assert ids("state=failed,sent") == ["other", "failed"]
+        assert ids("email=jane+tag@example.com") == ids("email=jane%2Btag@example.com") == []
+        assert ids("email=Jane@example.com") == ids("email=jANE%40EXAMPLE.com") == ["other"]
+        assert ids("since=2020-01-01") == ["other", "failed"]
+        assert ids("since=2020-01-01T00:00:00+00:00") == ids("since=2020-01-01 12:30") == ["other", "failed"]
+        assert ids("until=2020-01-01T00:00:00.125000+0100") == []
+        assert ids("until=2020-01-01T00:00:00Z") == []
+
+    def test_a_time_that_is_told_is_the_one_that_is_found(self, client: FlaskClient) -> None:
+        for number in range(40):
+            place(client, f"{number}")
+        for order in client.get(LIST).get_json()["orders"]:
+            moment, order_id = quote(order["accepted_at"]), order["order_id"]
+            since, until = (
+                [other["order_id"] for other in client.get(f"{LIST}?{name}={moment}").get_json()["orders"]]
+                for name in ("since", "until")
+            )
+            assert order_id in since and order_id not in until
+
+    @pytest.mark.parametrize(
+        ("query", "pointer"),
+        [
+            ("limit=0", "/limit"),
+            ("limit=x", "/limit"),
+            ("limit=5_0", "/limit"),
+            ("limit=%D9%A5", "/limit"),
+            ("state=lost", "/state"),
+            ("state=sent&state=failed", "/state"),
+            ("stat=sent", "/stat"),
+            ("email=", "/email"),
+            ("since=+", "/since"),
+            ("cursor=%D9%A1_1", "/cursor"),
+            ("cursor=abc", "/cursor"),
+            ("since=soon", "/since"),
+            ("email=nobody", "/email"),
+        ],
+    )
+    def test_a_bad_query_is_told_by_its_name(self, client: FlaskClient, query: str, pointer: str) -> None:
+        answer = client.get(f"{LIST}?{query}")
+        assert (answer.status_code, problem_of(answer)) == (422, "invalid-request")
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == [pointer]
+
+
+class TestResend:
+    def test_an_order_is_sent_again_as_a_new_mail_to_another_address(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        place(client, "1")
+        first = wait_for(client, "1", "sent")
+        answer = client.post(f"{URL}/1/resend", json={"email": "right@example.com", "reason": "mistyped"})
+        assert (answer.status_code, answer.get_json()["revision"]) == (202, 1)
+        second = wait_for(client, "1", "sent")
+        assert second["message_id"] != first["message_id"]
+        assert sink[0].recipients == ["john.doe@example.com", "right@example.com"]
+        assert [event["event"] for event in second["history"]] == ["sent", "resent", "sent"]
+        assert second["history"][1]["text"] == "mistyped"
+        assert place(client, "1").status_code == 200
+
+    def test_without_a_body_it_goes_to_the_same_address(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        place(client, "A/1")
+        wait_for(client, "A/1", "sent")
+        assert client.post(f"{URL}/A/1/resend").status_code == 202
+        sink[0].wait_for(2)
+        assert sink[0].recipients == ["john.doe@example.com"] * 2
+
+    def test_a_body_that_comes_in_chunks_counts_too(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+        answer = client.post(f"{URL}/1/resend", json={"email": "right@example.com"}, environ_overrides=chunked)
+        assert answer.status_code == 202
+        sink[0].wait_for(2)
+        assert sink[0].recipients[1] == "right@example.com"
+
+    def test_what_is_on_its_way_is_not_sent_twice(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["451 later"]
+        place(client, "1")
+        wait_until(lambda: client.get(f"{URL}/1").get_json()["history"])
+        answer = client.post(f"{URL}/1/resend")
+        assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
+
+    def test_what_was_replaced_neither_moves_nor_waits_any_more(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        sink[0].replies["RCPT"] = ["550 no"]
+        place(client, "1")
+        wait_for(client, "1", "failed")
+        client.post(f"{URL}/1/resend", json={"email": "right@example.com"})
+        wait_for(client, "1", "sent")
+        answer = client.post(f"{URL}/1/cancel")
+        assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
+        assert client.get(f"{LIST}?state=failed").get_json()["orders"] == []
+        admin = client.application.extensions["orderconfirm"].admin
+        assert admin.requeue_all("default", [State.FAILED, State.CANCELLED]) == 0
+
+    def test_many_at_once_are_one_and_an_erased_order_stays_erased(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        app = client.application
+        for number in range(10):
+            place(client, f"{number}")
+            wait_for(client, f"{number}", "sent")
+
+            def act(name: int, path: str = f"{URL}/{number}") -> int:
+                own = app.test_client()
+                return (own.delete(path) if name == 3 else own.post(f"{path}/resend")).status_code
+
+            with ThreadPoolExecutor(6) as threads:
+                statuses = list(threads.map(act, range(6)))
+            assert statuses.count(202) <= 1
+            if statuses[3] == 204:
+                assert client.get(f"{URL}/{number}").status_code == 410
+        found = [told["message_id"] for told in client.get(f"{LIST}?limit=200").get_json()["orders"]]
+        assert len(found) == len(set(found))
+
+    def test_a_conflict_is_told_of_the_order_as_it_was_accepted(self, client: FlaskClient) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        client.post(f"{URL}/1/resend", json={"email": "right@example.com"})
+        answer = place(client, "1", total=120)
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/total"]
+        customer = {**make_body()["customer"], "email": "right@example.com"}
+        answer = place(client, "1", customer=customer)
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/customer/email"]
+
+    def test_the_same_request_with_the_same_key_is_done_once(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        key = {"Idempotency-Key": "again"}
+        place(client, "1")
+        place(client, "2")
+        wait_for(client, "1", "sent")
+        wait_for(client, "2", "sent")
+        right = {"email": "right@example.com"}
+        assert client.post(f"{URL}/1/resend", json=right, headers=key).status_code == 202
+        assert client.post(f"{URL}/1/resend", json=right, headers=key).status_code == 200
+        wait_for(client, "1", "sent")
+        answer = client.post(f"{URL}/1/resend", json=right, headers=key)
+        assert (answer.status_code, answer.get_json()["revision"]) == (200, 1)
+        for path, body in ((f"{URL}/1/resend", {}), (f"{URL}/2/resend", right), (URL, make_body(order_id="3"))):
+            assert problem_of(client.post(path, json=body, headers=key)) == "idempotency-conflict"
+        assert len(sink[0].mails) == 3
+        assert client.post(f"{URL}/1/resend", json=right).status_code == 202
+
+    def test_a_name_that_is_unknown_sends_nothing(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        answer = client.post(f"{URL}/1/resend", json={"emial": "right@example.com"})
+        assert (answer.status_code, problem_of(answer)) == (422, "invalid-request")
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/emial"]
+        assert len(sink[0].mails) == 1
+
+    def test_without_an_address_it_goes_to_the_order_s_own(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        client.post(f"{URL}/1/resend", json={"email": "Colleague@example.com"})
+        wait_for(client, "1", "sent")
+        client.post(f"{URL}/1/resend")
+        told = wait_for(client, "1", "sent")
+        mails = [*told["earlier_mails"], told]
+        own, other = "john.doe@example.com", "colleague@example.com"
+        assert [(mail["revision"], mail["email"]) for mail in mails] == [(0, own), (1, other), (2, own)]
+        assert [str(parse(raw)["To"]).partition("<")[2] for raw in sink[0].mails] == [
+            "john.doe@example.com>",
+            "Colleague@example.com>",
+            "john.doe@example.com>",
+        ]
+        assert [mail["message_id"] for mail in mails] == [str(parse(raw)["Message-ID"]) for raw in sink[0].mails]
+
+    def test_a_bad_address_and_an_unknown_order_are_told(self, client: FlaskClient) -> None:
+        assert client.post(f"{URL}/1/resend").status_code == 404
+        place(client, "1")
+        answer = client.post(f"{URL}/1/resend", json={"email": "x"})
+        assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/email"]
+
+
+class TestCancelAndErase:
+    def test_a_waiting_mail_is_cancelled_and_a_sent_one_is_not(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
+        sink[0].replies["RCPT"] = ["451 later"]
+        place(client, "1")
+        wait_until(lambda: client.get(f"{URL}/1").get_json()["history"])
+        assert client.post(f"{URL}/1/cancel").get_json()["state"] == "cancelled"
+        assert client.post(f"{URL}/1/cancel").get_json()["state"] == "cancelled"
+        place(client, "2")
+        wait_for(client, "2", "sent")
+        answer = client.post(f"{URL}/2/cancel")
+        assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
+        assert client.post(f"{URL}/3/cancel").status_code == 404
+
+    def test_an_erased_order_is_known_and_nothing_personal_of_it(
+        self, client: FlaskClient, sink: tuple[Sink, int], tmp_path: Any
+    ) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        assert client.delete(f"{URL}/1").status_code == 204
+        answer = client.get(f"{URL}/1")
+        assert (answer.status_code, problem_of(answer)) == (410, "content-deleted")
+        for verb in ("resend", "cancel"):
+            answer = client.post(f"{URL}/1/{verb}")
+            assert (answer.status_code, problem_of(answer)) == (410, "content-deleted")
+        answer = place(client, "1", total=120)
+        assert (problem_of(answer), answer.get_json()["errors"]) == ("order-conflict", [])
+        assert "cannot be named" in answer.get_json()["detail"]
+        assert client.delete(f"{URL}/1").status_code == 204
+        assert query(tmp_path, "SELECT count(*) FROM history WHERE event = 'erased'") == [(1,)]
+        assert (place(client, "1").status_code, len(sink[0].mails)) == (200, 1)
+        assert client.get(f"{LIST}?email=john.doe@example.com").get_json()["orders"] == []
+        assert client.delete(f"{URL}/2").status_code == 404
+
+    def test_an_erased_order_s_words_are_gone_from_the_disk(
+        self, client: FlaskClient, sink: tuple[Sink, int], tmp_path: Any
+    ) -> None:
+        sink[0].replies["RCPT"] = ["550 5.1.1 <john.doe@example.com> moved away"]
+        place(client, "1", {"Idempotency-Key": "anna-43-1-555"})
+        wait_for(client, "1", "failed")
+        client.post(f"{URL}/1/resend", json={"email": "right@example.com", "reason": "Anna called +43 1 555"})
+        wait_for(client, "1", "sent")
+        assert client.delete(f"{URL}/1").status_code == 204
+        for table in ("outbox", "history", "idempotency_keys"):
+            rows = str(query(tmp_path, f"SELECT * FROM {table}"))
+            for word in ("john.doe", "right@", "Anna", "anna", "moved away", "Headphones"):
+                assert word not in rows
+        for file in (tmp_path / "outbox.db", tmp_path / "outbox.db-wal"):
+            content = file.read_bytes()
+            assert not [word for word in (b"john.doe", b"right@", b"+43 1 555", b"Headphones") if word in content], file
+        assert (tmp_path / "outbox.db").stat().st_mode & 0o777 == 0o600
+
+    def test_what_waits_is_withdrawn_when_it_is_erased(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+        sink[0].replies["RCPT"] = ["451 later"]
+        place(client, "1")
+        wait_until(lambda: client.get(f"{URL}/1").get_json()["history"])
+        assert client.delete(f"{URL}/1").status_code == 204
+        assert client.get("/ready").get_json()["mails"] == {}

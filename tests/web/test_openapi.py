@@ -1,0 +1,116 @@
+"""The document says what the service does: every operation is tried with what it allows, and with what it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from processes import free_port, service
+from smtp_server import smtp_server
+
+from orderconfirm import create_app
+from orderconfirm.settings import Settings
+from orderconfirm.web import problem_types
+from orderconfirm.web.request_parsing import decode
+
+EXAMPLES = 200
+KEY, SECRET = "a-key-for-schemathesis", "a-secret-for-schemathesis"
+CONFIG = f"""
+hooks = "schemathesis_hooks.py"
+
+[auth.openapi.bearer]
+bearer = "{KEY}"
+
+[auth.openapi.key]
+api_key = "{KEY}"
+
+# What JSON Schema cannot say is still checked by us: amounts in the decimals of their currency, real time zones and
+# calendars, and the state that an order is in.
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "404", "409", "410", "422"]
+
+# A value may be refused for its size before anybody looks at it.
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "410", "413", "414", "415", "422", "429", "431"]
+"""
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    client = create_app(Settings.from_env({})).test_client()
+    told: dict[str, Any] = decode(client.get("/openapi.json").get_data())  # refuses a name that stands twice
+    return told
+
+
+def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every body in the document: where it stands, and what is said of it."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method == "parameters":
+                continue
+            for place, part in (("request", operation.get("requestBody", {})), *operation["responses"].items()):
+                for kind, content in part.get("content", {}).items():
+                    yield f"{method} {path} {place} {kind}", content
+
+
+def test_every_answer_is_described_and_all_but_one_have_a_body(document: dict[str, Any]) -> None:
+    operations = [op for path in document["paths"].values() for name, op in path.items() if name != "parameters"]
+    assert len(operations) == 8
+    for operation in operations:
+        assert operation["operationId"] and operation["summary"]
+        for status, answer in operation["responses"].items():
+            assert answer["description"]
+            assert ("content" in answer) == (status != "204"), (operation["operationId"], status)
+
+
+def test_every_body_has_an_example_and_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+    places = dict(contents(document))
+    assert len(places) > 70
+    for place, content in places.items():
+        examples = [each["value"] for each in content.get("examples", {}).values()]
+        if "example" in content:
+            examples.append(content["example"])
+        assert examples, place
+        validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": document["components"]})
+        for example in examples:
+            assert validator.is_valid(example), (place, next(validator.iter_errors(example)).message)
+
+
+def test_every_kind_of_failure_is_in_the_document(document: dict[str, Any]) -> None:
+    every = {kind for kind in vars(problem_types).values() if isinstance(kind, problem_types.ProblemType)}
+    assert set(problem_types.EVERY) == every
+    assert len({kind.type for kind in every}) == len(every)
+    assert {kind.type for kind in every} < set(
+        document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+    )
+    for kind in every:
+        assert f"| `{kind.name}` | {kind.status} |" in document["info"]["description"]
+
+
+def test_every_operation_does_what_the_document_says(tmp_path: Path) -> None:
+    """schemathesis with all its checks, against a running service."""
+    port = free_port()
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    hooks = Path(__file__).with_name("schemathesis_hooks.py")
+    (tmp_path / hooks.name).write_text(hooks.read_text())
+    more = {"API_KEYS": f"shop:{KEY}", "MAILTRAP_WEBHOOK_SECRET": SECRET, "LOG_LEVEL": "ERROR"}
+    with smtp_server() as (_, relay_port), service(tmp_path, port, relay_port, **more):
+        done = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{port}/openapi.json"),
+                *("--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "2025"),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "NO_COLOR": "1", "WEBHOOK_SECRET": SECRET},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=900,
+        )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    assert "Traceback" not in (tmp_path / "service.log").read_text()

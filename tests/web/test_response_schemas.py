@@ -1,0 +1,219 @@
+"""Who may call, and what every answer has in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+from callers import LIST, URL, place, problem_of, wait_for
+from conftest import relay_variables
+from flask import Flask
+from flask.testing import FlaskClient
+from smtp_server import Sink
+
+from orderconfirm.web.auth import WRONG_KEY_DELAY
+
+KEY, OTHER_KEY = "first-shop-s-long-key", "other-shop-s-long-key"
+StartApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def client(sink: tuple[Sink, int], start_app: StartApp) -> FlaskClient:
+    """A shop without keys, in development."""
+    return start_app(**relay_variables(sink[1], MAIL_RETRY_DELAYS="60")).test_client()
+
+
+class TestKeys:
+    @pytest.fixture
+    def app(self, start_app: StartApp) -> Flask:
+        hashed = sha256(OTHER_KEY.encode()).hexdigest()
+        return start_app(API_KEYS=f"first:{KEY},first:its-next-key-for-rotation,other:sha256={hashed}")
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Authorization": f"Bearer {KEY}"},
+            {"X-API-Key": KEY},
+            {"X-API-Key": OTHER_KEY},
+            {"authorization": "bearer its-next-key-for-rotation"},
+        ],
+    )
+    def test_a_key_opens_the_door(self, app: Flask, headers: dict[str, str]) -> None:
+        assert place(app.test_client(), "1", headers).status_code == 202
+
+    @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Basic eDp5"}])
+    def test_without_one_nothing_is_read_or_told(self, app: Flask, headers: dict[str, str], log: list[str]) -> None:
+        answer = app.test_client().post(URL, data="{", headers=headers)
+        assert (answer.status_code, problem_of(answer)) == (401, "unauthorized")
+        assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
+        assert log == ["a request without a valid key"]
+
+    def test_a_shop_sees_its_own_orders_alone(self, app: Flask) -> None:
+        client = app.test_client()
+        first, other = {"X-API-Key": KEY}, {"X-API-Key": OTHER_KEY}
+        assert place(client, "1", first).status_code == 202
+        assert client.get(f"{URL}/1", headers=other).status_code == 404
+        assert client.get(LIST, headers=other).get_json()["orders"] == []
+        assert place(client, "1", other, total=1).status_code == 202
+        for path in ("resend", "cancel"):
+            assert client.post(f"{URL}/nobody/{path}", headers=other).status_code == 404
+        ids = {client.get(f"{URL}/1", headers=headers).get_json()["message_id"] for headers in (first, other)}
+        assert len(ids) == 2
+
+    def test_who_guesses_keys_is_slowed_down_and_nobody_else(self, app: Flask, log: list[str]) -> None:
+        def guess(number: int) -> tuple[int, float]:
+            began = time.monotonic()
+            answer = place(app.test_client(), "1", {"X-API-Key": f"guess {number}"})
+            return answer.status_code, time.monotonic() - began
+
+        assert [guess(number)[0] for number in range(10)] == [401] * 10
+        assert guess(10) >= (401, WRONG_KEY_DELAY)
+        with ThreadPoolExecutor(12) as threads:
+            late = [status for status, _ in threads.map(guess, range(12))]
+        assert set(late) == {401, 429}
+        assert log.count("a request without a valid key") == 23
+        assert place(app.test_client(), "1", {"X-API-Key": KEY}).status_code == 202
+
+    def test_behind_a_load_balancer_each_caller_is_known_by_its_own_address(
+        self, start_app: StartApp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}", TRUSTED_PROXIES="1").test_client()
+        client.get(LIST, headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"})
+        assert [record.address for record in caplog.records if hasattr(record, "address")] == ["203.0.113.7"]
+
+    def test_each_shop_has_its_rate(self, start_app: StartApp) -> None:
+        client = start_app(API_KEYS=f"first:{KEY},other:{OTHER_KEY}", API_RATE_LIMIT="3/1m").test_client()
+        statuses = [client.get(LIST, headers={"X-API-Key": KEY}).status_code for _ in range(5)]
+        assert statuses == [200] * 3 + [429] * 2
+        assert client.get(LIST, headers={"X-API-Key": OTHER_KEY}).status_code == 200
+
+
+class TestOtherSites:
+    """Without keys: what the page of another site has its reader's browser send."""
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_they_can_change_nothing(self, client: FlaskClient, site: str) -> None:
+        place(client, "1")
+        headers = {"Sec-Fetch-Site": site, "Origin": "https://e.example"}
+        for path in (URL, f"{URL}/1/resend", f"{URL}/1/cancel"):
+            answer = client.post(path, headers=headers)
+            assert (answer.status_code, problem_of(answer)) == (403, "cross-site")
+        assert client.delete(f"{URL}/1", headers=headers).status_code == 403
+        assert client.get(f"{URL}/1", headers=headers).get_json()["revision"] == 0
+
+    def test_their_origin_alone_tells_them(self, client: FlaskClient) -> None:
+        """Not every browser names the site to an address of the local network."""
+        place(client, "1")
+        for origin in ("https://evil.example", "http://localhost:9", "null", "http://["):
+            answer = client.post(f"{URL}/1/cancel", headers={"Origin": origin})
+            assert (answer.status_code, problem_of(answer)) == (403, "cross-site")
+        assert client.post(f"{URL}/2/cancel", headers={"Origin": "http://localhost"}).status_code == 404
+
+    def test_a_browser_that_names_nothing_sends_no_order_without_a_preflight(self, client: FlaskClient) -> None:
+        for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
+            assert client.post(URL, data="{}", content_type=content_type).status_code == 415
+
+    @pytest.mark.parametrize("site", [None, "none", "same-origin"])
+    def test_our_own_pages_and_programs_are_none(self, client: FlaskClient, site: str | None) -> None:
+        assert place(client, "1", {"Sec-Fetch-Site": site} if site else {}).status_code == 202
+
+    def test_an_origin_that_is_named_is_none(self, start_app: StartApp) -> None:
+        client = start_app(CORS_ORIGINS="https://Shop.example").test_client()
+        headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://shop.example"}
+        assert place(client, "1", headers).status_code == 202
+
+    def test_a_key_is_enough(self, start_app: StartApp) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}").test_client()
+        assert place(client, "1", {"Sec-Fetch-Site": "cross-site", "X-API-Key": KEY}).status_code == 202
+
+
+class TestEveryAnswer:
+    def test_an_order_id_leads_to_no_other_order(self, client: FlaskClient) -> None:
+        place(client, "lead")
+        for path in ("%2Flead", "/lead", "..%2Flead", "a%00b"):
+            answer = client.delete(f"{URL}/{path}")
+            assert (answer.status_code, problem_of(answer)) == (404, "not-found")
+        for order_id in ("/lead", "preview", "a/cancel", "a/resend", "..", "a/../b", "./a", "a/."):
+            answer = place(client, order_id)
+            assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/order_id"]
+        for order_id in ("a//b", "...", "a.b/c", "cancel", "preview/1", "x..y"):
+            link = place(client, order_id).get_json()["links"]["self"]
+            assert client.get(link).get_json()["order_id"] == order_id
+
+    def test_a_request_has_an_id_its_own_or_ours(self, client: FlaskClient) -> None:
+        assert client.get("/health", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
+        for bad in ("", "a b", "x" * 200, "ü"):
+            assert len(client.get("/health", headers={"X-Request-ID": bad}).headers["X-Request-ID"]) == 32
+
+    def test_nothing_is_cached_and_nothing_is_run(self, client: FlaskClient) -> None:
+        place(client, "1")
+        for path in (f"{URL}/1", LIST, f"{URL}/nobody", "/health", "/nowhere", "/api/webhooks/mailtrap"):
+            headers = client.get(path).headers
+            assert headers["Cache-Control"] == "no-store"
+            assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+            assert headers["X-Content-Type-Options"] == "nosniff"
+
+    def test_an_answer_that_nobody_can_read_is_not_sent(self, client: FlaskClient) -> None:
+        for accept in ("text/html", "application/json;q=0, */*;q=0.1", "text/html, application/xml"):
+            answer = client.get(LIST, headers={"Accept": accept})
+            assert (answer.status_code, problem_of(answer)) == (406, "not-acceptable")
+        taken = ("*/*", "application/json", "application/json; charset=utf-8", "application/problem+json", "")
+        for accept in (*taken, "application/problem+json, application/*"):
+            assert client.get(LIST, headers={"Accept": accept}).status_code == 200
+
+    def test_head_is_get_without_a_body(self, client: FlaskClient) -> None:
+        answer = client.head(LIST)
+        assert (answer.status_code, answer.get_data()) == (200, b"")
+
+    def test_a_wrong_method_names_the_right_ones(self, client: FlaskClient) -> None:
+        answer = client.patch(f"{URL}/1")
+        assert (answer.status_code, problem_of(answer)) == (405, "method-not-allowed")
+        assert {"GET", "DELETE"} <= set(answer.headers["Allow"].split(", "))
+
+    def test_no_other_origin_s_script_may_call_it_unless_it_is_named(self, start_app: StartApp) -> None:
+        origin = {"Origin": "https://shop.example"}
+        assert "Access-Control-Allow-Origin" not in start_app().test_client().get(LIST, headers=origin).headers
+
+    def test_an_origin_that_is_named_may(self, start_app: StartApp) -> None:
+        client = start_app(CORS_ORIGINS="https://shop.example").test_client()
+        headers = client.get(LIST, headers={"Origin": "https://shop.example"}).headers
+        assert headers["Access-Control-Allow-Origin"] == "https://shop.example"
+        assert headers["Access-Control-Expose-Headers"] == "Preference-Applied, Retry-After, X-Request-ID"
+        assert "Access-Control-Allow-Origin" not in client.get(LIST, headers={"Origin": "https://e.example"}).headers
+
+    def test_its_browser_may_ask_before_it_sends_a_key(self, start_app: StartApp) -> None:
+        client = start_app(CORS_ORIGINS="https://shop.example", API_KEYS=f"first:{KEY}").test_client()
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type, x-api-key"}
+        answer = client.options(URL, headers={"Origin": "https://shop.example", **asked})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Headers"] == "content-type, x-api-key"
+        assert answer.headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, POST"
+
+    def test_an_answer_without_a_body_has_no_type(self, client: FlaskClient) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        answer = client.delete(f"{URL}/1")
+        assert (answer.status_code, answer.get_data()) == (204, b"")
+        assert "Content-Type" not in answer.headers
+
+
+class TestDocumentation:
+    def test_the_document_is_openapi_3_1_and_may_be_asked_for_again(self, client: FlaskClient) -> None:
+        answer = client.get("/openapi.json")
+        assert answer.get_json()["openapi"] == "3.1.0"
+        again = client.get("/openapi.json", headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.get_data()) == (304, b"")
+
+    @pytest.mark.parametrize("page", ["/docs", "/redoc"])
+    def test_its_readers_load_everything_from_us(self, client: FlaskClient, page: str) -> None:
+        source = client.get(page).get_data(as_text=True)
+        assert "https:" not in source and '"//' not in source
+        for path in source.split('src="')[1:]:
+            path = path.split('"')[0]
+            with client.get(path, headers={"Range": "bytes=9999999999-"}) as asset:
+                assert asset.status_code == 200
+            with client.get(path, headers={"If-None-Match": asset.headers["ETag"]}) as again:
+                assert again.status_code == 304
