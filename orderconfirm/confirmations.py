@@ -1,8 +1,7 @@
-"""What can be done with an order: place it, ask for it. The one door between the web and the outbox."""
+"""The use cases: place an order, follow its mail, send it again, withdraw it, erase it. Web and CLI both come here."""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -18,31 +17,39 @@ from orderconfirm.models import (
     ClaimedMail,
     Email,
     NewMail,
-    Order,
     OutboxEntry,
     RelayEvent,
     Resend,
     Search,
     State,
 )
-from orderconfirm.order.serialization import canonical, differences, encode, fingerprint, to_order
+from orderconfirm.order.models import Order
+from orderconfirm.order.serialization import (
+    canonical,
+    decode_payload,
+    differences,
+    encode,
+    encode_payload,
+    fingerprint,
+    to_order,
+)
 from orderconfirm.order.totals import add_up, describe_difference
 from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import AddResult, OutboxQueue
+from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: States that end by themselves.
-_MOVING = (State.QUEUED, State.SENDING)
-#: Seconds between two looks at a mail that somebody waits for.
+#: Seconds between two looks at a mail whose outcome a caller waits for.
 POLL_INTERVAL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceResult:
-    """An order that is on disk. `is_new` is False for one that was there already: no second mail goes out."""
+    """An order that is on disk. `is_new` is False when it was there before, so that no second mail is sent."""
 
     entry: OutboxEntry
     is_new: bool
@@ -51,38 +58,39 @@ class PlaceResult:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A mail that was only looked at."""
+    """A mail that was rendered but not stored."""
 
     email: Email
     warnings: tuple[str, ...]
 
 
 class OrderConfirmations:
-    """The verbs. `wake` is called when a mail became due."""
+    """Every method that reads or writes the outbox raises OutboxUnavailable when the database does not do its part."""
 
     def __init__(
         self,
+        database: Database,
         queue: OutboxQueue,
-        admin: OutboxAdmin,
-        deliveries: DeliveryEventStore,
         renderer: MailRenderer,
         settings: Settings,
         wake: Callable[[], None],
     ) -> None:
+        """`wake` is called when a mail has become due."""
         self._queue = queue
-        self._admin = admin
-        self._deliveries = deliveries
+        self._admin = OutboxAdmin(database)
+        self._retention = Retention(database)
+        self._delivery_events = DeliveryEventStore(database)
         self._renderer = renderer
         self._settings = settings
         self._wake = wake
 
-    def place(self, shop: str, said: Mapping[str, Any], idempotency_key: str | None = None) -> PlaceResult:
-        """Take in a validated order; on return it is on disk, and its mail will be sent, unless it is held.
+    def place(self, shop: str, body: Mapping[str, Any], idempotency_key: str | None = None) -> PlaceResult:
+        """Store a validated order. When this returns, the order is on disk and its mail will be sent, or is held.
 
-        Raises OrderConflict when another order has its id, KeyConflict when another body came with its key,
-        InvalidOrder when totals are strict and do not add up, OutboxUnavailable when nothing could be stored.
+        Raises OrderConflict when another order has its id, KeyConflict when another request used its key, InvalidOrder
+        when totals are strict and do not add up.
         """
-        sent, defaults, order, warning = self._read(said)
+        request, defaults, order, warning = self._read(body)
         if warning and self._settings.strict_totals:
             raise InvalidOrder([FieldError("/total", warning)])
         result = self._queue.add(
@@ -91,39 +99,39 @@ class OrderConfirmations:
                 order_id=order.order_id,
                 message_id=self._message_id(shop, order.order_id, 0),
                 recipient=order.customer.email,
-                sent=sent,
+                request=request,
                 defaults=defaults,
-                fingerprint=fingerprint(sent),
+                fingerprint=fingerprint(request),
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
             )
         )
         if result.is_new:
             self._wake()
-            # Quiet unless there is something to say: each line costs the intake, and the outbox has it all.
+            # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
             level = logging.WARNING if warning or held else logging.DEBUG
-            words = {"order_id": order.order_id, "shop": shop, "warning": warning, "held": held}
-            log.log(level, "order accepted", extra=words)
+            extra = {"order_id": order.order_id, "shop": shop, "warning": warning, "held": held}
+            log.log(level, "order accepted", extra=extra)
         else:
-            _expect_same(result, sent)
+            _expect_same(result, request)
         return PlaceResult(result.entry, result.is_new, (warning,) if warning else ())
 
-    def preview(self, said: Mapping[str, Any]) -> Preview:
-        """The mail that a validated order would become; nothing is stored or sent. Raises TemplateError."""
-        _, _, order, warning = self._read(said)
+    def preview(self, body: Mapping[str, Any]) -> Preview:
+        """Render the mail of a validated order. Nothing is stored or sent. Raises TemplateError."""
+        _, _, order, warning = self._read(body)
         return Preview(self._renderer.render(order), (warning,) if warning else ())
 
-    def draft(self, said: Mapping[str, Any]) -> ClaimedMail:
-        """A validated order as if it had just been claimed, for a try past the outbox."""
-        sent, defaults, order, _ = self._read(said)
+    def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
+        """Return a validated order as if it had just been claimed, for a test send that bypasses the outbox."""
+        request, defaults, order, _ = self._read(body)
         now = datetime.now(UTC)
         return ClaimedMail(
             id=0,
             shop=DEFAULT_SHOP,
             order_id=order.order_id,
             message_id=self._message_id(DEFAULT_SHOP, order.order_id, 0),
-            payload=encode({"sent": sent, "defaults": defaults}),
+            payload=encode_payload(request, defaults),
             accepted_at=now,
             tried_at=None,
             claimed_at=now,
@@ -134,41 +142,57 @@ class OrderConfirmations:
         )
 
     def status(self, shop: str, order_id: str) -> OutboxEntry | None:
-        """Where the order's mail is and what happened to it; None for an order that was never placed."""
+        """Return the order's newest mail and its history; None for an unknown order."""
         return self._admin.find(shop, order_id)
 
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
-        """The same, once the mail is out or has ended, or after `seconds`."""
+        """Return the same once the mail is no longer queued or being sent, or after `seconds`."""
         end = time.monotonic() + seconds
         while True:
             entry = self._admin.find(shop, order_id)
-            if entry is None or entry.state not in _MOVING or time.monotonic() >= end:
+            if entry is None or entry.state not in State.UNDER_WAY or time.monotonic() >= end:
                 return entry
             time.sleep(POLL_INTERVAL)
 
-    def search(self, shop: str, wanted: Search, cursor: str | None, most: int) -> tuple[list[OutboxEntry], str | None]:
-        """A page of mails, newest first, and the cursor of the next. Raises ValueError for a bad cursor."""
-        return self._admin.search(shop, wanted, cursor, most)
+    def search(self, shop: str, search: Search, cursor: str | None, limit: int) -> tuple[list[OutboxEntry], str | None]:
+        """Return a page of mails, newest first, and the cursor of the next page. Raises ValueError for a bad cursor."""
+        return self._admin.search(shop, search, cursor, limit)
 
-    def resend(self, wanted: Resend) -> PlaceResult | None:
-        """A new mail for a known order, under a new Message-ID; None for an unknown order.
+    def newest(self, states: Collection[State], limit: int) -> list[OutboxEntry]:
+        """Return the last accepted mails of all shops in one of `states`, newest first, without their history."""
+        return self._admin.newest(states, limit)
 
-        Raises WrongState while its last mail is on its way, ContentDeleted when nothing is left to send, KeyConflict
-        when its key came with another request.
+    def shops(self, order_id: str | None = None) -> list[str]:
+        """Return the shops that placed an order, or one with this id. Too slow for a request."""
+        return self._admin.shops(order_id)
+
+    def resend(self, resend: Resend) -> PlaceResult | None:
+        """Queue a new mail for a known order, with a new Message-ID; None for an unknown order.
+
+        Raises WrongState while its last mail is queued or being sent, ContentDeleted when the order has no content,
+        KeyConflict when another request used its key.
         """
-        done = self._admin.resend(wanted, lambda revision: self._message_id(wanted.shop, wanted.order_id, revision))
-        if done is None:
+        result = self._admin.resend(resend, lambda revision: self._message_id(resend.shop, resend.order_id, revision))
+        if result is None:
             return None
-        entry, is_new = done
+        entry, is_new = result
         if is_new:
             self._wake()
-            log.info("order sent again", extra={"order_id": wanted.order_id, "shop": wanted.shop})
+            log.info("order sent again", extra={"order_id": resend.order_id, "shop": resend.shop})
         return PlaceResult(entry, is_new, ())
 
-    def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
-        """Withdraw a mail that is not sent; None for an unknown order.
+    def retry(self, shop: str, order_id: str) -> bool:
+        """Make an order's failed, held, expired or unknown mail due now. Returns False when it cannot be retried."""
+        return self._admin.requeue(shop, order_id) > 0
 
-        Raises WrongState when it is too late. An erased order stays as it is.
+    def retry_all(self, shop: str | None, states: Collection[State]) -> int:
+        """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
+        return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
+
+    def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
+        """Withdraw a mail that is not sent and return it; None for an unknown order.
+
+        Raises WrongState when it is too late. An erased or withdrawn order stays as it is.
         """
         is_cancelled = self._admin.cancel(shop, order_id)
         entry = self._admin.find(shop, order_id)
@@ -177,34 +201,43 @@ class OrderConfirmations:
         return entry
 
     def erase(self, shop: str, order_id: str) -> bool:
-        """Delete everything personal of an order; its id stays known. False for an unknown order.
+        """Delete everything personal of an order; its id stays known. Returns False for an unknown order.
 
-        Raises WrongState while a mail of it is on its way.
+        Raises WrongState while one of its mails is being sent.
         """
-        return self._admin.erase(shop, order_id)
+        return self._retention.erase(shop, order_id)
+
+    def purge(self, age: float) -> int:
+        """Delete the content of all orders that ended more than `age` seconds ago. Returns how many."""
+        total = 0
+        while True:
+            count = self._retention.purge(age)
+            total += count
+            if count < MAX_BATCH:
+                return total
 
     def record_events(self, events: Collection[RelayEvent]) -> int:
-        """Keep what the relay tells of sent mails, each event once; returns how many are new."""
-        return self._deliveries.record(events)
+        """Store what the relay reports about sent mails, each event once. Returns how many are new."""
+        return self._delivery_events.record(events)
 
-    def _read(self, said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, str | None]:
-        """What the shop said in canonical form, what we add to it, the order they make, and what does not add up."""
-        sent = canonical(said)
+    def _read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, str | None]:
+        """Return the canonical request, our defaults, the order they make, and what does not add up."""
+        request = canonical(body)
         defaults: dict[str, object] = {
             "currency": self._settings.default_currency,
             "locale": self._settings.default_locale,
         }
-        order = to_order(sent, defaults, datetime.now(UTC))
-        return sent, defaults, order, describe_difference(order, add_up(order))
+        order = to_order(request, defaults, datetime.now(UTC))
+        return request, defaults, order, describe_difference(order, add_up(order))
 
     def _message_id(self, shop: str, order_id: str, revision: int) -> str:
-        """The same for every copy of one mail, so that receivers can drop a double; no host name in it."""
+        """Return the Message-ID that all copies of one mail share, so that receivers can drop a double."""
         digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
         return f"<{digest[:32]}@{self._settings.sender_address.rpartition('@')[2]}>"
 
 
-def _expect_same(result: AddResult, sent: dict[str, Any]) -> None:
-    if result.fingerprint == fingerprint(sent):
+def _expect_same(result: AddResult, request: dict[str, Any]) -> None:
+    if result.fingerprint == fingerprint(request):
         return
-    stored = json.loads(result.payload)["sent"] if result.payload else None
-    raise OrderConflict(result.entry.order_id, differences(stored, sent) if stored else [])
+    stored = decode_payload(result.payload)[0] if result.payload else None
+    raise OrderConflict(result.entry.order_id, differences(stored, request) if stored else [])

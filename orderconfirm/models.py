@@ -4,81 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
+from enum import StrEnum, nonmember
 
 #: The shop of a caller without a key of its own.
 DEFAULT_SHOP = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """Who ordered. `email` is an ASCII address that any SMTP relay can carry."""
-
-    name: str
-    email: str
-    address: str | None = None
-    phone: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line of an order. `line_total` is the shop's own word; without it price times quantity counts."""
-
-    name: str
-    quantity: Decimal
-    price: Decimal
-    product_id: str | None = None
-    variant: str | None = None
-    sku: str | None = None
-    image_url: str | None = None
-    url: str | None = None
-    line_total: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Adjustment:
-    """A fee, tip, gift card or anything else that changes the total; negative when it lowers it."""
-
-    label: str
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A postal address as the shop writes it, line by line."""
-
-    lines: tuple[str, ...]
-    city: str | None = None
-    postcode: str | None = None
-    country: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A valid order. Money is `Decimal` in `currency`, times are aware, absent parts are None."""
-
-    order_id: str
-    customer: Customer
-    items: tuple[Item, ...]
-    total: Decimal
-    currency: str
-    locale: str
-    order_date: datetime
-    shipping_method: str | None = None
-    estimated_delivery: datetime | None = None
-    subtotal: Decimal | None = None
-    discount: Decimal | None = None
-    shipping_cost: Decimal | None = None
-    tax: Decimal | None = None
-    tax_included: bool | None = None
-    adjustments: tuple[Adjustment, ...] = ()
-    billing_address: Address | None = None
-    shipping_address: Address | None = None
-    payment_method: str | None = None
-    order_url: str | None = None
-    notes: str | None = None
-    send_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +20,7 @@ class Email:
 
 
 class State(StrEnum):
-    """Where an order's mail is. Only QUEUED, SENDING and UNKNOWN still move by themselves."""
+    """The state of an order's mail, and the named sets of states that the code asks for."""
 
     #: On disk, waits for its due time.
     QUEUED = "queued"
@@ -109,6 +38,27 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     #: Its `send_before` passed first.
     EXPIRED = "expired"
+
+    #: Sent once their due time has come.
+    DUE = nonmember(frozenset({QUEUED, UNKNOWN}))
+    #: Held by a lease.
+    LEASED = nonmember(frozenset({SENDING}))
+    #: Ends soon without anybody's help: to be waited for, and not to be sent again meanwhile.
+    UNDER_WAY = nonmember(frozenset({QUEUED, SENDING}))
+    #: Still changes without anybody's help.
+    PENDING = nonmember(frozenset({QUEUED, SENDING, UNKNOWN}))
+    #: Never changes without anybody's help: its content is purged after the retention time.
+    TERMINAL = nonmember(frozenset({SENT, FAILED, CANCELLED, EXPIRED}))
+    #: Ended without having been sent, by no one's wish.
+    NOT_SENT = nonmember(frozenset({FAILED, EXPIRED}))
+    #: Waits for somebody to look at it.
+    ATTENTION = nonmember(frozenset({FAILED, HELD}))
+    #: Can be put back into the queue.
+    RETRYABLE = nonmember(frozenset({FAILED, HELD, EXPIRED, UNKNOWN}))
+    #: Can be withdrawn.
+    CANCELLABLE = nonmember(frozenset({QUEUED, UNKNOWN, HELD, FAILED}))
+    #: Is held when its address is suppressed.
+    HOLDABLE = nonmember(frozenset({QUEUED, UNKNOWN, FAILED}))
 
 
 class Event(StrEnum):
@@ -188,9 +138,10 @@ class DeliveryEvent:
 
 @dataclass(frozen=True, slots=True)
 class RelayEvent:
-    """A delivery event as it came in, with what it names its mail by. `raw` is the whole of it, as JSON.
+    """A delivery event as it came in, with what it names its mail by.
 
-    `mail_id` is the mail's number in the outbox.
+    `event` is the provider's own word and `delivery` what it means for the mail, None for events that mean nothing.
+    `mail_id` is the mail's id in the outbox, `raw` the whole event as JSON.
     """
 
     event_id: str
@@ -198,6 +149,7 @@ class RelayEvent:
     at: datetime
     code: int | None
     text: str | None
+    delivery: Delivery | None
     shop: str | None
     order_id: str | None
     message_id: str | None
@@ -260,14 +212,15 @@ class OutboxEntry:
 class NewMail:
     """An order about to enter the outbox.
 
-    `sent` is what the shop said in canonical form, `defaults` what the service filled in; together they are the order.
+    `request` is the shop's request in canonical form, `defaults` what the service filled in; together they make the
+    order.
     """
 
     shop: str
     order_id: str
     message_id: str
     recipient: str
-    sent: dict[str, object]
+    request: dict[str, object]
     defaults: dict[str, object]
     fingerprint: str
     send_before: datetime | None = None

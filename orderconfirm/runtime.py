@@ -14,16 +14,16 @@ from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import HealthStatus
-from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.dispatcher import Dispatcher, Limits
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import Policy
+from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.smtp.connection import RelayMail
@@ -46,10 +46,7 @@ class Runtime:
         self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
         self.database = Database(self.settings.database_url)
         self._queue = OutboxQueue(self.database, self.settings.outbox_max_pending)
-        self.admin = OutboxAdmin(self.database)
-        self.orders = OrderConfirmations(
-            self._queue, self.admin, DeliveryEventStore(self.database), self.renderer, self.settings, self._wake
-        )
+        self.confirmations = OrderConfirmations(self.database, self._queue, self.renderer, self.settings, self._wake)
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
@@ -96,7 +93,7 @@ class Runtime:
             raise OutboxUnavailable("the service is not started")
         self.database.expect_files()
         return HealthStatus(
-            self.admin.stats(),
+            read_stats(self.database),
             self._queue.refusal,
             self._dispatcher.is_relay_paused,
             self._dispatcher.seconds_since_last_round,
@@ -120,12 +117,19 @@ class Runtime:
         mail_sender = self.make_mail_sender(relay)
         breaker = Breaker(settings.login_pause_per_worker)
         limiter = RateLimiter(settings.rate_per_worker)
-        clock = ClockWatch(self._queue, settings.lease_seconds)
+        clock = ClockWatch(self.database, settings.lease_seconds)
         return Dispatcher(
             self._queue,
             AttemptRunner(self._queue, mail_sender, policy, breaker, limiter, clock),
             mail_sender,
-            Maintenance(self.database, self._queue, self.admin, clock, settings.retention_days * 86400, holds_unknown),
+            Maintenance(
+                self.database,
+                self._queue,
+                Retention(self.database),
+                clock,
+                settings.retention_days * 86400,
+                holds_unknown,
+            ),
             breaker,
             limiter,
             Limits(settings.connections_per_worker, settings.lease_seconds, settings.drain_seconds),

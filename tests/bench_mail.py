@@ -13,7 +13,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from orderconfirm.mail.renderer import MailRenderer
-from orderconfirm.models import Email, Order
+from orderconfirm.models import Email
+from orderconfirm.order.models import Order
 from orderconfirm.order.samples import FULL, LONG, TWO_LINES
 from orderconfirm.settings import ROOT, Settings
 from orderconfirm.smtp.message import OrderMessage

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from orderconfirm.models import Customer, Item, Order
+from orderconfirm.order.models import Customer, Item, Order
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "order.json"
 

@@ -44,7 +44,7 @@ class Sink:
         self.hang_up_after_dot = False
         self.held_at: str | None = None
         self.reached = threading.Event()
-        self.arrived = threading.HealthStatus()
+        self.arrived = threading.Condition()
         self.open_servers: set[SMTP] = set()
 
     async def handle_EHLO(

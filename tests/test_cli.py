@@ -80,7 +80,7 @@ def test_show_tells_what_came_of_each_of_its_mails(outbox: Type, shop: Flask) ->
     names = {"shop": "default", "order_id": "S1", "message_id": first["message_id"]}
     told = ("soft bounce", datetime.now(UTC), 452, "4.2.2 full")
     event = RelayEvent("1", *told, **names, mail_id=None, address=None, raw="{}")
-    shop.extensions["orderconfirm"].orders.record_events([event])
+    shop.extensions["orderconfirm"].confirmations.record_events([event])
     assert shop.test_client().post(f"{URL}/S1/resend").status_code == 202
     output = outbox("show", "S1").output
     assert "mail            2, the newest of the order" in output

@@ -31,7 +31,7 @@ def preview(order: Path, folder: Path) -> None:
     """
     said = _read(order)
     try:
-        email = current_app.extensions["orderconfirm"].orders.preview(said).email
+        email = current_app.extensions["orderconfirm"].confirmations.preview(said).email
     except TemplateError as failure:
         raise click.ClickException(str(failure)) from failure
     try:
@@ -55,7 +55,7 @@ def send_test(recipient: str, order: Path) -> None:
     said = _read(order, {"order_id": f"TEST-{uuid4().hex[:8]}", "email": recipient})
     mail_sender = service.make_mail_sender(relay)
     try:
-        delivered = mail_sender.deliver(service.orders.draft(said))
+        delivered = mail_sender.deliver(service.confirmations.draft(said))
     except (DeliveryFailure, TemplateError) as failure:
         raise click.ClickException(f"not sent: {failure}") from failure
     finally:

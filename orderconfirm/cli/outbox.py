@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 from marshmallow import ValidationError
 
+from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
 from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import ResendSchema, field_errors
-from orderconfirm.outbox.admin import AT_ONCE, RETRYABLE, OutboxAdmin
+
+if TYPE_CHECKING:
+    from orderconfirm.runtime import Runtime
 
 outbox = AppGroup("outbox", help="Look at the mails that wait, failed or are held; retry, cancel, purge them.")
 
@@ -32,8 +37,8 @@ _SHOP = click.option("--shop", help="Whose order; needed only where several shop
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
 def list_mails(states: tuple[str, ...], limit: int) -> None:
     """The newest mails, without personal data: time, state, shop, order id, reason."""
-    with _admin() as admin:
-        entries = admin.newest([State(state) for state in states] or list(State), limit)
+    with _confirmations() as confirmations:
+        entries = confirmations.newest([State(state) for state in states] or list(State), limit)
     for entry in entries:
         words = (_when(entry.accepted_at), f"{entry.state:<9}", entry.shop, entry.order_id, entry.reason or "")
         click.echo("  ".join(words).rstrip())
@@ -46,8 +51,8 @@ def list_mails(states: tuple[str, ...], limit: int) -> None:
 @_SHOP
 def show(order_id: str, shop: str | None) -> None:
     """One order's mail and all that happened to it."""
-    with _admin() as admin:
-        entry = admin.find(_shop_of(admin, order_id, shop), order_id)
+    with _confirmations() as confirmations:
+        entry = confirmations.status(_shop_of(confirmations, order_id, shop), order_id)
     if entry is None:
         raise _unknown(order_id, shop)
     _print(entry)
@@ -58,7 +63,7 @@ def show(order_id: str, shop: str | None) -> None:
 @click.option("--all", "every", is_flag=True, help="Every mail in --state.")
 @click.option(
     "--state",
-    type=click.Choice([state.value for state in RETRYABLE]),
+    type=click.Choice([state.value for state in State if state in State.RETRYABLE]),
     default=State.FAILED.value,
     show_default=True,
     help="Together with --all: which ones.",
@@ -68,12 +73,14 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
     """Send failed, held, expired or unknown mails again, each under its old Message-ID."""
     if every == bool(order_ids):
         raise click.UsageError("Name the orders, or say --all.")
-    with _admin() as admin:
+    with _confirmations() as confirmations:
         if every:
-            count = sum(admin.requeue_all(each, [State(state)]) for each in ([shop] if shop else admin.shops()))
+            count = confirmations.retry_all(shop, [State(state)])
             click.echo(f"{_mails(count)} due now.")
         else:
-            _do_each(admin, order_ids, shop, admin.requeue, "due now", "cannot be retried", _why_not_retried)
+            _do_each(
+                confirmations, order_ids, shop, confirmations.retry, "due now", "cannot be retried", _why_not_retried
+            )
 
 
 @outbox.command()
@@ -81,8 +88,10 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
 @_SHOP
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
     """Withdraw mails that are not sent yet."""
-    with _admin() as admin:
-        _do_each(admin, order_ids, shop, admin.cancel, "cancelled", "cannot be cancelled", _where)
+    with _confirmations() as confirmations:
+        _do_each(
+            confirmations, order_ids, shop, partial(_cancel, confirmations), "cancelled", "cannot be cancelled", _where
+        )
 
 
 @outbox.command()
@@ -97,15 +106,14 @@ def resend(order_id: str, email: str | None, reason: str | None, shop: str | Non
     except ValidationError as exc:
         told = "; ".join(f"--{fault.pointer[1:]} {fault.detail}" for fault in field_errors(exc.messages))
         raise click.UsageError(told) from exc
-    orders = current_app.extensions["orderconfirm"].orders
-    with _admin() as admin:
+    with _confirmations() as confirmations:
         try:
-            placed = orders.resend(Resend(_shop_of(admin, order_id, shop), order_id, **wanted))
+            result = confirmations.resend(Resend(_shop_of(confirmations, order_id, shop), order_id, **wanted))
         except (WrongState, ContentDeleted) as refusal:
             raise click.ClickException(f"{order_id} cannot be sent again: {refusal}.") from refusal
-    if placed is None:
+    if result is None:
         raise _unknown(order_id, shop)
-    click.echo(f"Mail {placed.entry.revision + 1} of the order is due now: {placed.entry.message_id}")
+    click.echo(f"Mail {result.entry.revision + 1} of the order is due now: {result.entry.message_id}")
 
 
 @outbox.command()
@@ -114,43 +122,47 @@ def purge(days: int | None) -> None:
     """Delete the content of finished orders now. Their ids stay known: a late replay still sends nothing."""
     if days is None:
         days = current_app.extensions["orderconfirm"].settings.retention_days
-    total = 0
-    with _admin() as admin:
-        while (count := admin.purge(days * 86400)) > 0:
-            total += count
-            if count < AT_ONCE:
-                break
-    click.echo(f"The content of {total} orders is deleted.")
+    with _confirmations() as confirmations:
+        count = confirmations.purge(days * 86400)
+    click.echo(f"The content of {count} orders is deleted.")
 
 
 @contextmanager
-def _admin() -> Iterator[OutboxAdmin]:
-    service = current_app.extensions["orderconfirm"]
+def _confirmations() -> Iterator[OrderConfirmations]:
+    runtime: Runtime = current_app.extensions["orderconfirm"]
     try:
-        service.database.open()
+        runtime.database.open()
         try:
-            yield service.admin
+            yield runtime.confirmations
         finally:
-            service.database.close()
+            runtime.database.close()
     except OutboxUnavailable as failure:
         raise click.ClickException(str(failure)) from failure
 
 
+def _cancel(confirmations: OrderConfirmations, shop: str, order_id: str) -> bool:
+    try:
+        entry = confirmations.cancel(shop, order_id)
+    except WrongState:
+        return False
+    return entry is not None and entry.state is State.CANCELLED
+
+
 def _do_each(
-    admin: OutboxAdmin,
+    confirmations: OrderConfirmations,
     order_ids: tuple[str, ...],
     shop: str | None,
-    act: Callable[[str, str], int],
+    act: Callable[[str, str], bool],
     done: str,
     not_done: str,
     why: Callable[[OutboxEntry], str],
 ) -> None:
     """Do something to each order; one that it cannot be done to is told with the reason, and ends with 1."""
-    shops = {order_id: _shop_of(admin, order_id, shop) for order_id in order_ids}
+    shops = {order_id: _shop_of(confirmations, order_id, shop) for order_id in order_ids}
     missed = [order_id for order_id, whose in shops.items() if not act(whose, order_id)]
     click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
     for order_id in missed:
-        entry = admin.find(shops[order_id], order_id)
+        entry = confirmations.status(shops[order_id], order_id)
         click.echo(f"{order_id} {not_done}: {why(entry) if entry else 'no such order was ever accepted'}", err=True)
     if missed:
         raise SystemExit(1)
@@ -162,13 +174,13 @@ def _where(entry: OutboxEntry) -> str:
 
 def _why_not_retried(entry: OutboxEntry) -> str:
     """What has its content and stopped can be retried, unless its address takes no mail."""
-    is_suppressed = entry.recipient is not None and entry.state in RETRYABLE
+    is_suppressed = entry.recipient is not None and entry.state in State.RETRYABLE
     return f"{_where(entry)}{', and its address takes no mail: resend releases it' if is_suppressed else ''}"
 
 
-def _shop_of(admin: OutboxAdmin, order_id: str, named: str | None) -> str:
+def _shop_of(confirmations: OrderConfirmations, order_id: str, named: str | None) -> str:
     """The shop that is named, else the one that has this order."""
-    shops = [named] if named else admin.shops(order_id)
+    shops = [named] if named else confirmations.shops(order_id)
     if len(shops) > 1:
         raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: name one with --shop.")
     return shops[0] if shops else DEFAULT_SHOP
@@ -191,7 +203,7 @@ def _print(entry: OutboxEntry) -> None:
         "reason": entry.reason,
         "delivery": entry.delivery,
         "accepted": _when(entry.accepted_at),
-        "due": _when(entry.due_at) if entry.state in (State.QUEUED, State.UNKNOWN) else None,
+        "due": _when(entry.due_at) if entry.state in State.DUE else None,
         "attempts": entry.attempts,
         "possible copies": entry.possible_copies,
     }

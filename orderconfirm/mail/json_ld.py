@@ -9,7 +9,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from orderconfirm.models import Item, Order
+from orderconfirm.order.models import Item, Order
 from orderconfirm.order.money import decimals_of, round_to
 
 #: Lines told: what mail programs show is a summary, and each takes 300 bytes.

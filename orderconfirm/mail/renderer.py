@@ -10,7 +10,8 @@ from orderconfirm.mail.i18n import Languages
 from orderconfirm.mail.json_ld import order_script
 from orderconfirm.mail.template_context import company_view, order_view, shortened
 from orderconfirm.mail.templates import SUFFIXES, Context, Templates
-from orderconfirm.models import Email, Order
+from orderconfirm.models import Email
+from orderconfirm.order.models import Order
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import Settings
 

@@ -11,7 +11,7 @@ from babel import Locale
 
 from orderconfirm.mail import formats
 from orderconfirm.mail.colors import on_color, on_dark
-from orderconfirm.models import Address, Item, Order
+from orderconfirm.order.models import Address, Item, Order
 from orderconfirm.order.money import line_total
 from orderconfirm.order.totals import Sum, add_up
 from orderconfirm.settings import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from orderconfirm.models import Item
+from orderconfirm.order.models import Item
 
 #: Minor units that differ from two, from ISO 4217. Codes it does not know (IRT, tokens) count as two.
 _MINOR_UNITS = {

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from orderconfirm.models import Address, Adjustment, Customer, Item, Order
+from orderconfirm.order.models import Address, Adjustment, Customer, Item, Order
 
 _ORDERED = datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
 

@@ -1,20 +1,23 @@
-"""An order in the one form that is stored, fingerprinted and compared, and back into an `Order`."""
+"""The one form in which orders are stored, fingerprinted and compared, and the way back to an `Order`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cache, partial
 from hashlib import sha256
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
-from orderconfirm.models import Address, Adjustment, Customer, Item, Order
+from orderconfirm.order.models import Order
 
 
 def canonical(value: Any) -> Any:
-    """`value` in plain JSON terms: amounts as strings, times in ISO 8601, so that equal orders become equal."""
+    """Return `value` in JSON types: amounts as strings, times in ISO 8601, so that equal orders become equal."""
     if isinstance(value, Mapping):
         return {name: canonical(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -27,17 +30,17 @@ def canonical(value: Any) -> Any:
 
 
 def encode(value: Mapping[str, Any]) -> str:
-    """Canonical JSON text: sorted keys, no blanks."""
+    """Return canonical JSON text: sorted keys, no blanks."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def fingerprint(sent: Mapping[str, Any]) -> str:
-    """A digest that two bodies share when a person would call them the same order."""
-    return sha256(encode(sent).encode()).hexdigest()
+def fingerprint(request: Mapping[str, Any]) -> str:
+    """Return a digest that two canonical requests share exactly when they are the same order."""
+    return sha256(encode(request).encode()).hexdigest()
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """JSON pointers of the places where two canonical values differ, outermost first."""
+    """Return JSON pointers to where two canonical values differ, outermost first."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted({*old, *new})
         return [p for name in names for p in differences(old.get(name), new.get(name), f"{prefix}/{name}")]
@@ -47,58 +50,75 @@ def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
     return [] if old == new else [prefix]
 
 
-def to_order(sent: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: datetime) -> Order:
-    """The order that a canonical body and the service's defaults make; `accepted_at` stands in for its date.
+def encode_payload(request: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Return a canonical request and the service's defaults as the text that the outbox stores."""
+    return encode({"request": request, "defaults": defaults})
 
-    Raises KeyError, ValueError or TypeError for anything that `canonical` did not write.
+
+def decode_payload(payload: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the request and the defaults of a stored payload. Raises ValueError, KeyError or TypeError."""
+    stored = json.loads(payload)
+    return stored["request"], stored["defaults"]
+
+
+def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: datetime) -> Order:
+    """Return the order that a canonical request and the defaults make. `accepted_at` stands in for a missing date.
+
+    The fields and types are those of the dataclasses in `order.models`. Raises KeyError, ValueError, ArithmeticError or
+    TypeError for anything that `canonical` did not write.
     """
-    said = {**defaults, **sent}
-    timezone = ZoneInfo(said["timezone"]) if said.get("timezone") else None
-    order_date = _moment(said.get("order_date")) or accepted_at
-    delivery = _moment(said.get("estimated_delivery"))
-    return Order(
-        order_id=said["order_id"],
-        customer=Customer(**said["customer"]),
-        items=tuple(_item(each) for each in said["items"]),
-        total=Decimal(said["total"]),
-        currency=said["currency"],
-        locale=said["locale"],
-        order_date=_in_zone(order_date, timezone),
-        shipping_method=said.get("shipping_method"),
-        estimated_delivery=_in_zone(delivery, timezone) if delivery else None,
-        subtotal=_amount(said.get("subtotal")),
-        discount=_amount(said.get("discount")),
-        shipping_cost=_amount(said.get("shipping_cost")),
-        tax=_amount(said.get("tax")),
-        tax_included=said.get("tax_included"),
-        adjustments=tuple(Adjustment(each["label"], Decimal(each["amount"])) for each in said.get("adjustments", ())),
-        billing_address=_address(said.get("billing_address")),
-        shipping_address=_address(said.get("shipping_address")),
-        payment_method=said.get("payment_method"),
-        order_url=said.get("order_url"),
-        notes=said.get("notes"),
-        send_before=_moment(said.get("send_before")),
+    data = {"order_date": accepted_at.isoformat(), **defaults, **request}
+    zone_name = data.pop("timezone", None)
+    order = _decode(Order, data)
+    if zone_name is None:
+        return order
+    zone = ZoneInfo(zone_name)
+    delivery = order.estimated_delivery
+    return replace(
+        order,
+        order_date=_in_zone(order.order_date, zone),
+        estimated_delivery=_in_zone(delivery, zone) if delivery else None,
     )
 
 
-def _item(said: Mapping[str, Any]) -> Item:
-    numbers = {name: _amount(said.get(name)) for name in ("quantity", "price", "line_total")}
-    return Item(**{**said, **numbers})
+T = TypeVar("T")
 
 
-def _amount(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+def _decode(kind: Callable[..., T], data: Mapping[str, Any]) -> T:
+    decoders = _decoders(kind)
+    return kind(**{name: decoders[name](value) for name, value in data.items()})
 
 
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+@cache
+def _decoders(kind: Callable[..., Any]) -> dict[str, Callable[[Any], Any]]:
+    return {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
 
 
-def _in_zone(moment: datetime, timezone: ZoneInfo | None) -> datetime:
-    """Midnight to the second is a shop's way to say a day: that day stays, in whatever zone it is read."""
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    """Return what reads a value of type `hint` from its canonical form."""
+    if get_origin(hint) is UnionType:  # X | None: absent values are not stored
+        hint = get_args(hint)[0]
+    if get_origin(hint) is tuple:
+        decode_part = _decoder(get_args(hint)[0])
+        return lambda parts: tuple(decode_part(part) for part in parts)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return partial(_decode, hint)
+    return _SCALARS[hint]
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {
+    str: _unchanged,
+    bool: _unchanged,
+    Decimal: Decimal,
+    datetime: datetime.fromisoformat,
+}
+
+
+def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return `moment` in `zone`. Midnight to the second is how shops write a day: that day stays the same."""
     is_day = not (moment.hour or moment.minute or moment.second or moment.microsecond)
-    return moment if is_day or timezone is None else moment.astimezone(timezone)
-
-
-def _address(said: Mapping[str, Any] | None) -> Address | None:
-    return None if said is None else Address(**{**said, "lines": tuple(said["lines"])})
+    return moment if is_day else moment.astimezone(zone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orderconfirm.models import Order
+from orderconfirm.order.models import Order
 from orderconfirm.order.money import decimals_of, line_total, minor_unit, round_to
 
 ZERO = Decimal(0)

@@ -1,71 +1,124 @@
-"""A watch on the database's clock: whether it jumped, and what may be concluded from its times since.
+"""A watch on the database's clock: whether it jumped, and whether its times can be trusted since.
 
-Leases, retention and giving up are differences of times that the database's clock told. A machine that comes up with
+Leases, retention and giving up compare times of the database's clock. A machine that comes up with
 its clock 40 days ahead must not delete the content of every finished order, nor give up those that are still retried.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from typing import Any
 
-from orderconfirm.outbox.queue import OutboxQueue
+from sqlalchemy import Column, Table, bindparam, exists, func, insert, select, update
+
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.sql import is_due_state, now
+from orderconfirm.outbox.tables import clock_jumps, history, outbox
 
 log = logging.getLogger(__name__)
 
-#: A clock that is off by this many seconds since the last look has jumped: leases may only seem to have run out.
+#: A clock that is off by more seconds since the last look has jumped: leases may only seem to have run out.
 JUMP_SECONDS = 5.0
-#: More seconds ahead are implausible while the service runs: clocks are corrected by less.
+#: A jump ahead by more seconds is implausible while the service runs: clocks are corrected by less.
 MAX_JUMP = 3600.0
 #: After a longer time without an event in the outbox a start is suspicious: nobody used it, or the clock is wrong.
 MAX_ABSENCE = 7 * 86400.0
+#: Seconds for which the clock's times are not trusted after an implausible jump: time for a person to set it right.
+DISTRUST_SECONDS = 86400.0
+
+
+def _newest(table: Table, column: Column[float]) -> Any:
+    last_id = select(func.max(table.c.id)).scalar_subquery()
+    return select(column).where(table.c.id == last_id).scalar_subquery()
+
+
+_last_jump = select(func.max(clock_jumps.c.noticed_at)).scalar_subquery()
+_READ = select(
+    now.label("now"),
+    _newest(outbox, outbox.c.accepted_at).label("last_accepted"),
+    _newest(history, history.c.at).label("last_event"),
+    _last_jump.label("last_jump"),
+    exists().where(clock_jumps.c.noticed_at <= now, clock_jumps.c.trusted_from > now).label("is_distrusted"),
+)
+_DISTRUST = insert(clock_jumps).values(
+    noticed_at=now, trusted_from=now + bindparam("distrust"), seconds=bindparam("seconds")
+)
+#: Rows written before the clock went back keep the wait they had left, counted from now.
+_REBASE = (
+    update(outbox)
+    .where(is_due_state, outbox.c.changed_at > now)
+    .values(due_at=now + (outbox.c.due_at - outbox.c.changed_at), changed_at=now)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The database's clock, and the time of the last thing that happened in the outbox, in seconds since 1970.
+
+    `is_distrusted` holds for a day after an implausible jump.
+    """
+
+    now: float
+    last_event_at: float | None
+    is_distrusted: bool
 
 
 class ClockWatch:
     """Times called `now` are seconds of a monotonic clock, passed in. Used by the dispatcher's thread alone."""
 
-    def __init__(self, queue: OutboxQueue, lease_seconds: float) -> None:
-        self._queue = queue
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
         self._lease_seconds = lease_seconds
         self._seen: tuple[float, float] | None = None
         self._trusts_leases_from = 0.0
-        self._unrecorded_jump = 0.0
         self.is_trusted = True
 
     def look(self, now: float) -> None:
         """Read the clock, and record an implausible jump for all processes. Raises OutboxUnavailable."""
-        reading = self._queue.clock()
+        reading = self.read()
         is_first = self._seen is None
-        jump = self.observe(reading.now, now)
-        if is_first or jump < -JUMP_SECONDS:
-            self._queue.rebase()
-        if is_first and reading.last_event_at and reading.now - reading.last_event_at > MAX_ABSENCE:
-            self._unrecorded_jump = reading.now - reading.last_event_at
-        self.is_trusted = not reading.is_distrusted
-        if self._unrecorded_jump and self.is_trusted:
-            self.is_trusted = False
-            self._queue.distrust_clock(self._unrecorded_jump)
-            log.error(
-                "the clock seems to have jumped ahead: for a day no content is deleted and no order expires or is given"
-                " up. Correct the clock; if it is right, there is nothing to do",
-                extra={"seconds": round(self._unrecorded_jump)},
-            )
-        self._unrecorded_jump = 0.0
-
-    def observe(self, clock: float, now: float) -> float:
-        """Compare a time that the database has just told with the last one. Returns the jump between them in seconds.
-
-        Writes nothing, so that it may be asked between a claim and the start of what was claimed.
-        """
-        jump = (clock - self._seen[0]) - (now - self._seen[1]) if self._seen else 0.0
-        self._seen = (clock, now)
+        jump = self._jump(reading.now, now)
+        self._seen = (reading.now, now)
         if abs(jump) > JUMP_SECONDS:
             log.warning("the database's clock jumped", extra={"seconds": round(jump)})
             self._trusts_leases_from = now + self._lease_seconds
-        if jump > MAX_JUMP:
-            self._unrecorded_jump = jump
+        if is_first or jump < -JUMP_SECONDS:
+            self._database.write(lambda connection: connection.execute(_REBASE).close())
+        absence = reading.now - reading.last_event_at if is_first and reading.last_event_at else 0.0
+        is_implausible = jump > MAX_JUMP or absence > MAX_ABSENCE
+        self.is_trusted = not (reading.is_distrusted or is_implausible)
+        if is_implausible and not reading.is_distrusted:
+            self._distrust(max(jump, absence))
+
+    def check(self, clock: float, now: float) -> None:
+        """Stop trusting a clock that a claim shows far ahead of the last look.
+
+        It writes nothing, so that it may stand between a claim and its mails; the next look records the jump.
+        """
+        if self._jump(clock, now) > MAX_JUMP:
             self.is_trusted = False
-        return jump
 
     def trusts_leases(self, now: float) -> bool:
         """Whether a lease that seems to have run out has done so."""
         return now >= self._trusts_leases_from
+
+    def read(self) -> ClockReading:
+        """Read the database's clock."""
+        with self._database.reading() as connection:
+            row = connection.execute(_READ).one()
+        moments = [moment for moment in (row.last_accepted, row.last_event, row.last_jump) if moment is not None]
+        return ClockReading(row.now, max(moments, default=None), bool(row.is_distrusted))
+
+    def _jump(self, clock: float, now: float) -> float:
+        """Return the seconds that the clock is ahead of what the last look lets expect."""
+        return (clock - self._seen[0]) - (now - self._seen[1]) if self._seen else 0.0
+
+    def _distrust(self, seconds: float) -> None:
+        values = {"seconds": seconds, "distrust": DISTRUST_SECONDS}
+        self._database.write(lambda connection: connection.execute(_DISTRUST, values).close())
+        log.error(
+            "the clock seems to have jumped ahead: for a day no content is deleted, and no order expires or is given"
+            " up. Correct the clock; if it is right, there is nothing to do",
+            extra={"seconds": round(seconds)},
+        )

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.outbox.engines import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
 from orderconfirm.outbox.process_locks import ProcessLocks
-from orderconfirm.outbox.tables import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
 from orderconfirm.outbox.writer import WRITE_TIMEOUT, Writer
 
 T = TypeVar("T")

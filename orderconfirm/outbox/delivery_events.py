@@ -1,4 +1,4 @@
-"""What became of sent mails: the relay's events, each kept once."""
+"""Delivery events: what the relay reports about sent mails. Each event is stored once."""
 
 from __future__ import annotations
 
@@ -9,155 +9,142 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, null, or_, select, update
 
 from orderconfirm.models import Delivery, RelayEvent
-from orderconfirm.outbox import statements as sql
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.sql import REVISIONS, insert_into, now
 from orderconfirm.outbox.suppressions import SuppressionList
-from orderconfirm.outbox.tables import deliveries, history, outbox
+from orderconfirm.outbox.tables import delivery_events, outbox
 
 log = logging.getLogger(__name__)
 
-#: What each of Mailtrap's events says of the delivery; others are part of the story alone.
-DELIVERY_OF = {
-    "delivery": Delivery.DELIVERED,
-    "soft bounce": Delivery.SOFT_BOUNCED,
-    "bounce": Delivery.BOUNCED,
-    "spam": Delivery.COMPLAINED,
-    "reject": Delivery.REJECTED,
-    "suspension": Delivery.SUSPENDED,
-}
-#: After these, mail to the address only harms the sender's name.
-_DEADLY = (Delivery.BOUNCED, Delivery.COMPLAINED)
+#: Further mail to such an address only harms the sender's reputation.
+_SUPPRESSES = (Delivery.BOUNCED, Delivery.COMPLAINED)
 
-#: Each process takes its locks in the same order, or two of them would wait for each other.
+#: Locked in the order of their ids: two processes that lock the same mails must not wait for each other.
 _LOCK = (
     select(outbox).where(outbox.c.id.in_(bindparam("mails", expanding=True))).order_by(outbox.c.id).with_for_update()
 )
-_BY_NUMBER = select(outbox).where(outbox.c.id == bindparam("mail"))
-
-DELIVERIES = (
-    select(deliveries).where(deliveries.c.mail_id == bindparam("mail_id")).order_by(deliveries.c.at, deliveries.c.id)
-)
-
-SET_DELIVERY = (
+_BY_ID = select(outbox).where(outbox.c.id == bindparam("mail"))
+_OF_MAIL = select(delivery_events).where(delivery_events.c.mail_id == bindparam("mail_id"))
+_SET_DELIVERY = (
     update(outbox)
     .where(
         outbox.c.id == bindparam("mail"),
         or_(
             outbox.c.delivery_at.is_(None),
-            # A reader who complained does so after the delivery, whatever the order and the times they are told with.
+            # A complaint always follows the delivery, whatever the order and the times of the events.
             bindparam("to_delivery") == Delivery.COMPLAINED,
             and_(outbox.c.delivery_at <= bindparam("event_at"), outbox.c.delivery != Delivery.COMPLAINED),
         ),
     )
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
-
-
-def _add_event(dialect: str) -> Any:
-    """Keep an event, once: no row comes back when it came before."""
-    return (
-        sql.insert_into(deliveries, dialect)
-        .values(
-            {name: bindparam(name) for name in ("event_id", "mail_id", "at", "event", "code", "text", "raw")}
-            | {"received_at": sql.now}
-        )
-        .on_conflict_do_nothing(index_elements=["event_id"])
-        .returning(deliveries.c.id)
-    )
-
-
-PURGE_EVENTS = update(deliveries).where(deliveries.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
-#: What named no mail of ours is kept as long as the content of mails is.
-PURGE_STRAY_EVENTS = (
-    update(deliveries)
+_PURGE = update(delivery_events).where(delivery_events.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
+_PURGE_STRAY = (
+    update(delivery_events)
     .where(
-        deliveries.c.mail_id.is_(None),
-        deliveries.c.raw.is_not(None),
-        deliveries.c.received_at < sql.now - bindparam("age"),
+        delivery_events.c.mail_id.is_(None),
+        delivery_events.c.raw.is_not(None),
+        delivery_events.c.received_at < now - bindparam("age"),
     )
     .values(raw=null(), text=null())
 )
-PURGE_WORDS = update(history).where(history.c.mail_id == bindparam("mail")).values(text=null())
+
+
+def _add_statement(dialect: str) -> Any:
+    """Return the INSERT of an event. It returns no row when the event is stored already."""
+    columns = ("event_id", "mail_id", "at", "event", "code", "text", "raw")
+    return (
+        insert_into(delivery_events, dialect)
+        .values({name: bindparam(name) for name in columns} | {"received_at": now})
+        .on_conflict_do_nothing(index_elements=["event_id"])
+        .returning(delivery_events.c.id)
+    )
 
 
 class DeliveryEventStore:
-    """Every method raises OutboxUnavailable when the database does not do its part."""
+    """Stores the relay's events and what follows from them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._add_event = _add_event(database.dialect)
-        self._addresses = SuppressionList(database.dialect)
+        self._add = _add_statement(database.dialect)
+        self._suppressions = SuppressionList(database.dialect)
 
     def record(self, events: Collection[RelayEvent]) -> int:
-        """Keep events, all or none; returns how many are new. What names no mail of ours is kept without one."""
+        """Store events, all or none. Returns how many are new.
+
+        An event that names no mail of ours is stored without one. Raises OutboxUnavailable.
+        """
 
         def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
-            numbers = {event.event_id: _mail_of(connection, event) for event in events}
-            mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": [*filter(None, numbers.values())]})}
-            mail_of = {event_id: mails.get(number) for event_id, number in numbers.items()}
-            # Keys are locks too: in one order for all processes. What the events mean is told in theirs.
-            sorted_events = sorted(events, key=lambda event: event.event_id)
-            new = {event.event_id for event in sorted_events if self._keep(connection, event, mail_of[event.event_id])}
-            told = [(event, mail_of[event.event_id]) for event in events if event.event_id in new]
-            return len(new), [mail for event, mail in told if mail and self._apply(connection, event, mail)]
+            ids = {event.event_id: _find_mail(connection, event) for event in events}
+            mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": [*filter(None, ids.values())]})}
+            mail_of = {event_id: mails.get(mail_id) for event_id, mail_id in ids.items()}
+            # A unique key is a lock too, so all processes insert in the same order. The events take effect in theirs.
+            by_key = sorted(events, key=lambda event: event.event_id)
+            new = {event.event_id for event in by_key if self._insert(connection, event, mail_of[event.event_id])}
+            pairs = [(event, mail_of[event.event_id]) for event in events if event.event_id in new]
+            return len(new), [mail for event, mail in pairs if mail and self._apply(connection, event, mail)]
 
-        new, dead = self._database.write(job)
-        for mail in dead:
-            words = {"order_id": mail.order_id, "shop": mail.shop}
-            log.warning("an address takes no more mail: what is for it is held", extra=words)
+        new, suppressing = self._database.write(job)
+        for mail in suppressing:
+            log.warning(
+                "an address is suppressed: its mails are held", extra={"order_id": mail.order_id, "shop": mail.shop}
+            )
         return new
 
-    def _keep(self, connection: Connection, told: RelayEvent, mail: Row[Any] | None) -> bool:
+    def _insert(self, connection: Connection, event: RelayEvent, mail: Row[Any] | None) -> bool:
         """Whether the event is new."""
         is_erased = mail is not None and mail.erased_at is not None
         values = {
-            "event_id": told.event_id,
+            "event_id": event.event_id,
             "mail_id": mail.id if mail else None,
-            "at": told.at.timestamp(),
-            "event": told.event,
-            "code": told.code,
-            "text": None if is_erased else told.text,
-            "raw": None if is_erased else told.raw,
+            "at": event.at.timestamp(),
+            "event": event.event,
+            "code": event.code,
+            "text": None if is_erased else event.text,
+            "raw": None if is_erased else event.raw,
         }
-        return connection.execute(self._add_event, values).first() is not None
+        return connection.execute(self._add, values).first() is not None
 
-    def _apply(self, connection: Connection, told: RelayEvent, mail: Row[Any]) -> bool:
-        """What the event says of its mail. Whether the mail's address takes no more from now on."""
-        state = DELIVERY_OF.get(told.event)
-        if state:
-            change = {"mail": mail.id, "to_delivery": state, "event_at": told.at.timestamp()}
-            connection.execute(SET_DELIVERY, change)
-        address = (told.address or mail.recipient or "").strip().lower()
-        return state in _DEADLY and bool(address) and self._addresses.suppress(connection, mail.shop, address, told)
+    def _apply(self, connection: Connection, event: RelayEvent, mail: Row[Any]) -> bool:
+        """Update the mail's delivery. Returns whether its address is suppressed from now on."""
+        if event.delivery:
+            change = {"mail": mail.id, "to_delivery": event.delivery, "event_at": event.at.timestamp()}
+            connection.execute(_SET_DELIVERY, change)
+        address = (event.address or mail.recipient or "").strip().lower()
+        if event.delivery not in _SUPPRESSES or not address:
+            return False
+        return self._suppressions.suppress(connection, mail.shop, address, event)
 
 
-def _mail_of(connection: Connection, told: RelayEvent) -> int | None:
-    """The number of the mail that an event names, else of the newest of its order."""
-    if told.mail_id is not None:
-        row = connection.execute(_BY_NUMBER, {"mail": told.mail_id}).first()
-        names = ((told.shop, row.shop), (told.order_id, row.order_id), (told.message_id, row.message_id)) if row else ()
-        # A number alone may be that of another mail, in an outbox that was begun anew.
+def _find_mail(connection: Connection, event: RelayEvent) -> int | None:
+    """Return the id of the mail that an event names, else of its order's newest mail."""
+    if event.mail_id is not None:
+        row = connection.execute(_BY_ID, {"mail": event.mail_id}).first()
+        names = (
+            ((event.shop, row.shop), (event.order_id, row.order_id), (event.message_id, row.message_id)) if row else ()
+        )
+        # In an outbox that was started anew, the id alone may be another mail's.
         if row is not None and all(name in (None, own) for name, own in names):
-            return told.mail_id
-    if told.shop is None or told.order_id is None:
+            return event.mail_id
+    if event.shop is None or event.order_id is None:
         return None
-    rows = connection.execute(sql.REVISIONS, {"shop": told.shop, "order_id": told.order_id}).all()
-    numbers = [row.id for row in rows if row.message_id == told.message_id] or [row.id for row in rows[-1:]]
-    return numbers[0] if numbers else None
+    rows = connection.execute(REVISIONS, {"shop": event.shop, "order_id": event.order_id}).all()
+    ids = [row.id for row in rows if row.message_id == event.message_id] or [row.id for row in rows[-1:]]
+    return ids[0] if ids else None
 
 
-def events_of(connection: Connection, mail_ids: Iterable[int]) -> list[Any]:
-    """The rows of what was told of some mails, in the order in which it happened."""
-    rows = [row for mail_id in mail_ids for row in connection.execute(DELIVERIES, {"mail_id": mail_id})]
+def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:
+    """Return the events of several mails, in the order in which they happened."""
+    rows = [row for mail_id in mail_ids for row in connection.execute(_OF_MAIL, {"mail_id": mail_id})]
     return sorted(rows, key=lambda row: (row.at, row.id))
 
 
-def purge_words(connection: Connection, mail_id: int) -> None:
-    """Delete what a mail's story may say of a person, in the relay's words or in ours; that it happened stays."""
-    connection.execute(PURGE_EVENTS, {"mail": mail_id})
-    connection.execute(PURGE_WORDS, {"mail": mail_id})
+def purge_texts(connection: Connection, mail_id: int) -> None:
+    """Delete what a mail's events may say about a person. That they happened stays."""
+    connection.execute(_PURGE, {"mail": mail_id})
 
 
-def purge_stray_events(connection: Connection, age: float) -> None:
-    """Delete what events that named no mail may say of a person, once they are `age` seconds old."""
-    connection.execute(PURGE_STRAY_EVENTS, {"age": age})
+def purge_stray_texts(connection: Connection, age: float) -> None:
+    """Delete the same of events older than `age` seconds that named no mail of ours."""
+    connection.execute(_PURGE_STRAY, {"age": age})

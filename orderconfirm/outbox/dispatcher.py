@@ -131,7 +131,7 @@ class Dispatcher:
         claimed = self._queue.claim(allowed, self._limits.lease) if allowed > 0 else []
         if claimed:
             # Before any of them can expire or be given up by a clock that jumped since the last look.
-            self._maintenance.clock.observe(claimed[0].claimed_at.timestamp(), time.monotonic())
+            self._maintenance.clock.check(claimed[0].claimed_at.timestamp(), time.monotonic())
         for mail in claimed:
             self._start(mail)
         return max(0.01, min(POLL_SECONDS, self._seconds_to_more(len(claimed), allowed, seats, now)))

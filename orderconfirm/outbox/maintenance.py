@@ -6,10 +6,10 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from orderconfirm.outbox.admin import AT_ONCE, OutboxAdmin
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retention import MAX_BATCH, Retention
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Maintenance:
 
     database: Database
     queue: OutboxQueue
-    admin: OutboxAdmin
+    retention: Retention
     clock: ClockWatch
     keep_seconds: float
     holds_unknown: bool
@@ -46,9 +46,9 @@ class Maintenance:
             )
         # Only behind a look at the clock, which must not have jumped meanwhile.
         if now >= self._next_forget and self.clock.is_trusted:
-            forgotten = self.admin.purge(self.keep_seconds)
+            purged = self.retention.purge(self.keep_seconds)
             # A full batch means that there is more: soon again, but between two rounds of sending.
-            self._next_forget = now + (POLL_INTERVAL if forgotten == AT_ONCE else PURGE_INTERVAL)
+            self._next_forget = now + (POLL_INTERVAL if purged == MAX_BATCH else PURGE_INTERVAL)
 
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
         count = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)

@@ -1,37 +1,105 @@
-"""The outbox as the service uses it: accept a mail, lease it, settle it, bring back what was abandoned."""
+"""The queue of mails: add an order's mail, claim what is due, settle it, reclaim what was abandoned."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Boolean, Connection, and_, bindparam, case, func, or_, select, update
 
 from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.logs import mask_addresses, printable
 from orderconfirm.models import ClaimedMail, Event, NewMail, OutboxEntry, State
-from orderconfirm.outbox import statements as sql
+from orderconfirm.outbox import history
+from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.retry import Outcome
-from orderconfirm.outbox.rows import new_event, new_values, to_claimed, to_entry
+from orderconfirm.outbox.rows import new_values, to_claimed, to_entry
+from orderconfirm.outbox.sql import NO_LEASE, REVISIONS, insert_mail, is_due_state, is_leased_state, now
 from orderconfirm.outbox.suppressions import hold_if_suppressed
+from orderconfirm.outbox.tables import outbox
 
 log = logging.getLogger(__name__)
 
-#: Characters kept of a relay's words.
+#: Characters stored of a relay's words.
 MAX_TEXT_LENGTH = 1000
-#: Seconds that a full outbox stays full without being counted again.
-RECOUNT_SECONDS = 1.0
-#: Seconds for which a refused order says that others would be refused too. Then one must show whether that still holds:
-#: a load balancer sends none to a process that is not ready.
-REFUSAL_SECONDS = 60.0
-#: Seconds for which the clock's times are not trusted after an implausible jump: time for a person to set it right.
-DISTRUST_SECONDS = 86400.0
+_ABANDONED = "the process that was sending it ended without a word"
+
+# SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause out.
+_due = (
+    select(outbox.c.id)
+    .where(is_due_state, outbox.c.due_at <= now)
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(outbox)
+    .where(outbox.c.id.in_(_due), is_due_state)
+    .values(
+        state=State.SENDING,
+        changed_at=now,
+        lease_token=bindparam("token"),
+        lease_owner=bindparam("owner"),
+        lease_until=now + bindparam("lease"),
+    )
+    .returning(*outbox.c)
+)
+_SETTLE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("mail"), outbox.c.lease_token == bindparam("token"), is_leased_state)
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed_at=now,
+        due_at=now + bindparam("delay"),
+        tried_at=case((bindparam("spent") > 0, func.coalesce(outbox.c.tried_at, now)), else_=outbox.c.tried_at),
+        attempts=outbox.c.attempts + bindparam("spent"),
+        possible_copies=outbox.c.possible_copies + bindparam("copies"),
+        **NO_LEASE,
+    )
+)
+#: The mails of unconfirmed claims, which nobody has begun to send.
+_RELEASE = (
+    update(outbox)
+    .where(outbox.c.lease_token.in_(bindparam("tokens", expanding=True)), is_leased_state)
+    .values(state=State.QUEUED, changed_at=now, due_at=now, **NO_LEASE)
+    .returning(outbox.c.id)
+)
+_OWNERS = select(outbox.c.lease_owner).where(is_leased_state).distinct()
+
+#: The leases of `dead` owners, and those that have run out, unless their owner is known to be `living` or the mail is
+#: being sent by this process (`tokens`): a jump of the clock must not have a mail sent twice.
+_RECLAIM = (
+    update(outbox)
+    .where(
+        is_leased_state,
+        or_(
+            outbox.c.lease_owner.in_(bindparam("dead", expanding=True)),
+            and_(
+                bindparam("trusts_clock", type_=Boolean()),
+                outbox.c.lease_until < now,
+                outbox.c.lease_owner.not_in(bindparam("living", expanding=True)),
+                outbox.c.lease_token.not_in(bindparam("tokens", expanding=True)),
+            ),
+        ),
+    )
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed_at=now,
+        due_at=now,
+        attempts=outbox.c.attempts + 1,
+        possible_copies=outbox.c.possible_copies + 1,
+        **NO_LEASE,
+    )
+    .returning(outbox.c.id)
+)
+_NEXT = select(select(func.min(outbox.c.due_at)).where(is_due_state).scalar_subquery() - now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +117,7 @@ class AddResult:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """Where an attempt ended and what the relay said then."""
+    """Where an attempt ended and what the relay answered. `seconds` is how long it took."""
 
     stage: str | None = None
     code: int | None = None
@@ -57,41 +125,31 @@ class AttemptResult:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClockReading:
-    """The database's clock, and the time of the last thing that happened in the outbox, in seconds since 1970.
-
-    `is_distrusted` holds for a day after an implausible jump.
-    """
-
-    now: float
-    last_event_at: float | None
-    is_distrusted: bool
-
-
 class OutboxQueue:
-    """Every write is committed when its method returns.
+    """The outbox as a queue. Every write is committed when its method returns.
 
     Every method raises OutboxUnavailable when the database does not do its part.
     """
 
     def __init__(self, database: Database, max_pending: int) -> None:
-        """`most_pending` mails may wait; more are refused with OutboxFull."""
+        """`max_pending` is how many mails may wait; further ones are refused with OutboxFull."""
         self._database = database
-        self._insert = sql.insert_statement(database.dialect)
+        self._insert = insert_mail(database.dialect)
         self._keys = IdempotencyKeys(database.dialect)
-        self._max_pending = max_pending
-        self._refusal: tuple[str, float] | None = None
+        self._capacity = Capacity(max_pending)
         #: Leases that this process may hold without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()
-        self._room = 0
-        self._counted_at = 0.0
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this process refuses orders, or None."""
+        return self._capacity.refusal
 
     def add(self, mail: NewMail) -> AddResult:
-        """Take an order in, due at once or held, unless its (shop, order_id) is known: then nothing changes.
+        """Add an order's mail, due at once or held. When its (shop, order_id) is known, nothing changes.
 
-        Its idempotency key is kept as long as the order's content, unless this is another order than the known one.
-        Raises KeyConflict when that key came with another request.
+        The idempotency key is stored unless the known order is another one. Raises KeyConflict when another request
+        used that key, OutboxFull when too many mails wait.
         """
         values = new_values(mail)
         known = {"shop": mail.shop, "order_id": mail.order_id}
@@ -99,10 +157,10 @@ class OutboxQueue:
         use = KeyUse(mail.shop, key, mail.order_id, mail.fingerprint) if key else None
 
         def job(connection: Connection) -> AddResult | None:
-            row = connection.execute(self._insert, values).first() if self._has_room(connection) else None
+            row = connection.execute(self._insert, values).first() if self._capacity.take(connection) else None
             if row is not None and row.state == State.HELD:
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.HELD, State.HELD, row.reason))
-            rows = [row] if row is not None else connection.execute(sql.REVISIONS, known).all()
+                history.record(connection, [row.id], Event.HELD, State.HELD, row.reason)
+            rows = [row] if row is not None else connection.execute(REVISIONS, known).all()
             if not rows:
                 return None
             first = rows[0]
@@ -113,36 +171,29 @@ class OutboxQueue:
         try:
             result = self._database.write_to_stay(job)
             if result is None:
-                raise OutboxFull(f"{self._max_pending} mails wait already (OUTBOX_MAX_PENDING)")
+                raise OutboxFull(f"{self._capacity.max_pending} mails wait already (OUTBOX_MAX_PENDING)")
         except OutboxUnavailable as exc:
-            self._refusal = (str(exc), time.monotonic())
+            self._capacity.note_refusal(str(exc))
             raise
         if result.is_new:
-            self._refusal = None
+            self._capacity.note_acceptance()
         return result
 
-    @property
-    def refusal(self) -> str | None:
-        """Why this process refuses orders; None once it took one, or when the last refusal is REFUSAL_SECONDS old."""
-        if self._refusal is None or time.monotonic() - self._refusal[1] > REFUSAL_SECONDS:
-            return None
-        return self._refusal[0]
+    def claim(self, limit: int, lease_seconds: float) -> list[ClaimedMail]:
+        """Lease up to `limit` due mails, longest due first. No other process gets them before the lease ends.
 
-    def claim(self, seats: int, lease_seconds: float) -> list[ClaimedMail]:
-        """Lease at most `seats` due mails, longest due first. No other process gets them before the lease ends.
-
-        A row that cannot be read fails alone. Raises UnconfirmedWrite when the mails may be leased but are not known:
+        A row that cannot be read fails alone. After an UnconfirmedWrite there may be leased mails that nobody knows of;
         `reclaim_abandoned` releases them.
         """
         token = secrets.token_hex(16)
         values = {
             "token": token,
             "owner": self._database.process_locks.owner,
-            "seats": seats,
+            "limit": limit,
             "lease": lease_seconds,
         }
         try:
-            rows = self._database.write(lambda connection: connection.execute(sql.CLAIM, values).all())
+            rows = self._database.write(lambda connection: connection.execute(_CLAIM, values).all())
         except UnconfirmedWrite:
             self._unconfirmed_tokens.add(token)
             raise
@@ -157,30 +208,30 @@ class OutboxQueue:
                     self._settle(row.id, token, damaged, AttemptResult())
         return claimed
 
-    def settle(self, mail: ClaimedMail, outcome: Outcome, report: AttemptResult | None = None) -> bool:
-        """Write down how an attempt ended. False: the lease was lost meanwhile, and nothing was changed."""
-        return self._settle(mail.id, mail.lease_token, outcome, report or AttemptResult())
+    def settle(self, mail: ClaimedMail, outcome: Outcome, result: AttemptResult | None = None) -> bool:
+        """Record how an attempt ended. Returns False, and changes nothing, when the lease has been lost."""
+        return self._settle(mail.id, mail.lease_token, outcome, result or AttemptResult())
 
     def reclaim_abandoned(self, own_tokens: Collection[str], trusts_clock: bool, holds: bool) -> int:
-        """Put mails back whose process died while it was sending: it is seen to be gone, or their lease has run out.
+        """Take back the mails of processes that died while sending, or whose lease has run out. Returns how many.
 
-        `own_tokens` are the leases under way here; leases count only if `trusts_clock`. With `holds` the mails wait for
-        a person, for each may arrive twice. Returns how many. Mails of an unconfirmed claim come back as well: nobody
-        began to send them, so they do not count.
+        `own_tokens` are the leases of mails that this process is sending; leases run out only if `trusts_clock`. With
+        `holds` the mails wait for a person, because each may arrive twice; otherwise they are due at once. Mails of an
+        unconfirmed claim are released as well, and not counted: nobody began to send them.
         """
-        why = "the process that was sending it ended without a word"
         state = State.HELD if holds else State.QUEUED
-
         unconfirmed = list(self._unconfirmed_tokens)
 
         def job(connection: Connection) -> int:
-            for row in connection.execute(sql.RELEASE, {"tokens": unconfirmed}).all() if unconfirmed else ():
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.RELEASED, State.QUEUED))
-            dead, living = self._database.process_locks.sort([row[0] for row in connection.execute(sql.OWNERS)])
+            if unconfirmed:
+                released = connection.execute(_RELEASE, {"tokens": unconfirmed}).all()
+                history.record(connection, [row.id for row in released], Event.RELEASED, State.QUEUED)
+            owners = list(connection.execute(_OWNERS).scalars())
+            dead, living = self._database.process_locks.sort(owners)
             values = {"dead": dead, "living": living, "tokens": list(own_tokens), "trusts_clock": trusts_clock}
-            rows = connection.execute(sql.RECLAIM, {**values, "to_state": state, "why": why}).all()
+            rows = connection.execute(_RECLAIM, {**values, "to_state": state, "why": _ABANDONED}).all()
+            history.record(connection, [row.id for row in rows], Event.INTERRUPTED, state, _ABANDONED)
             for row in rows:
-                connection.execute(sql.ADD_HISTORY, new_event(row.id, Event.INTERRUPTED, state, why))
                 hold_if_suppressed(connection, row.id)
             return len(rows)
 
@@ -189,28 +240,12 @@ class OutboxQueue:
         return count
 
     def seconds_to_next(self) -> float | None:
-        """Seconds until the next mail is due; None when nothing waits."""
+        """Return the seconds until the next mail is due; None when nothing waits."""
         with self._database.reading() as connection:
-            wait = connection.execute(sql.NEXT).scalar_one()
+            wait = connection.execute(_NEXT).scalar_one()
         return None if wait is None else max(0.0, wait)
 
-    def clock(self) -> ClockReading:
-        """Read the database's clock."""
-        with self._database.reading() as connection:
-            row = connection.execute(sql.CLOCK).one()
-        moments = [moment for moment in (row.last_accepted, row.last_event, row.last_jump) if moment is not None]
-        return ClockReading(row.now, max(moments, default=None), bool(row.is_distrusted))
-
-    def distrust_clock(self, seconds: float) -> None:
-        """Note for all processes that the clock jumped ahead by `seconds`."""
-        values = {"seconds": seconds, "distrust": DISTRUST_SECONDS}
-        self._database.write(lambda connection: connection.execute(sql.DISTRUST_CLOCK, values).close())
-
-    def rebase(self) -> None:
-        """The clock went back: what was to wait a minute must not wait until the old time comes again."""
-        self._database.write(lambda connection: connection.execute(sql.REBASE))
-
-    def _settle(self, mail_id: int, token: str, outcome: Outcome, report: AttemptResult) -> bool:
+    def _settle(self, mail_id: int, token: str, outcome: Outcome, result: AttemptResult) -> bool:
         values = {
             "mail": mail_id,
             "token": token,
@@ -220,35 +255,20 @@ class OutboxQueue:
             "spent": int(outcome.spends_attempt),
             "copies": int(outcome.may_be_copy),
         }
-        text = _clean(report.text or outcome.reason)
-        event = new_event(mail_id, outcome.event, outcome.state, text, report.stage, report.code, report.seconds)
+        text = _clean(result.text or outcome.reason)
+        quote = (text, result.stage, result.code, result.seconds)
 
         def job(connection: Connection) -> bool:
-            if connection.execute(sql.SETTLE, values).rowcount != 1:
+            if connection.execute(_SETTLE, values).rowcount != 1:
                 return False
-            connection.execute(sql.ADD_HISTORY, event)
-            if outcome.state in (State.QUEUED, State.UNKNOWN, State.FAILED):
+            history.record(connection, [mail_id], outcome.event, outcome.state, *quote)
+            if outcome.state in State.HOLDABLE:
                 hold_if_suppressed(connection, mail_id)
             return True
 
         return self._database.write(job)
 
-    def _has_room(self, connection: Connection) -> bool:
-        """Whether one more mail may wait. Counted anew each time the room found by the last count is used up.
-
-        Only the writing thread comes here. Another process may use the same room, so no count gives more than a
-        hundredth of the limit.
-        """
-        if self._room <= 0 and time.monotonic() - self._counted_at > RECOUNT_SECONDS:
-            pending = connection.execute(sql.PENDING, {"most": self._max_pending}).scalar_one()
-            self._room = min(self._max_pending - pending, max(1, self._max_pending // 100))
-            self._counted_at = time.monotonic() if self._room <= 0 else 0.0
-        self._room -= 1
-        return self._room >= 0
-
 
 def _clean(text: str | None) -> str | None:
-    """A relay's words as they are kept: without the recipient, and without what no database or terminal takes."""
-    if not text:
-        return text
-    return mask_addresses(printable(text))[:MAX_TEXT_LENGTH]
+    """Return a relay's words without addresses and unprintable characters, cut to MAX_TEXT_LENGTH."""
+    return mask_addresses(printable(text))[:MAX_TEXT_LENGTH] if text else text

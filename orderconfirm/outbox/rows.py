@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, Event, HistoryEntry, NewMail, OutboxEntry, State
-from orderconfirm.order.serialization import encode
+from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, HistoryEntry, NewMail, OutboxEntry, State
+from orderconfirm.order.serialization import decode_payload, encode_payload
 
 
 def to_entry(
@@ -28,9 +27,9 @@ def to_entry(
         message_id=row.message_id,
         recipient=row.recipient,
         state=State(row.state),
-        accepted_at=_told(row.accepted_at),
-        changed_at=_told(row.changed_at),
-        due_at=_told(row.due_at),
+        accepted_at=_lenient_moment(row.accepted_at),
+        changed_at=_lenient_moment(row.changed_at),
+        due_at=_lenient_moment(row.due_at),
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         reason=row.reason,
@@ -44,12 +43,12 @@ def to_entry(
 
 def to_history(row: Row[Any], revision: int) -> HistoryEntry:
     return HistoryEntry(
-        _told(row.at), revision, row.event, State(row.state), row.stage, row.code, row.text, row.seconds
+        _lenient_moment(row.at), revision, row.event, State(row.state), row.stage, row.code, row.text, row.seconds
     )
 
 
 def to_delivery(row: Row[Any], revision: int) -> DeliveryEvent:
-    return DeliveryEvent(row.event_id, revision, row.event, _told(row.at), row.code, row.text)
+    return DeliveryEvent(row.event_id, revision, row.event, _lenient_moment(row.at), row.code, row.text)
 
 
 def new_values(mail: NewMail) -> dict[str, Any]:
@@ -62,48 +61,26 @@ def new_values(mail: NewMail) -> dict[str, Any]:
         "message_id": mail.message_id,
         "recipient": mail.recipient.lower(),
         "address_hash": address_hash(mail.recipient),
-        "payload": encode({"sent": mail.sent, "defaults": mail.defaults}),
+        "payload": encode_payload(mail.request, mail.defaults),
         "send_before": mail.send_before.timestamp() if mail.send_before else None,
     }
 
 
-def again_values(row: Row[Any], email: str | None, revision: int, message_id: str) -> dict[str, Any]:
+def resend_values(row: Row[Any], email: str | None, revision: int, message_id: str) -> dict[str, Any]:
     """The order of `row` as the values of a new row: it is sent again, to `email` or to its own address."""
-    content = json.loads(row.payload)
-    sent = content["sent"]
+    request, defaults = decode_payload(row.payload)
     if email:
-        sent = {**sent, "customer": {**sent["customer"], "email": email}}
+        request = {**request, "customer": {**request["customer"], "email": email}}
     again = NewMail(
         shop=row.shop,
         order_id=row.order_id,
         message_id=message_id,
-        recipient=sent["customer"]["email"],
-        sent=sent,
-        defaults=content["defaults"],
+        recipient=request["customer"]["email"],
+        request=request,
+        defaults=defaults,
         fingerprint=row.fingerprint,
     )
     return {**new_values(again), "revision": revision}
-
-
-def new_event(
-    mail_id: int,
-    event: Event,
-    state: State,
-    text: str | None = None,
-    stage: str | None = None,
-    code: int | None = None,
-    seconds: float | None = None,
-) -> dict[str, Any]:
-    """A thing that happened to a mail as the values of its history row."""
-    return {
-        "mail_id": mail_id,
-        "event": event,
-        "state": state,
-        "text": text,
-        "stage": stage,
-        "code": code,
-        "seconds": seconds,
-    }
 
 
 def address_hash(address: str) -> str:
@@ -129,8 +106,8 @@ def to_claimed(row: Row[Any]) -> ClaimedMail:
     )
 
 
-def _told(seconds: float) -> datetime:
-    """For a person's eyes: a damaged time must not hide the rest of the row."""
+def _lenient_moment(seconds: float) -> datetime:
+    """Return the time, or 1970 for a damaged one, which must not hide the rest of the row."""
     try:
         return _moment(seconds)
     except (TypeError, ValueError, OverflowError, OSError):

@@ -1,16 +1,14 @@
-"""The tables, the engines that reach them, and the one clock they go by: the database's."""
+"""The outbox's tables and indexes."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Double,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -19,27 +17,22 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
-    inspect,
     text,
 )
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql.functions import FunctionElement
 
-from orderconfirm.outbox.sqlite_lock import TurnstileLock
+from orderconfirm.models import State
 
-#: Seconds that a connection waits for another process's write lock (SQLite) or for the server (PostgreSQL).
-LOCK_TIMEOUT = 10
 
-#: States whose mails go out by themselves once due. As SQL text: a partial index is used only for its own words.
-DUE_STATES = "state IN ('queued', 'unknown')"
-LEASED_STATES = "state = 'sending'"
-FINISHED_STATES = "state IN ('sent', 'failed', 'cancelled', 'expired')"
-#: States that wait for a person.
-ATTENTION_STATES = "state IN ('failed', 'held')"
+def _state_in(states: Collection[str]) -> str:
+    """The condition of a partial index as SQL text: a database uses the index only for a query with the same words."""
+    return f"state IN ({', '.join(repr(str(state)) for state in State if state in states)})"
+
+
+IS_DUE_STATE = _state_in(State.DUE)
+IS_LEASED_STATE = _state_in(State.LEASED)
+IS_ATTENTION_STATE = _state_in(State.ATTENTION)
+#: Finished mails whose content is not yet deleted.
+IS_FINISHED_WITH_CONTENT = f"{_state_in(State.TERMINAL)} AND payload IS NOT NULL"
 
 metadata = MetaData()
 
@@ -58,9 +51,9 @@ outbox = Table(
     Column("message_id", String(255), nullable=False),
     #: In lower case, to be found by; mail goes to the address in `payload`, letter for letter.
     Column("recipient", String(254)),
-    #: Of the recipient, as `dead_addresses` has it.
+    #: Of the recipient, as `suppressions` has it.
     Column("address_hash", String(64)),
-    #: {"sent": …, "defaults": …} in canonical JSON.
+    #: {"request": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),
     #: Its first attempt, of those that count, since it was accepted or put back: giving up counts from here.
@@ -83,26 +76,21 @@ outbox = Table(
     Column("lease_until", Double),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
 )
+
+
+def _partial_index(name: str, column: Column[Any], condition: str) -> None:
+    Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 #: For lists, newest first: by shop alone, by state, by recipient.
 Index("outbox_newest", outbox.c.shop, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_state", outbox.c.shop, outbox.c.state, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_recipient", outbox.c.shop, outbox.c.recipient, outbox.c.accepted_at, outbox.c.id)
-Index("outbox_due", outbox.c.due_at, sqlite_where=text(DUE_STATES), postgresql_where=text(DUE_STATES))
-Index("outbox_leased", outbox.c.lease_until, sqlite_where=text(LEASED_STATES), postgresql_where=text(LEASED_STATES))
-Index("outbox_attention", outbox.c.state, sqlite_where=text(ATTENTION_STATES), postgresql_where=text(ATTENTION_STATES))
-Index(
-    "outbox_copies",
-    outbox.c.possible_copies,
-    sqlite_where=text("possible_copies > 0"),
-    postgresql_where=text("possible_copies > 0"),
-)
-#: Finished mails whose content is not yet deleted.
-Index(
-    "outbox_kept",
-    outbox.c.changed_at,
-    sqlite_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
-    postgresql_where=text(f"{FINISHED_STATES} AND payload IS NOT NULL"),
-)
+_partial_index("outbox_due", outbox.c.due_at, IS_DUE_STATE)
+_partial_index("outbox_leased", outbox.c.lease_until, IS_LEASED_STATE)
+_partial_index("outbox_attention", outbox.c.state, IS_ATTENTION_STATE)
+_partial_index("outbox_copies", outbox.c.possible_copies, "possible_copies > 0")
+_partial_index("outbox_kept", outbox.c.changed_at, IS_FINISHED_WITH_CONTENT)
 
 #: To which request each idempotency key belongs, as long as that order's content is kept.
 idempotency_keys = Table(
@@ -131,9 +119,9 @@ history = Table(
 )
 
 
-#: What the relay told of sent mails; each event once. Events that name no mail of ours are kept as well.
-deliveries = Table(
-    "deliveries",
+#: What the relay reported about sent mails, each event once. Events that name no mail of ours are kept as well.
+delivery_events = Table(
+    "delivery_events",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("event_id", String(128), nullable=False, unique=True),
@@ -148,7 +136,7 @@ deliveries = Table(
 
 #: Addresses that bounced for good or complained, by hash: mails to them wait for a person.
 suppressions = Table(
-    "dead_addresses",
+    "suppressions",
     metadata,
     Column("shop", String(64), primary_key=True),
     Column("address_hash", String(64), primary_key=True),
@@ -169,113 +157,3 @@ clock_jumps = Table(
     Column("trusted_from", Double, nullable=False),
     Column("seconds", Double, nullable=False),
 )
-
-
-class database_now(FunctionElement[float]):
-    """Seconds since 1970 by the database's clock, the only one that all processes share."""
-
-    type = Double()
-    inherit_cache = True
-
-
-@compiles(database_now, "sqlite")
-def _now_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
-    # Rounded to what its clock tells: a time that is told is then the very one that is stored, and found by.
-    return "round((julianday('now') - 2440587.5) * 86400.0, 3)"
-
-
-@compiles(database_now, "postgresql")
-def _now_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
-
-
-def writing_engine(url: str) -> Engine:
-    """An engine with one connection whose transactions hold the write lock from their first statement.
-
-    A deferred SQLite transaction that reads before it writes fails at once with SQLITE_BUSY_SNAPSHOT when another
-    process wrote in between; BEGIN IMMEDIATE waits its turn instead.
-    """
-    engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, **_options(url))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
-        event.listen(engine, "begin", TurnstileLock(Path(str(engine.url.database)).resolve(), LOCK_TIMEOUT).begin)
-    return engine
-
-
-def reading_engine(url: str) -> Engine:
-    """An engine for single SELECTs from many threads, which never wait for the writer."""
-    engine = create_engine(
-        _existing(_driver_url(url)), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url)
-    )
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
-        return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
-
-
-def create_tables(engine: Engine) -> None:
-    """Create what is missing; several processes may do so at once."""
-    if engine.dialect.name == "sqlite" and engine.url.database:
-        file = Path(engine.url.database)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # it holds names and addresses; its companions get its mode
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # IF NOT EXISTS alone still races in PostgreSQL's catalogue.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20250315)")
-        for table in metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
-
-
-def missing_columns(engine: Engine) -> list[str]:
-    """Columns that another version's tables lack, as table.column."""
-    known = inspect(engine)
-    return [
-        f"{table.name}.{name}"
-        for table in metadata.sorted_tables
-        for name in {*table.columns.keys()} - {column["name"] for column in known.get_columns(table.name)}
-    ]
-
-
-def _driver_url(url: str) -> URL:
-    """`postgres://` and `postgresql://` both mean psycopg 3."""
-    parsed = make_url(url)
-    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in ("postgres", "postgresql") else parsed
-
-
-def _existing(url: URL) -> URL:
-    """An SQLite file that is away must be an error, not an empty file made in its place."""
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return url
-    return url.set(database=f"file:{quote(url.database)}", query={"mode": "rw", "uri": "true"})
-
-
-def _options(url: str) -> dict[str, Any]:
-    if _driver_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": LOCK_TIMEOUT}}
-    # A server that vanished without a word is noticed by the socket; one that is stuck, by the server itself.
-    limits = {
-        "connect_timeout": LOCK_TIMEOUT,
-        "keepalives_idle": LOCK_TIMEOUT,
-        "keepalives_interval": 5,
-        "keepalives_count": 2,
-        "tcp_user_timeout": LOCK_TIMEOUT * 1000,
-        "options": f"-c statement_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout={LOCK_TIMEOUT}s",
-    }
-    return {"connect_args": limits, "pool_pre_ping": True}
-
-
-def _tune_sqlite(connection: Any, record: Any) -> None:
-    # The driver must not open transactions on its own: see writing_engine.
-    connection.isolation_level = None
-    # A damaged row must be readable enough to be set aside, or it would stop every claim that meets it.
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    connection.execute("PRAGMA journal_mode=WAL")
-    # The 202 is a promise: a commit must be on the disk, not in its cache.
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    # What is erased must not stay in the file until something else is written over it.
-    connection.execute("PRAGMA secure_delete=ON")

@@ -197,4 +197,5 @@ def _reason(exc: Exception) -> str:
 
 
 def _translated(exc: Exception) -> Exception:
-    return OutboxUnavailable(_reason(exc)) if isinstance(exc, SQLAlchemyError) else exc
+    # An OSError comes from the lock file beside SQLite's own.
+    return OutboxUnavailable(_reason(exc)) if isinstance(exc, SQLAlchemyError | OSError) else exc

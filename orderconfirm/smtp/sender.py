@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from flask import Flask
 
 from orderconfirm.errors import UnreadableOrder
 from orderconfirm.mail.renderer import MailRenderer
-from orderconfirm.models import ClaimedMail, Order, RelayReply
-from orderconfirm.order.serialization import to_order
+from orderconfirm.models import ClaimedMail, RelayReply
+from orderconfirm.order.models import Order
+from orderconfirm.order.serialization import decode_payload, to_order
 from orderconfirm.settings import Settings
 from orderconfirm.smtp.message import OrderMessage, custom_variables
 from orderconfirm.smtp.pool import ConnectionPool
@@ -67,8 +66,8 @@ class SmtpSender:
 
 def _read_order(mail: ClaimedMail) -> Order:
     try:
-        stored = json.loads(mail.payload)
-        return to_order(stored["sent"], stored["defaults"], mail.accepted_at)
+        request, defaults = decode_payload(mail.payload)
+        return to_order(request, defaults, mail.accepted_at)
     except (KeyError, TypeError, ValueError, ArithmeticError) as exc:
         reason = f"the stored order cannot be read: {type(exc).__name__}: {exc}"
         raise UnreadableOrder(reason) from exc

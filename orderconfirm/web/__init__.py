@@ -7,11 +7,10 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.settings import Settings
-from orderconfirm.web import health, problems
-from orderconfirm.web import middleware as headers
+from orderconfirm.web import health, middleware, problems
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import document
-from orderconfirm.web.pages import views as pages
+from orderconfirm.web.pages import views
 
 #: The largest body that is read, in bytes.
 MAX_BYTES = 1024 * 1024
@@ -22,16 +21,16 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     app.url_map.merge_slashes = False  # //x is not x: a redirect would lead to another order
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
-    app.extensions["guard"] = Authenticator(settings)
-    headers.init_app(app)
+    app.extensions["authenticator"] = Authenticator(settings)
+    middleware.init_app(app)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     document.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)
-    app.register_blueprint(pages.bp)
+    app.register_blueprint(views.bp)
     if settings.has_demo_page:
-        from orderconfirm.web import demo  # with Flask-WTF, which production has no use for
+        from orderconfirm.web.pages import demo  # with Flask-WTF, which production has no use for
 
         demo.init_app(app)
     if settings.cors_origins:

@@ -39,10 +39,6 @@ _MESSAGES = {
     State.CANCELLED: "The order confirmation was cancelled",
     State.EXPIRED: "The order confirmation was not sent in time",
 }
-#: States that end by themselves.
-_ON_ITS_WAY = (State.QUEUED, State.SENDING, State.UNKNOWN)
-#: States in which the mail will not come by itself.
-_ENDED_BADLY = (State.FAILED, State.EXPIRED)
 
 #: An instance: a class would be made anew for each request, which costs as much as all the rest of reading it.
 _ORDER = OrderSchema()
@@ -67,7 +63,7 @@ _APPLIED: dict[str, Any] = {
 _BAD_RESEND = replace(
     problem_types.INVALID_REQUEST, errors=(FieldError("/emial", "is unknown: a resend takes email and reason"),)
 )
-_ON_ITS_WAY_ALREADY = replace(problem_types.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
+_IS_QUEUED = replace(problem_types.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
 _IN_FLIGHT = replace(problem_types.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
 #: What may be asked of a placed order next.
 _FOLLOWED: dict[str, Any] = {
@@ -85,7 +81,7 @@ def authenticate() -> None:
     """Nothing is read of a request before it is known whose it is."""
     if request.method == "OPTIONS":
         return  # a browser asks, for a script, whether it may call; the key comes with the call itself
-    authenticator: Authenticator = current_app.extensions["guard"]
+    authenticator: Authenticator = current_app.extensions["authenticator"]
     authenticator.authenticate()
     if not _takes_json(request.accept_mimetypes):
         raise NotAcceptable(problem_types.NOT_ACCEPTABLE.detail)
@@ -126,7 +122,7 @@ def place_order(order: dict[str, Any]) -> Any:
 
     The same order again answers 200 and sends no second mail.
     """
-    placed = _orders().place(g.shop, order, _idempotency_key())
+    placed = _confirmations().place(g.shop, order, _idempotency_key())
     entry = placed.entry
     is_done = not placed.is_new
     headers = {}
@@ -134,18 +130,18 @@ def place_order(order: dict[str, Any]) -> Any:
     # A preference, no more (RFC 7240 section 2): with all seats taken nobody waits.
     if wait is not None and _seats.acquire(blocking=False):
         try:
-            entry = _orders().outcome(g.shop, entry.order_id, wait) or entry
+            entry = _confirmations().outcome(g.shop, entry.order_id, wait) or entry
         finally:
             _seats.release()
         headers = {"Preference-Applied": f"wait={wait}"}
-        is_done = entry.state is State.SENT or (is_done and entry.state not in _ON_ITS_WAY)
-        if entry.state in _ENDED_BADLY:
+        is_done = entry.state is State.SENT or (is_done and entry.state not in State.PENDING)
+        if entry.state in State.NOT_SENT:
             why = f": {entry.reason}" if entry.reason else ""  # it goes with the order's content
             answer = problem(problem_types.NOT_SENT, f"{_MESSAGES[entry.state]}{why}.")
             answer.headers.update(headers)
             return answer
     told = {
-        "status": "failed" if entry.state in _ENDED_BADLY else "success",
+        "status": "failed" if entry.state in State.NOT_SENT else "success",
         "message": _MESSAGES[entry.state],
         **summary(entry, _link(entry)),
         "warnings": list(placed.warnings),
@@ -163,7 +159,7 @@ def preview_order(order: dict[str, Any]) -> Any:
 
     Nothing is stored, nothing is sent.
     """
-    preview = _orders().preview(order)
+    preview = _confirmations().preview(order)
     email = preview.email
     return {
         "subject": email.subject,
@@ -187,7 +183,7 @@ def list_orders(wanted: dict[str, Any]) -> Any:
         since=wanted.get("since"),
         until=wanted.get("until"),
     )
-    entries, cursor = _orders().search(g.shop, search, wanted.get("cursor"), wanted["limit"])
+    entries, cursor = _confirmations().search(g.shop, search, wanted.get("cursor"), wanted["limit"])
     return {"orders": [summary(entry, _link(entry)) for entry in entries], "next_cursor": cursor}
 
 
@@ -196,12 +192,12 @@ def list_orders(wanted: dict[str, Any]) -> Any:
 @bp.response(200, MailSchema, description="The mail and its story.", example=examples.STORY)
 def show_order(order_id: str) -> Any:
     """Tell an order's state, times, attempts and deliveries."""
-    return _story(_orders().status(g.shop, order_id), order_id)
+    return _story(_confirmations().status(g.shop, order_id), order_id)
 
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
-    *(*problem_types.BODY, _BAD_RESEND, problem_types.NOT_FOUND, _ON_ITS_WAY_ALREADY, problem_types.KEY_CONFLICT),
+    *(*problem_types.BODY, _BAD_RESEND, problem_types.NOT_FOUND, _IS_QUEUED, problem_types.KEY_CONFLICT),
     *(problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, *problem_types.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY],
 )
@@ -218,10 +214,10 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 
     It has a new Message-ID. An address that was held as dead is released.
     """
-    placed = _orders().resend(Resend(g.shop, order_id, **wanted, idempotency_key=_idempotency_key()))
+    placed = _confirmations().resend(Resend(g.shop, order_id, **wanted, idempotency_key=_idempotency_key()))
     if placed is None:
         raise _unknown(order_id)
-    return _story(_orders().status(g.shop, order_id), order_id), 202 if placed.is_new else 200
+    return _story(_confirmations().status(g.shop, order_id), order_id), 202 if placed.is_new else 200
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
@@ -236,7 +232,7 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 @bp.response(200, MailSchema, description="The mail will not be sent.", example=examples.CANCELLED)
 def cancel_order(order_id: str) -> Any:
     """Withdraw a mail before it is sent."""
-    return _story(_orders().cancel(g.shop, order_id), order_id)
+    return _story(_confirmations().cancel(g.shop, order_id), order_id)
 
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
@@ -249,7 +245,7 @@ def erase_order(order_id: str) -> Any:
 
     Its id stays known, so that a late replay sends nothing; a mail that waits is withdrawn.
     """
-    if not _orders().erase(g.shop, order_id):
+    if not _confirmations().erase(g.shop, order_id):
         raise _unknown(order_id)
 
 
@@ -260,9 +256,9 @@ def _takes_json(accepted: MIMEAccept) -> bool:
     return not accepted or is_named or accepted.quality("application/json") > 0
 
 
-def _orders() -> OrderConfirmations:
-    orders: OrderConfirmations = current_app.extensions["orderconfirm"].orders
-    return orders
+def _confirmations() -> OrderConfirmations:
+    confirmations: OrderConfirmations = current_app.extensions["orderconfirm"].confirmations
+    return confirmations
 
 
 def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class _HealthCollector:
 
         stats = self._condition.stats
         mails = GaugeMetricFamily("orderconfirm_mails", "Mails that move or wait for a person", labels=["state"])
-        for state in (State.QUEUED, State.SENDING, State.UNKNOWN, State.FAILED, State.HELD):
+        for state in (state for state in State if state in State.PENDING | State.ATTENTION):
             mails.add_metric([state.value], stats.mails.get(state, 0))
         yield mails
         for name, meaning, value in (

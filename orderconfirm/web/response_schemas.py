@@ -166,7 +166,7 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
 
 
 def story(entry: OutboxEntry, link: str) -> dict[str, Any]:
-    is_moving = entry.state in (State.QUEUED, State.UNKNOWN)
+    is_moving = entry.state in State.DUE
     return {
         **summary(entry, link),
         "changed_at": entry.changed_at.isoformat(),

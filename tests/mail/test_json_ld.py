@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from orderconfirm.mail.json_ld import MOST_ITEMS, order_script
-from orderconfirm.models import Item, Order
+from orderconfirm.order.models import Item, Order
 from orderconfirm.order.samples import FULL, LONG, SAMPLES, SMALLEST
 
 

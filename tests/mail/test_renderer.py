@@ -17,7 +17,8 @@ import pytest
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
 from orderconfirm.mail.text_filters import width
-from orderconfirm.models import Address, Adjustment, Customer, Email, Item, Order
+from orderconfirm.models import Email
+from orderconfirm.order.models import Address, Adjustment, Customer, Item, Order
 from orderconfirm.order.serialization import canonical, to_order
 from orderconfirm.settings import ROOT, Settings
 

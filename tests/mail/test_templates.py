@@ -20,7 +20,7 @@ from flask import Flask
 
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail.renderer import MAX_BYTES, MailRenderer
-from orderconfirm.models import Address, Adjustment, Item, Order
+from orderconfirm.order.models import Address, Adjustment, Item, Order
 from orderconfirm.order.samples import FULL, LONG, SAMPLES, TWO_LINES
 from orderconfirm.settings import ROOT, Settings
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from orderconfirm.models import Item
+from orderconfirm.order.models import Item
 from orderconfirm.order.money import decimals_of, fit_amount, fit_unit_price, line_total, minor_unit, plain, round_to
 
 

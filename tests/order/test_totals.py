@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from factories import make_order
 
-from orderconfirm.models import Adjustment, Item, Order
+from orderconfirm.order.models import Adjustment, Item, Order
 from orderconfirm.order.totals import add_up, describe_difference
 
 

@@ -8,35 +8,34 @@ import pytest
 from outboxes import find, mail, run
 
 from orderconfirm.models import State
-from orderconfirm.outbox.admin import OutboxAdmin
-from orderconfirm.outbox.clock import MAX_ABSENCE, ClockWatch
+from orderconfirm.outbox.clock import MAX_ABSENCE, ClockReading, ClockWatch
 from orderconfirm.outbox.maintenance import POLL_INTERVAL, PURGE_INTERVAL, Maintenance
-from orderconfirm.outbox.queue import ClockReading, OutboxQueue
+from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import SENT
 
 LEASE = 100.0
 
 
-class JumpingStore(OutboxQueue):
-    """A store whose database clock is off by `offset` seconds."""
+class JumpingClock(ClockWatch):
+    """A clock that is off by `offset` seconds."""
 
     offset = 0.0
 
-    def clock(self) -> ClockReading:
-        reading = super().clock()
+    def read(self) -> ClockReading:
+        reading = super().read()
         return replace(reading, now=reading.now + self.offset)
 
 
 @pytest.fixture
-def jumping(queue: OutboxQueue) -> JumpingStore:
-    return JumpingStore(queue._database, 1000)
+def jumping(queue: OutboxQueue) -> JumpingClock:
+    return JumpingClock(queue._database, LEASE)
 
 
-def make_upkeep(queue: OutboxQueue, holds: bool = False) -> Maintenance:
-    clock = ClockWatch(queue, LEASE)
-    return Maintenance(
-        queue._database, queue, OutboxAdmin(queue._database), clock, keep_seconds=500, holds_unknown=holds
-    )
+def make_maintenance(queue: OutboxQueue, clock: ClockWatch | None = None, holds: bool = False) -> Maintenance:
+    database = queue._database
+    clock = clock or ClockWatch(database, LEASE)
+    return Maintenance(database, queue, Retention(database), clock, keep_seconds=500, holds_unknown=holds)
 
 
 def abandon(queue: OutboxQueue, order_id: str) -> None:
@@ -47,7 +46,7 @@ def abandon(queue: OutboxQueue, order_id: str) -> None:
 
 
 def test_an_abandoned_mail_comes_back_at_the_next_look(queue: OutboxQueue, log: list[str]) -> None:
-    maintenance = make_upkeep(queue)
+    maintenance = make_maintenance(queue)
     maintenance.run([], 10.0)
     abandon(queue, "1")
     maintenance.run([], 10.0 + POLL_INTERVAL / 2)
@@ -59,49 +58,49 @@ def test_an_abandoned_mail_comes_back_at_the_next_look(queue: OutboxQueue, log: 
 
 def test_in_doubt_it_is_held_when_that_is_wanted(queue: OutboxQueue) -> None:
     abandon(queue, "1")
-    make_upkeep(queue, holds=True).run([], 0.0)
+    make_maintenance(queue, holds=True).run([], 0.0)
     assert find(queue, "1").state is State.HELD
 
 
 def test_after_a_jump_of_the_clock_leases_are_left_alone_as_long_as_one_lasts(
-    jumping: JumpingStore, url: str, log: list[str]
+    queue: OutboxQueue, jumping: JumpingClock, log: list[str]
 ) -> None:
-    maintenance = make_upkeep(jumping)
+    maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
-    jumping.add(mail("1"))
-    jumping.claim(1, -1)
-    run(jumping, "UPDATE outbox SET lease_token = 'of another process'")
+    queue.add(mail("1"))
+    queue.claim(1, -1)
+    run(queue, "UPDATE outbox SET lease_token = 'of another process'")
     jumping.offset = 3600.0
     maintenance.run([], POLL_INTERVAL)
     assert log[0] == "the database's clock jumped"
-    assert find(jumping, "1").state is State.SENDING
+    assert find(queue, "1").state is State.SENDING
     # Later looks find no further jump: the monotonic clock has moved as well.
     jumping.offset += LEASE + POLL_INTERVAL
     maintenance.run([], POLL_INTERVAL + LEASE + POLL_INTERVAL)
-    assert find(jumping, "1").state is State.QUEUED
+    assert find(queue, "1").state is State.QUEUED
 
 
-def test_a_clock_that_goes_back_leaves_no_mail_behind(jumping: JumpingStore) -> None:
-    maintenance = make_upkeep(jumping)
+def test_a_clock_that_goes_back_leaves_no_mail_behind(queue: OutboxQueue, jumping: JumpingClock) -> None:
+    maintenance = make_maintenance(queue, jumping)
     jumping.offset = 3600.0
     maintenance.run([], 0.0)
-    jumping.add(mail("1"))
-    run(jumping, "UPDATE outbox SET due_at = due_at + 3600, changed_at = changed_at + 3600")
-    assert jumping.claim(1, 60) == []
+    queue.add(mail("1"))
+    run(queue, "UPDATE outbox SET due_at = due_at + 3600, changed_at = changed_at + 3600")
+    assert queue.claim(1, 60) == []
     jumping.offset = 0.0
     maintenance.run([], POLL_INTERVAL)
-    assert len(jumping.claim(1, 60)) == 1
+    assert len(queue.claim(1, 60)) == 1
 
 
 def test_a_start_after_the_clock_went_back_leaves_no_mail_behind(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
     run(queue, "UPDATE outbox SET due_at = due_at + 3600, changed_at = changed_at + 3600")
-    make_upkeep(queue).run([], 0.0)
+    make_maintenance(queue).run([], 0.0)
     assert len(queue.claim(1, 60)) == 1
 
 
 def test_old_content_is_deleted_now_and_then(queue: OutboxQueue) -> None:
-    maintenance = make_upkeep(queue)
+    maintenance = make_maintenance(queue)
     maintenance.run([], 0.0)
     queue.add(mail("1"))
     [claimed] = queue.claim(1, 60)
@@ -129,64 +128,66 @@ def has_content(queue: OutboxQueue, order_id: str) -> bool:
     return queue.add(mail(order_id)).payload is not None
 
 
-def test_a_clock_that_jumps_far_ahead_deletes_nothing_for_a_day(jumping: JumpingStore, log: list[str]) -> None:
-    maintenance = make_upkeep(jumping)
+def test_a_clock_that_jumps_far_ahead_deletes_nothing_for_a_day(
+    queue: OutboxQueue, jumping: JumpingClock, log: list[str]
+) -> None:
+    maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
-    sent_long_ago(jumping, "1", days=1)
+    sent_long_ago(queue, "1", days=1)
     jumping.offset = 40 * DAY
     maintenance.run([], PURGE_INTERVAL)
-    assert has_content(jumping, "1")
+    assert has_content(queue, "1")
     assert "no content is deleted" in log[1]
     # Another process, or this one after a restart, knows of it too.
-    make_upkeep(jumping).run([], 0.0)
-    assert has_content(jumping, "1")
+    make_maintenance(queue, jumping).run([], 0.0)
+    assert has_content(queue, "1")
 
 
-def test_a_clock_that_is_set_right_again_is_trusted_at_once(jumping: JumpingStore) -> None:
-    maintenance = make_upkeep(jumping)
+def test_a_clock_that_is_set_right_again_is_trusted_at_once(queue: OutboxQueue, jumping: JumpingClock) -> None:
+    maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
-    sent_long_ago(jumping, "1", days=1)
+    sent_long_ago(queue, "1", days=1)
     jumping.offset = 40 * DAY
     maintenance.run([], PURGE_INTERVAL)
     # Set back by 40 days: what was noted then lies in the future.
     jumping.offset = 0.0
     run(
-        jumping,
+        queue,
         f"UPDATE clock_jumps SET noticed_at = noticed_at + {40 * DAY}, trusted_from = trusted_from + {40 * DAY}",
     )
     maintenance.run([], 2 * PURGE_INTERVAL)
-    assert not has_content(jumping, "1")
+    assert not has_content(queue, "1")
 
 
-def test_after_a_day_the_clock_is_believed(jumping: JumpingStore) -> None:
-    maintenance = make_upkeep(jumping)
+def test_after_a_day_the_clock_is_believed(queue: OutboxQueue, jumping: JumpingClock) -> None:
+    maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
-    sent_long_ago(jumping, "1", days=1)
+    sent_long_ago(queue, "1", days=1)
     jumping.offset = 40 * DAY
     maintenance.run([], PURGE_INTERVAL)
-    run(jumping, f"UPDATE clock_jumps SET noticed_at = noticed_at - {DAY}, trusted_from = trusted_from - {DAY}")
+    run(queue, f"UPDATE clock_jumps SET noticed_at = noticed_at - {DAY}, trusted_from = trusted_from - {DAY}")
     jumping.offset += DAY
     maintenance.run([], PURGE_INTERVAL + DAY)
-    assert not has_content(jumping, "1")
+    assert not has_content(queue, "1")
 
 
 def test_a_start_with_a_clock_far_ahead_of_the_last_event_deletes_nothing(queue: OutboxQueue, log: list[str]) -> None:
     sent_long_ago(queue, "1", days=40)
-    make_upkeep(queue).run([], 0.0)
+    make_maintenance(queue).run([], 0.0)
     assert has_content(queue, "1")
     assert "no content is deleted" in log[0]
 
 
 def test_a_start_after_a_few_days_without_orders_is_nothing_special(queue: OutboxQueue, log: list[str]) -> None:
     sent_long_ago(queue, "1", days=MAX_ABSENCE / DAY - 1)
-    make_upkeep(queue).run([], 0.0)
+    make_maintenance(queue).run([], 0.0)
     assert not has_content(queue, "1")
     assert log == []
 
 
 def test_a_time_told_by_a_claim_shows_the_jump_before_any_mail_can_expire(queue: OutboxQueue) -> None:
-    clock = ClockWatch(queue, LEASE)
+    clock = ClockWatch(queue._database, LEASE)
     clock.look(0.0)
     assert clock.is_trusted
-    clock.observe(queue.clock().now + 40 * DAY, 0.1)
+    clock.check(clock.read().now + 40 * DAY, 0.1)
     assert not clock.is_trusted

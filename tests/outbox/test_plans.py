@@ -14,10 +14,13 @@ import pytest
 from outboxes import mail, opened, reclaim
 from sqlalchemy import event
 
-from orderconfirm.models import RelayEvent, Resend, Search, State
+from orderconfirm.models import Delivery, RelayEvent, Resend, Search, State
 from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retention import Retention
+from orderconfirm.outbox.stats import read_stats
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
 CURSOR = "1742000000.5_77"
@@ -92,14 +95,14 @@ def test_each_list_is_read_from_its_index_in_order(
         lambda queue, admin: queue.claim(1, 60),
         lambda queue, admin: queue.seconds_to_next(),
         lambda queue, admin: reclaim(queue),
-        lambda queue, admin: queue.rebase(),
+        lambda queue, admin: ClockWatch(queue._database, 60).look(0.0),
         lambda queue, admin: admin.find("shop", "1"),
         lambda queue, admin: admin.cancel("shop", "1"),
         lambda queue, admin: admin.requeue("shop", "1"),
         lambda queue, admin: admin.requeue_all("shop", [State.FAILED]),
-        lambda queue, admin: admin.erase("shop", "1"),
-        lambda queue, admin: admin.purge(60),
-        lambda queue, admin: admin.stats(),
+        lambda queue, admin: Retention(queue._database).erase("shop", "1"),
+        lambda queue, admin: Retention(queue._database).purge(60),
+        lambda queue, admin: read_stats(queue._database),
     ],
 )
 def test_what_is_done_every_day_finds_its_mails_in_an_index(
@@ -115,7 +118,9 @@ def test_what_is_done_every_day_finds_its_mails_in_an_index(
 def test_what_waits_for_an_address_is_found_by_it(queue: OutboxQueue) -> None:
     deliveries = DeliveryEventStore(queue._database)
     queue.add(mail("1"))
-    bounce = RelayEvent("e", "bounce", MOMENT, None, None, "shop", "1", None, None, "a@example.com", "{}")
+    bounce = RelayEvent(
+        "e", "bounce", MOMENT, None, None, Delivery.BOUNCED, "shop", "1", None, None, "a@example.com", "{}"
+    )
     with plans(queue) as lines:
         deliveries.record([bounce])
         OutboxAdmin(queue._database).resend(Resend("shop", "1"), str)
@@ -124,7 +129,7 @@ def test_what_waits_for_an_address_is_found_by_it(queue: OutboxQueue) -> None:
     assert not [line for line in found if line.startswith("SCAN")]
 
 
-@pytest.mark.parametrize("name", ["find", "cancel", "requeue", "erase"])
+@pytest.mark.parametrize("name", ["find", "cancel", "requeue"])
 def test_one_order_is_found_by_its_id(queue: OutboxQueue, name: str) -> None:
     with plans(queue) as lines:
         getattr(OutboxAdmin(queue._database), name)("shop", "1")

@@ -19,7 +19,7 @@ from processes import ROOT, wait_until
 from sqlalchemy import Connection, event
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
-from orderconfirm.outbox.tables import writing_engine
+from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.writer import Writer
 
 #: Seconds that a caller waits in these tests.
@@ -177,7 +177,7 @@ def test_behind_a_transaction_that_is_stuck_nobody_waits(
 #: Commits without a pause, as a process with a long backlog does.
 BUSY_PROCESS = """
 import sys
-from orderconfirm.outbox.tables import writing_engine
+from orderconfirm.outbox.engines import writing_engine
 
 engine = writing_engine(sys.argv[1])
 print("ready", flush=True)

@@ -83,7 +83,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def nothing_is_stored_and_nothing_broke(running: Running) -> Iterator[None]:
     yield
     assert query(running.folder, "SELECT order_id FROM outbox") == []
-    assert query(running.folder, "SELECT event_id FROM deliveries") == []
+    assert query(running.folder, "SELECT event_id FROM delivery_events") == []
     log = (running.folder / "service.log").read_text()
     assert "Traceback" not in log and "john.doe" not in log
     assert running.process.poll() is None

@@ -267,7 +267,7 @@ class TestResend:
         answer = client.post(f"{URL}/1/cancel")
         assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
         assert client.get(f"{LIST}?state=failed").get_json()["orders"] == []
-        admin = client.application.extensions["orderconfirm"].admin
+        admin = client.application.extensions["orderconfirm"].confirmations._admin
         assert admin.requeue_all("default", [State.FAILED, State.CANCELLED]) == 0
 
     def test_many_at_once_are_one_and_an_erased_order_stays_erased(

@@ -51,7 +51,7 @@ def event(kind: str, number: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def desk_of(client: FlaskClient) -> OutboxAdmin:
-    admin: OutboxAdmin = client.application.extensions["orderconfirm"].admin
+    admin: OutboxAdmin = client.application.extensions["orderconfirm"].confirmations._admin
     return admin
 
 
@@ -358,11 +358,11 @@ def test_a_number_alone_is_not_believed(client: FlaskClient, changes: dict[str, 
 
 def test_what_named_no_mail_is_forgotten_in_its_time(client: FlaskClient, tmp_path: Path) -> None:
     tell(client, event("bounce", response="550 <john.doe@example.com> is gone"))
-    admin = desk_of(client)
-    admin.purge(60)
-    assert "john.doe" in str(query(tmp_path, "SELECT text, raw FROM deliveries"))
-    admin.purge(-1)
-    assert query(tmp_path, "SELECT event, text, raw FROM deliveries") == [("bounce", None, None)]
+    retention = client.application.extensions["orderconfirm"].confirmations._retention
+    retention.purge(60)
+    assert "john.doe" in str(query(tmp_path, "SELECT text, raw FROM delivery_events"))
+    retention.purge(-1)
+    assert query(tmp_path, "SELECT event, text, raw FROM delivery_events") == [("bounce", None, None)]
 
 
 def test_what_comes_for_an_erased_order_is_kept_without_its_words(client: FlaskClient, tmp_path: Path) -> None:
@@ -370,5 +370,5 @@ def test_what_comes_for_an_erased_order_is_kept_without_its_words(client: FlaskC
     tell(client, event("open", 1, ip="203.0.113.9"))
     assert client.delete(f"{URL}/ORD-12345").status_code == 204
     tell(client, event("bounce", 2, response="550 <john.doe@example.com> is gone"))
-    rows = query(tmp_path, "SELECT event, text, raw FROM deliveries ORDER BY at")
+    rows = query(tmp_path, "SELECT event, text, raw FROM delivery_events ORDER BY at")
     assert rows == [("open", None, None), ("bounce", None, None)]

@@ -123,7 +123,7 @@ def too_many_requests(bench: Bench) -> TestResponse:
 
 def internal_server_error(bench: Bench) -> TestResponse:
     client = bench.client()
-    client.application.extensions["orderconfirm"].orders = None  # a mistake of ours
+    client.application.extensions["orderconfirm"].confirmations = None  # a mistake of ours
     return client.get(f"{URL}/ORD-12345")
 
 

@@ -17,7 +17,7 @@ from orderconfirm.web.openapi.blueprint import failure
 from orderconfirm.web.response_schemas import ProblemSchema
 from orderconfirm.web.webhooks import mailtrap as webhooks
 
-bp = Blueprint("documentation", __name__, template_folder="templates")
+bp = Blueprint("documentation", __name__, template_folder="../pages/templates")
 
 #: Both readers write styles of their own into the page; ReDoc searches in a worker.
 _POLICY = (

@@ -35,7 +35,7 @@ def authenticate() -> None:
     """Who has the page's token has its cookie's too, and acts as the demo's shop. Raises ValidationError."""
     validate_csrf(request.headers.get("X-CSRFToken"))
     settings: Settings = current_app.extensions["orderconfirm"].settings
-    authenticator: Authenticator = current_app.extensions["guard"]
+    authenticator: Authenticator = current_app.extensions["authenticator"]
     authenticator.authenticate_as(settings.demo_shop)
 
 

@@ -18,7 +18,7 @@ from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from orderconfirm.logs import printable
-from orderconfirm.models import RelayEvent
+from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.web import problem_types
 from orderconfirm.web.openapi import examples
 from orderconfirm.web.openapi.blueprint import Blueprint
@@ -36,6 +36,15 @@ MAX_BYTES = 4 * 1024 * 1024
 #: A mail's number fits into the database's 64 bits.
 _MAX_NUMBER = 2**63 - 1
 _SECONDS_OF_3000 = 32_503_680_000
+#: What Mailtrap's events mean; others are stored all the same.
+_DELIVERIES = {
+    "delivery": Delivery.DELIVERED,
+    "soft bounce": Delivery.SOFT_BOUNCED,
+    "bounce": Delivery.BOUNCED,
+    "spam": Delivery.COMPLAINED,
+    "reject": Delivery.REJECTED,
+    "suspension": Delivery.SUSPENDED,
+}
 _NO_WEBHOOK = replace(
     problem_types.NOT_FOUND,
     meaning="The service was given no signing secret.",
@@ -104,7 +113,7 @@ def take_mailtrap_events() -> Any:
     events, unreadable = _events(body)
     if unreadable:
         log.error("some of the relay's events cannot be read", extra={"events": unreadable})
-    new = service.orders.record_events([_read(event) for event in events])
+    new = service.confirmations.record_events([_read(event) for event in events])
     return {"received": len(events), "new": new, "unreadable": unreadable}
 
 
@@ -159,6 +168,7 @@ def _read(event: Mapping[str, Any]) -> RelayEvent:
         at=_moment(event.get("timestamp")),
         code=_number(event.get("response_code"), 999),
         text=_text(event.get("response") or event.get("reason"), 1000),
+        delivery=_DELIVERIES.get(str(event.get("event"))),
         shop=_name(named.get("shop")),
         order_id=_name(named.get("order_id")),
         message_id=_name(named.get("message_id")),

@@ -1,0 +1,77 @@
+"""The values of a valid order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who ordered. `email` is an ASCII address that any SMTP relay can carry."""
+
+    name: str
+    email: str
+    address: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of an order. `line_total` is the shop's own word; without it price times quantity counts."""
+
+    name: str
+    quantity: Decimal
+    price: Decimal
+    product_id: str | None = None
+    variant: str | None = None
+    sku: str | None = None
+    image_url: str | None = None
+    url: str | None = None
+    line_total: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A fee, tip, gift card or anything else that changes the total; negative when it lowers it."""
+
+    label: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address as the shop writes it, line by line."""
+
+    lines: tuple[str, ...]
+    city: str | None = None
+    postcode: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A valid order. Money is `Decimal` in `currency`, times are aware, absent parts are None."""
+
+    order_id: str
+    customer: Customer
+    items: tuple[Item, ...]
+    total: Decimal
+    currency: str
+    locale: str
+    order_date: datetime
+    shipping_method: str | None = None
+    estimated_delivery: datetime | None = None
+    subtotal: Decimal | None = None
+    discount: Decimal | None = None
+    shipping_cost: Decimal | None = None
+    tax: Decimal | None = None
+    tax_included: bool | None = None
+    adjustments: tuple[Adjustment, ...] = ()
+    billing_address: Address | None = None
+    shipping_address: Address | None = None
+    payment_method: str | None = None
+    order_url: str | None = None
+    notes: str | None = None
+    send_before: datetime | None = None

@@ -1,0 +1,105 @@
+"""What is deleted, and when: an order's personal data on request, its content when the retention time is over."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, case, null, or_, select, text, tuple_, update
+
+from orderconfirm.errors import WrongState
+from orderconfirm.models import Event, State
+from orderconfirm.outbox import delivery_events, history
+from orderconfirm.outbox.admin import lock_order
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.idempotency import purge_keys
+from orderconfirm.outbox.sql import is_due_state, is_newest, now
+from orderconfirm.outbox.tables import IS_FINISHED_WITH_CONTENT, outbox
+
+#: Orders purged in one transaction, at most: new orders wait for it.
+MAX_BATCH = 500
+
+_NAMES = (outbox.c.id, outbox.c.shop, outbox.c.order_id)
+#: All mails of an order are purged together: while one of them has its content, the order can be sent again.
+_old = (
+    select(outbox.c.shop, outbox.c.order_id)
+    .where(text(IS_FINISHED_WITH_CONTENT), outbox.c.changed_at < now - bindparam("age"), is_newest)
+    .limit(bindparam("limit"))
+)
+_PURGE = (
+    update(outbox)
+    .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(_old))
+    .values(payload=null(), recipient=null(), address_hash=null(), reason=null())
+    .returning(*_NAMES)
+)
+#: Deletes the personal data of an order's mails and withdraws those that wait, but not one that is being sent.
+_ERASE = (
+    update(outbox)
+    .where(
+        outbox.c.shop == bindparam("of_shop"),
+        outbox.c.order_id == bindparam("chosen_id"),
+        outbox.c.state != State.SENDING,
+        outbox.c.erased_at.is_(None),
+    )
+    .values(
+        payload=null(),
+        recipient=null(),
+        address_hash=null(),
+        reason=null(),
+        erased_at=now,
+        state=case((or_(is_due_state, outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),
+        changed_at=now,
+    )
+    .returning(outbox.c.id, outbox.c.state)
+)
+
+
+class Retention:
+    """Deletes personal data. The order ids stay for ever, so that a late replay of an order still sends nothing.
+
+    Every method raises OutboxUnavailable when the database does not do its part.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def erase(self, shop: str, order_id: str) -> bool:
+        """Delete everything personal of an order and withdraw its waiting mails. Returns False for an unknown order.
+
+        Raises WrongState while one of its mails is being sent.
+        """
+
+        def job(connection: Connection) -> bool:
+            rows = lock_order(connection, shop, order_id)
+            erased = connection.execute(_ERASE, {"of_shop": shop, "chosen_id": order_id}).all()
+            if len(erased) < sum(row.erased_at is None for row in rows):  # all or none
+                raise WrongState("its mail is being sent: try again in a minute")
+            for row in erased:
+                _purge_texts(connection, row.id)
+                history.record(connection, [row.id], Event.ERASED, State(row.state))
+            purge_keys(connection, shop, order_id)
+            return bool(rows)
+
+        is_known = self._database.write(job)
+        self._database.scrub()
+        return is_known
+
+    def purge(self, age: float) -> int:
+        """Delete the content of orders that ended more than `age` seconds ago. Returns how many, MAX_BATCH at most."""
+
+        def job(connection: Connection) -> int:
+            purged = connection.execute(_PURGE, {"age": age, "limit": MAX_BATCH}).all()
+            for row in purged:
+                _purge_texts(connection, row.id)
+            orders = {(row.shop, row.order_id) for row in purged}
+            for shop, order_id in orders:
+                purge_keys(connection, shop, order_id)
+            delivery_events.purge_stray_texts(connection, age)
+            return len(orders)
+
+        count = self._database.write(job)
+        if count:
+            self._database.scrub()
+        return count
+
+
+def _purge_texts(connection: Connection, mail_id: int) -> None:
+    delivery_events.purge_texts(connection, mail_id)
+    history.purge_texts(connection, mail_id)
