@@ -17,7 +17,7 @@ from processes import wait_until
 from smtp_server import Sink
 
 from orderconfirm import create_app
-from orderconfirm.models import RelayEvent
+from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.settings import Settings
 
 URL = "/api/order-confirmation"
@@ -79,7 +79,7 @@ def test_show_tells_what_came_of_each_of_its_mails(outbox: Type, shop: Flask) ->
     first = shop.test_client().get(f"{URL}/S1").get_json()
     names = {"shop": "default", "order_id": "S1", "message_id": first["message_id"]}
     told = ("soft bounce", datetime.now(UTC), 452, "4.2.2 full")
-    event = RelayEvent("1", *told, **names, mail_id=None, address=None, raw="{}")
+    event = RelayEvent("1", *told, delivery=Delivery.SOFT_BOUNCED, **names, mail_id=None, address=None, raw="{}")
     shop.extensions["orderconfirm"].confirmations.record_events([event])
     assert shop.test_client().post(f"{URL}/S1/resend").status_code == 202
     output = outbox("show", "S1").output
