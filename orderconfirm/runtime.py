@@ -91,7 +91,7 @@ class Runtime:
         """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
         if self._dispatcher is None:
             raise OutboxUnavailable("the service is not started")
-        self.database.expect_files()
+        self.database.check_files()
         return HealthStatus(
             read_stats(self.database),
             self._queue.refusal,

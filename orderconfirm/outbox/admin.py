@@ -210,7 +210,7 @@ class OutboxAdmin:
             history.record(connection, [row.id], Event.RESENT, State.QUEUED, reason)
             return to_entry(row), True
 
-        return self._database.write_to_stay(job)
+        return self._database.write_durably(job)
 
     def _change(
         self, statement: Update, shop: str, order_id: str, states: Collection[str], event: Event, state: State

@@ -1,4 +1,4 @@
-"""Maintenance between two rounds of sending: bring abandoned mails back, delete the content of old ones."""
+"""Maintenance between two rounds of sending: watch the clock, reclaim abandoned mails, purge old content."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from orderconfirm.outbox.retention import MAX_BATCH, Retention
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the leases and the clock.
+#: Seconds between two checks of the clock and the leases.
 POLL_INTERVAL = 2.0
-#: Seconds between two looks for content that is old enough to be deleted.
+#: Seconds between two purges.
 PURGE_INTERVAL = 600.0
 
 
 @dataclass
 class Maintenance:
-    """Times are seconds of a monotonic clock, passed in. `keep_seconds` is how long the content of a mail is kept."""
+    """What runs every few seconds beside the sending.
+
+    `keep_seconds` is how long the content of a finished order is kept. With `holds_unknown`, mails of dead processes wait
+    for a person.
+    """
 
     database: Database
     queue: OutboxQueue
@@ -31,24 +35,27 @@ class Maintenance:
     holds_unknown: bool
 
     def __post_init__(self) -> None:
-        self._next_look = self._next_forget = 0.0
+        self._next_check = self._next_purge = 0.0
 
     def run(self, own_tokens: Collection[str], now: float) -> None:
-        """Do what is due; `own_tokens` are the leases under way in this process. Raises OutboxUnavailable."""
-        if now < self._next_look:
+        """Do what is due. Raises OutboxUnavailable.
+
+        `own_tokens` are the leases of mails that this process is sending, `now` is in seconds of a monotonic clock.
+        """
+        if now < self._next_check:
             return
-        self._next_look = now + POLL_INTERVAL
+        self._next_check = now + POLL_INTERVAL
         self.clock.look(now)
         self._reclaim(own_tokens, now)
-        if self.database.rescue_log():
+        if self.database.save_lost_log():
             log.error(
                 "the write-ahead log was deleted; what it held was saved into the database file: restart the service"
             )
-        # Only behind a look at the clock, which must not have jumped meanwhile.
-        if now >= self._next_forget and self.clock.is_trusted:
+        # Right after the check of the clock, so that a jump cannot go unnoticed.
+        if now >= self._next_purge and self.clock.is_trusted:
             purged = self.retention.purge(self.keep_seconds)
-            # A full batch means that there is more: soon again, but between two rounds of sending.
-            self._next_forget = now + (POLL_INTERVAL if purged == MAX_BATCH else PURGE_INTERVAL)
+            # After a full batch there is more to purge: again soon, but not before the next round of sending.
+            self._next_purge = now + (POLL_INTERVAL if purged == MAX_BATCH else PURGE_INTERVAL)
 
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
         count = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)

@@ -169,7 +169,7 @@ class OutboxQueue:
             return AddResult(to_entry(rows[-1]), first.fingerprint, first.payload, is_new=row is not None)
 
         try:
-            result = self._database.write_to_stay(job)
+            result = self._database.write_durably(job)
             if result is None:
                 raise OutboxFull(f"{self._capacity.max_pending} mails wait already (OUTBOX_MAX_PENDING)")
         except OutboxUnavailable as exc:

@@ -78,7 +78,7 @@ class Retention:
             return bool(rows)
 
         is_known = self._database.write(job)
-        self._database.scrub()
+        self._database.empty_log()
         return is_known
 
     def purge(self, age: float) -> int:
@@ -96,7 +96,7 @@ class Retention:
 
         count = self._database.write(job)
         if count:
-            self._database.scrub()
+            self._database.empty_log()
         return count
 
 

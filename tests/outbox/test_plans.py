@@ -51,7 +51,7 @@ def plans(queue: OutboxQueue) -> Iterator[list[str]]:
     yield lines
     for engine in engines:
         event.remove(engine, "before_cursor_execute", remember)
-    file = sqlite3.connect(queue._database._file or "")
+    file = sqlite3.connect(queue._database._files.database if queue._database._files else "")
     for statement, parameters in executed:
         if statement.startswith(("SELECT", "UPDATE", "WITH")):
             lines += [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]

@@ -307,8 +307,8 @@ def test_what_only_a_deleted_write_ahead_log_holds_is_brought_into_the_file(tmp_
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
         queue.add(mail("1"))
         (tmp_path / "outbox.db-wal").unlink()
-        assert queue._database.rescue_log() is True
-        assert queue._database.rescue_log() is False
+        assert queue._database.save_lost_log() is True
+        assert queue._database.save_lost_log() is False
         shutil.copy(tmp_path / "outbox.db", tmp_path / "after a kill.db")
     with closing(sqlite3.connect(tmp_path / "after a kill.db")) as connection:
         assert connection.execute("SELECT order_id FROM outbox").fetchall() == [("1",)]
