@@ -72,7 +72,7 @@ def test_show_tells_the_story_of_one_order(outbox: Type) -> None:
     told = outbox("show", "F1").output
     assert "rcpt 550 5.1.1 <…@example.com> no such user" in told
     assert outbox("show", "nobody").exit_code == 1
-    assert "No order nobody was ever accepted" in outbox("show", "nobody").stderr
+    assert "No order nobody was accepted" in outbox("show", "nobody").stderr
 
 
 def test_show_tells_what_came_of_each_of_its_mails(outbox: Type, shop: Flask) -> None:
@@ -102,7 +102,7 @@ def test_what_cannot_be_retried_is_told_with_its_reason(outbox: Type) -> None:
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "S1 cannot be retried: it is sent",
-        "nobody cannot be retried: no such order was ever accepted",
+        "nobody cannot be retried: no such order was accepted",
     ]
     assert outbox("retry").exit_code == 2
 
@@ -115,7 +115,7 @@ def test_resend_is_a_new_mail(outbox: Type, sink: tuple[Sink, int], shop: Flask)
     sink[0].wait_for(2)
     assert "--email is not a mail address" in outbox("resend", "S1", "--email", "x").stderr
     assert "it goes out by itself" in outbox("resend", "Q1").stderr
-    assert "No order nobody was ever accepted" in outbox("resend", "nobody").stderr
+    assert "No order nobody was accepted" in outbox("resend", "nobody").stderr
 
 
 def test_cancel_withdraws_what_waits(outbox: Type, shop: Flask) -> None:
@@ -173,8 +173,8 @@ def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
     outbox: Type, sink: tuple[Sink, int], shop: Flask
 ) -> None:
     kept, _ = sink
-    assert outbox("purge").output == "The content of 0 orders is deleted.\n"
-    assert outbox("purge", "--days", "0").output == "The content of 3 orders is deleted.\n"
+    assert outbox("purge").output == "Deleted the content of 0 orders.\n"
+    assert outbox("purge", "--days", "0").output == "Deleted the content of 3 orders.\n"
     again = shop.test_client().post(URL, json=make_body(order_id="S1"))
     changed = shop.test_client().post(URL, json=make_body(order_id="S1", total=1))
     assert (again.status_code, changed.status_code, len(kept.mails)) == (200, 409, 1)

@@ -1,4 +1,4 @@
-"""What is done by hand: `flask outbox …` for the person on call, `flask mail …` for whoever edits the templates."""
+"""The command line: `flask outbox …` for the person on call, `flask mail …` for template authors."""
 
 from __future__ import annotations
 

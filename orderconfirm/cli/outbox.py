@@ -1,4 +1,4 @@
-"""`flask outbox …`: what the person on call does with the mails that wait, failed or are held."""
+"""`flask outbox …`: commands for the person on call."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from orderconfirm.order.schemas import ResendSchema, field_errors
 if TYPE_CHECKING:
     from orderconfirm.runtime import Runtime
 
-outbox = AppGroup("outbox", help="Look at the mails that wait, failed or are held; retry, cancel, purge them.")
+outbox = AppGroup("outbox", help="List, show, retry, cancel, resend and purge mails.")
 
-_SHOP = click.option("--shop", help="Whose order; needed only where several shops have that order id.")
+_SHOP = click.option("--shop", help="Needed only when several shops have an order with this id.")
 
 
 @outbox.command("list")
@@ -32,11 +32,11 @@ _SHOP = click.option("--shop", help="Whose order; needed only where several shop
     "states",
     multiple=True,
     type=click.Choice([state.value for state in State]),
-    help="May be repeated; default: all.",
+    help="May be given several times. Default: all states.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="The number of mails to list.")
 def list_mails(states: tuple[str, ...], limit: int) -> None:
-    """The newest mails, without personal data: time, state, shop, order id, reason."""
+    """List the newest mails: time, state, shop, order id and reason. Shows no personal data."""
     with _confirmations() as confirmations:
         entries = confirmations.newest([State(state) for state in states] or list(State), limit)
     for entry in entries:
@@ -50,7 +50,7 @@ def list_mails(states: tuple[str, ...], limit: int) -> None:
 @click.argument("order_id")
 @_SHOP
 def show(order_id: str, shop: str | None) -> None:
-    """One order's mail and all that happened to it."""
+    """Show an order's mail and its history."""
     with _confirmations() as confirmations:
         entry = confirmations.status(_shop_of(confirmations, order_id, shop), order_id)
     if entry is None:
@@ -60,21 +60,21 @@ def show(order_id: str, shop: str | None) -> None:
 
 @outbox.command()
 @click.argument("order_ids", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every mail in --state.")
+@click.option("--all", "all_mails", is_flag=True, help="Retry every mail in --state.")
 @click.option(
     "--state",
     type=click.Choice([state.value for state in State if state in State.RETRYABLE]),
     default=State.FAILED.value,
     show_default=True,
-    help="Together with --all: which ones.",
+    help="With --all: the state of the mails to retry.",
 )
-@click.option("--shop", help="Whose orders; without it, with --all, every shop's.")
-def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None) -> None:
-    """Send failed, held, expired or unknown mails again, each under its old Message-ID."""
-    if every == bool(order_ids):
-        raise click.UsageError("Name the orders, or say --all.")
+@click.option("--shop", help="With --all: the shop whose mails to retry. Default: all shops.")
+def retry(order_ids: tuple[str, ...], all_mails: bool, state: str, shop: str | None) -> None:
+    """Retry failed, held, expired or unknown mails. Each keeps its Message-ID."""
+    if all_mails == bool(order_ids):
+        raise click.UsageError("Give order ids, or --all.")
     with _confirmations() as confirmations:
-        if every:
+        if all_mails:
             count = confirmations.retry_all(shop, [State(state)])
             click.echo(f"{_mails(count)} due now.")
         else:
@@ -87,7 +87,7 @@ def retry(order_ids: tuple[str, ...], every: bool, state: str, shop: str | None)
 @click.argument("order_ids", nargs=-1, required=True)
 @_SHOP
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
-    """Withdraw mails that are not sent yet."""
+    """Withdraw mails that have not been sent."""
     with _confirmations() as confirmations:
         _do_each(
             confirmations, order_ids, shop, partial(_cancel, confirmations), "cancelled", "cannot be cancelled", _where
@@ -96,35 +96,35 @@ def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
 
 @outbox.command()
 @click.argument("order_id")
-@click.option("--email", help="Another address; default: the order's own.")
-@click.option("--reason", help="Why, for the order's story.")
+@click.option("--email", help="Send to this address instead of the order's own.")
+@click.option("--reason", help="The reason, shown in the order's history.")
 @_SHOP
 def resend(order_id: str, email: str | None, reason: str | None, shop: str | None) -> None:
-    """Send an order's confirmation again, as a new mail; an address that takes no mail is released."""
+    """Send an order's confirmation again as a new mail. A suppressed address is released."""
     try:
-        wanted = ResendSchema().load({"email": email, "reason": reason})
+        changes = ResendSchema().load({"email": email, "reason": reason})
     except ValidationError as exc:
-        told = "; ".join(f"--{fault.pointer[1:]} {fault.detail}" for fault in field_errors(exc.messages))
-        raise click.UsageError(told) from exc
+        details = "; ".join(f"--{error.pointer[1:]} {error.detail}" for error in field_errors(exc.messages))
+        raise click.UsageError(details) from exc
     with _confirmations() as confirmations:
         try:
-            result = confirmations.resend(Resend(_shop_of(confirmations, order_id, shop), order_id, **wanted))
-        except (WrongState, ContentDeleted) as refusal:
-            raise click.ClickException(f"{order_id} cannot be sent again: {refusal}.") from refusal
+            result = confirmations.resend(Resend(_shop_of(confirmations, order_id, shop), order_id, **changes))
+        except (WrongState, ContentDeleted) as exc:
+            raise click.ClickException(f"{order_id} cannot be sent again: {exc}.") from exc
     if result is None:
         raise _unknown(order_id, shop)
     click.echo(f"Mail {result.entry.revision + 1} of the order is due now: {result.entry.message_id}")
 
 
 @outbox.command()
-@click.option("--days", type=click.IntRange(0), help="Content that ended so long ago; default: RETENTION_DAYS.")
+@click.option("--days", type=click.IntRange(0), help="Purge orders that ended at least this many days ago. Default: RETENTION_DAYS.")
 def purge(days: int | None) -> None:
-    """Delete the content of finished orders now. Their ids stay known: a late replay still sends nothing."""
+    """Delete the content of finished orders. Their ids stay known, so that a late replay sends no mail."""
     if days is None:
         days = current_app.extensions["orderconfirm"].settings.retention_days
     with _confirmations() as confirmations:
         count = confirmations.purge(days * 86400)
-    click.echo(f"The content of {count} orders is deleted.")
+    click.echo(f"Deleted the content of {count} orders.")
 
 
 @contextmanager
@@ -136,8 +136,8 @@ def _confirmations() -> Iterator[OrderConfirmations]:
             yield runtime.confirmations
         finally:
             runtime.database.close()
-    except OutboxUnavailable as failure:
-        raise click.ClickException(str(failure)) from failure
+    except OutboxUnavailable as exc:
+        raise click.ClickException(str(exc)) from exc
 
 
 def _cancel(confirmations: OrderConfirmations, shop: str, order_id: str) -> bool:
@@ -157,37 +157,37 @@ def _do_each(
     not_done: str,
     why: Callable[[OutboxEntry], str],
 ) -> None:
-    """Do something to each order; one that it cannot be done to is told with the reason, and ends with 1."""
+    """Call `act` for each order. For those it fails for, print the reason and exit with 1."""
     shops = {order_id: _shop_of(confirmations, order_id, shop) for order_id in order_ids}
-    missed = [order_id for order_id, whose in shops.items() if not act(whose, order_id)]
+    missed = [order_id for order_id, name in shops.items() if not act(name, order_id)]
     click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
     for order_id in missed:
         entry = confirmations.status(shops[order_id], order_id)
-        click.echo(f"{order_id} {not_done}: {why(entry) if entry else 'no such order was ever accepted'}", err=True)
+        click.echo(f"{order_id} {not_done}: {why(entry) if entry else 'no such order was accepted'}", err=True)
     if missed:
         raise SystemExit(1)
 
 
-def _where(entry: OutboxEntry) -> str:
+def _state_of(entry: OutboxEntry) -> str:
     return f"it is {entry.state}{', and its content is deleted' if entry.recipient is None else ''}"
 
 
 def _why_not_retried(entry: OutboxEntry) -> str:
-    """What has its content and stopped can be retried, unless its address takes no mail."""
+    """A retryable mail with content is refused only because its address is suppressed."""
     is_suppressed = entry.recipient is not None and entry.state in State.RETRYABLE
-    return f"{_where(entry)}{', and its address takes no mail: resend releases it' if is_suppressed else ''}"
+    return f"{_state_of(entry)}{', and its address is suppressed: resend releases it' if is_suppressed else ''}"
 
 
-def _shop_of(confirmations: OrderConfirmations, order_id: str, named: str | None) -> str:
-    """The shop that is named, else the one that has this order."""
-    shops = [named] if named else confirmations.shops(order_id)
+def _shop_of(confirmations: OrderConfirmations, order_id: str, given: str | None) -> str:
+    """Return the given shop, else the one that has this order."""
+    shops = [given] if given else confirmations.shops(order_id)
     if len(shops) > 1:
-        raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: name one with --shop.")
+        raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: choose one with --shop.")
     return shops[0] if shops else DEFAULT_SHOP
 
 
 def _unknown(order_id: str, shop: str | None) -> click.ClickException:
-    return click.ClickException(f"No order {order_id} was ever accepted{f' for the shop {shop}' if shop else ''}.")
+    return click.ClickException(f"No order {order_id} was accepted{f' for the shop {shop}' if shop else ''}.")
 
 
 def _mails(count: int) -> str:
@@ -210,10 +210,10 @@ def _print(entry: OutboxEntry) -> None:
     for name, value in rows.items():
         if value is not None:
             click.echo(f"{name:<16}{value}")
-    told = [(each.at, each.revision, each.event, _words(each.stage, each.code, each.text)) for each in entry.history]
-    # In brackets: what the relay told afterwards.
-    told += [(each.at, each.revision, f"({each.event})", _words(each.code, each.text)) for each in entry.deliveries]
-    for at, revision, event, words in sorted(told, key=lambda line: line[0]):
+    lines = [(each.at, each.revision, each.event, _words(each.stage, each.code, each.text)) for each in entry.history]
+    # Delivery events stand in brackets.
+    lines += [(each.at, each.revision, f"({each.event})", _words(each.code, each.text)) for each in entry.deliveries]
+    for at, revision, event, words in sorted(lines, key=lambda line: line[0]):
         mail = f"mail {revision + 1}  " if entry.revision else ""
         click.echo(f"  {_when(at)}  {mail}{event:<15}{words}".rstrip())
 

@@ -21,10 +21,10 @@ PURGE_INTERVAL = 600.0
 
 @dataclass
 class Maintenance:
-    """What runs every few seconds beside the sending.
+    """What runs every few seconds between two rounds of sending.
 
-    `keep_seconds` is how long the content of a finished order is kept. With `holds_unknown`, mails of dead processes wait
-    for a person.
+    `keep_seconds` is how long the content of a finished order is kept. With `holds_unknown`, mails of dead processes
+    wait for a person.
     """
 
     database: Database
