@@ -160,7 +160,7 @@ class TestShops:
         for words in (("show", "B"), ("retry", "A", "B"), ("cancel", "B")):
             result = outbox(*words)
             assert (result.exit_code, result.stdout) == (1, "")
-            assert "The shops one, two each have an order B: name one with --shop." in result.stderr
+            assert "The shops one, two each have an order B: choose one with --shop." in result.stderr
 
     def test_all_are_retried_or_those_of_one(self, outbox: Type, sink: tuple[Sink, int]) -> None:
         assert outbox("retry", "--all", "--shop", "two").output == "1 mail is due now.\n"

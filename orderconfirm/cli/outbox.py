@@ -34,7 +34,9 @@ _SHOP = click.option("--shop", help="Needed only when several shops have an orde
     type=click.Choice([state.value for state in State]),
     help="May be given several times. Default: all states.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="The number of mails to list.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="The number of mails to list."
+)
 def list_mails(states: tuple[str, ...], limit: int) -> None:
     """List the newest mails: time, state, shop, order id and reason. Shows no personal data."""
     with _confirmations() as confirmations:
@@ -89,9 +91,8 @@ def retry(order_ids: tuple[str, ...], all_mails: bool, state: str, shop: str | N
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
     """Withdraw mails that have not been sent."""
     with _confirmations() as confirmations:
-        _do_each(
-            confirmations, order_ids, shop, partial(_cancel, confirmations), "cancelled", "cannot be cancelled", _where
-        )
+        cancel_one = partial(_cancel, confirmations)
+        _do_each(confirmations, order_ids, shop, cancel_one, "cancelled", "cannot be cancelled", _state_of)
 
 
 @outbox.command()
@@ -117,7 +118,11 @@ def resend(order_id: str, email: str | None, reason: str | None, shop: str | Non
 
 
 @outbox.command()
-@click.option("--days", type=click.IntRange(0), help="Purge orders that ended at least this many days ago. Default: RETENTION_DAYS.")
+@click.option(
+    "--days",
+    type=click.IntRange(0),
+    help="Purge orders that ended at least this many days ago. Default: RETENTION_DAYS.",
+)
 def purge(days: int | None) -> None:
     """Delete the content of finished orders. Their ids stay known, so that a late replay sends no mail."""
     if days is None:
@@ -182,7 +187,9 @@ def _shop_of(confirmations: OrderConfirmations, order_id: str, given: str | None
     """Return the given shop, else the one that has this order."""
     shops = [given] if given else confirmations.shops(order_id)
     if len(shops) > 1:
-        raise click.ClickException(f"The shops {', '.join(shops)} each have an order {order_id}: choose one with --shop.")
+        raise click.ClickException(
+            f"The shops {', '.join(shops)} each have an order {order_id}: choose one with --shop."
+        )
     return shops[0] if shops else DEFAULT_SHOP
 
 

@@ -368,7 +368,7 @@ def test_an_order_that_cannot_be_is_not_found(running: Running, path: str) -> No
 
 
 HEAD, BODY = request(order(), f"{PATH}/preview").split(b"\r\n\r\n")
-ASSET = b"GET /docs/assets/redoc.standalone.js HTTP/1.1\r\nHost: shop\r\n\r\n"
+ASSET = b"GET /static/vendor/redoc-3.0.1/redoc.standalone.js HTTP/1.1\r\nHost: shop\r\n\r\n"
 #: More of each than there are threads.
 TIRESOME: dict[str, list[bytes]] = {
     "who say nothing": [b""] * 40,

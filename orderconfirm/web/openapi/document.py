@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,7 +27,6 @@ _POLICY = (
 _ASSETS = {
     "swagger-ui.css": ("flask_swagger_ui", "dist/swagger-ui.css"),
     "swagger-ui-bundle.js": ("flask_swagger_ui", "dist/swagger-ui-bundle.js"),
-    "redoc.standalone.js": ("flask_openapi_redoc", "templates/redoc/js/redoc.standalone.js"),
 }
 
 
@@ -39,9 +37,6 @@ _ORDER_ID: dict[str, object] = {
     "description": "the order's own; its slashes may stand as they are",
     "examples": ["ORD-12345"],
 }
-
-
-_REDOC_LOGO = b"https://cdn.redoc.ly/redoc/"
 
 
 class OrderId(BaseConverter):
@@ -146,16 +141,4 @@ def asset(name: str) -> Response:
         abort(404)
     package, path = _ASSETS[name]
     file = Path(str(files(package))) / path
-    if name != "redoc.standalone.js":
-        return send_from_directory(file.parent, file.name, max_age=86400)
-    answer = Response(_without_calls_home(file), mimetype="text/javascript")
-    answer.cache_control.public, answer.cache_control.max_age = True, 86400
-    answer.add_etag()
-    answer.make_conditional(request)
-    return answer
-
-
-@cache
-def _without_calls_home(script: Path) -> bytes:
-    """ReDoc as it is, but for its maker's logo: it is not asked for from elsewhere, so that it does not show."""
-    return script.read_bytes().replace(_REDOC_LOGO, b"data:image/svg+xml,")
+    return send_from_directory(file.parent, file.name, max_age=86400)
