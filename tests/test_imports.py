@@ -18,7 +18,11 @@ ALLOWED = {
     "web": LEAVES | {"orders", "mail"},
     "cli": LEAVES | {"outbox", "web"},
     "service": LEAVES | {"orders", "outbox", "mail"},
-    "worker": {"web"},
+    "request_buffer": set(),
+    "connections": {"request_buffer"},
+    "refusals": {"web"},
+    "poller": {"connections"},
+    "worker": {"connections", "poller", "refusals"},
     "__init__": LEAVES | {"cli", "service", "web"},
     **{leaf: {"errors", "models", "money"} for leaf in LEAVES},
 }
