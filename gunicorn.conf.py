@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
@@ -22,8 +25,12 @@ except SettingsError as exc:
 #: and hostile bodies that is 260 MB instead of 150, and one Python thread runs at a time anyway. Other C libraries have
 #: no such function, and no such habit.
 _ARENA_MAX = -8
+#: glibc's M_MMAP_THRESHOLD. Set, it stays: the first large body would raise it, and from then on what large bodies take
+#: lies scattered between small things, and is not given back.
+_MMAP_THRESHOLD = -3
 with suppress(AttributeError):
     ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+    ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 128 * 1024)
 
 wsgi_app = "wsgi:app"
 bind = settings.bind
@@ -32,7 +39,9 @@ worker_class = "orderconfirm.server.gunicorn_worker.Worker"
 # A thread waits for its order's commit, and little else: many of them make one commit serve many orders.
 threads = 32
 keepalive = 30
-# The system's would wait for callers that read slowly, past the worker's limits.
+# A process may have 1,024 files open, in most places: the outbox, the relay and the log need theirs.
+worker_connections = 800
+# The system's would wait for clients that read slowly, past the worker's limits.
 sendfile = False
 # A list's filters are in the query: too long ones should get our answer, not a page of HTML.
 limit_request_line = 8190
@@ -44,7 +53,8 @@ control_socket_disable = True
 
 
 def when_ready(server: Any) -> None:
-    """Say where to look."""
+    """Say where to look, and keep what runs from a bad reload."""
+    server.handle_hup = partial(_reload, server, server.handle_hup)
     address = f"http://localhost:{settings.port}"
     places = [f"orders: {address}/api/order-confirmation"]
     if settings.has_demo_page:
@@ -53,11 +63,23 @@ def when_ready(server: Any) -> None:
     server.log.info("orderconfirm is ready. %s", ", ".join(places))
 
 
+def _reload(server: Any, reload: Callable[[], None]) -> None:
+    """Reload only what can be loaded: gunicorn stops the old workers before it knows that the new ones start."""
+    trial = subprocess.run([sys.executable, "-c", "import wsgi"], capture_output=True, text=True)
+    if trial.returncode:
+        server.log.error("Not reloaded, the service goes on as it was: %s", trial.stderr.strip())
+    else:
+        reload()
+
+
 def post_worker_init(worker: Any) -> None:
     """Threads do not survive a fork, so each worker starts its own here."""
+    # Many shops may share an address, and each of them has several connections.
+    worker.max_per_address = None if settings.trusted_proxies else worker_connections // 4
     service = worker.wsgi.extensions["orderconfirm"]
     try:
-        service.start()
+        # Once the service runs, a database that is away does not end it.
+        service.start(keeps_trying=not worker.is_first)
     except OrderConfirmError as exc:
         print(f"orderconfirm cannot start: {exc}", file=sys.stderr)
         raise SystemExit(4) from None

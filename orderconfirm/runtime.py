@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -31,7 +33,11 @@ from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.sender import SmtpSender
 
+log = logging.getLogger(__name__)
+
 TEMPLATES = ROOT / "templates"
+#: Seconds until an outbox that cannot be opened is tried again.
+REOPEN_SECONDS = 3.0
 
 
 @dataclass
@@ -50,23 +56,32 @@ class Runtime:
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
+        self._opening: threading.Thread | None = None
+        self._stopping = threading.Event()
         self._drain: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Open the outbox and send what waits in it. Call it after the fork. Raises OutboxUnavailable."""
-        self.database.open()
-        if self._inbox_server:
-            self._inbox_server.start()
-        self._dispatcher = self._make_dispatcher(self._relay())
-        self._dispatcher.start()
+    def start(self, keeps_trying: bool = False) -> None:
+        """Open the outbox and send what waits in it. Call it after the fork.
+
+        Raises OutboxUnavailable; with `keeps_trying` every use of the outbox does, until it can be opened.
+        """
+        self._stopping.clear()
+        try:
+            self._open()
+        except OutboxUnavailable as failure:
+            if not keeps_trying:
+                raise
+            log.error("the outbox cannot be opened, and is tried again", extra={"reason": str(failure)})
+            self._opening = threading.Thread(target=self._keep_opening, name="opening")
+            self._opening.start()
 
     def begin_stop(self) -> None:
         """Claim no more mails, and finish those in flight, while requests under way are still answered.
 
         It may be called from a signal handler, and returns at once.
         """
-        if self._dispatcher and self._drain is None:
-            self._drain = threading.Thread(target=self._dispatcher.stop, name="drain")
+        if self._drain is None:
+            self._drain = threading.Thread(target=self._stop_sending, name="drain")
             self._drain.start()
 
     def stop(self) -> None:
@@ -90,7 +105,7 @@ class Runtime:
     def health(self) -> HealthStatus:
         """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
         if self._dispatcher is None:
-            raise OutboxUnavailable("the service is not started")
+            raise OutboxUnavailable("the outbox is not open")
         self.database.check_files()
         return HealthStatus(
             read_stats(self.database),
@@ -98,6 +113,28 @@ class Runtime:
             self._dispatcher.is_relay_paused,
             self._dispatcher.seconds_since_last_round,
         )
+
+    def _open(self) -> None:
+        self.database.open()
+        if self._inbox_server:
+            self._inbox_server.start()
+        self._dispatcher = self._make_dispatcher(self._relay())
+        self._dispatcher.start()
+
+    def _keep_opening(self) -> None:
+        while not self._stopping.wait(REOPEN_SECONDS):
+            with suppress(OutboxUnavailable):
+                self._open()
+                log.warning("the outbox is open")
+                return
+
+    def _stop_sending(self) -> None:
+        self._stopping.set()
+        if self._opening:
+            self._opening.join()
+            self._opening = None
+        if self._dispatcher:
+            self._dispatcher.stop()
 
     def _wake(self) -> None:
         if self._dispatcher:

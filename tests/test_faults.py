@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from conftest import relay_variables
 from factories import make_body
 from flask import Flask
 from processes import wait_until
 from smtp_server import DROP, HANG, PASSWORD, USER, Sink, orders_of, smtp_server
+
+from orderconfirm import create_app
+from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.settings import Settings
 
 URL = "/api/order-confirmation"
 StartApp = Callable[..., Flask]
@@ -250,6 +255,31 @@ def test_a_postgresql_that_goes_away_comes_back_to_the_same_service(
         administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
     assert place(app, "K1") == 202
     assert kept.wait_for_orders(2, seconds=15) == Counter(["K0", "K1"])
+
+
+def test_a_postgresql_that_is_away_at_the_start_is_waited_for(
+    sink: tuple[Sink, int], empty_postgres: str, log: list[str]
+) -> None:
+    kept, port = sink
+    app = create_app(Settings.from_env(relay_variables(port, DATABASE_URL=empty_postgres)))
+    runtime = app.extensions["orderconfirm"]
+    with psycopg.connect(empty_postgres, dbname="template1", autocommit=True) as administrator:
+        administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS false")
+        with pytest.raises(OutboxUnavailable):
+            runtime.start()
+        runtime.start(keeps_trying=True)
+        try:
+            assert place(app, "K0") == 503
+            assert app.test_client().get(URL + "s").status_code == 503
+            assert app.test_client().get("/ready").status_code == 503
+            administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+            wait_until(lambda: app.test_client().get("/ready").status_code == 200, seconds=15)
+            assert place(app, "K0") == 202
+            kept.wait_for_orders(1, seconds=15)
+            assert log.count("the outbox is open") == 1
+        finally:
+            administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+            runtime.stop()
 
 
 def test_too_many_connections_means_fewer_of_them(start_app: StartApp, sink: tuple[Sink, int]) -> None:

@@ -1,107 +1,61 @@
-"""gunicorn's threaded worker, for callers that do not mean well: they get a limit of time, and our kind of answer."""
+"""gunicorn's worker as the service needs it: a running service outlives it, and its refusals are problems."""
 
 from __future__ import annotations
 
-import errno
-import json
-import math
-import select
-import socket
-import threading
+import mmap
+import sys
 import time
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from gunicorn.http import errors
-from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
-#: Seconds that a request, its head and its body, may take to come in; and its answer, to go out.
-READ_SECONDS = 10.0
-WRITE_SECONDS = 30.0
-#: Seconds, and bytes, for what still comes in when the answer is out (RFC 9112 section 9.6): many callers read their
-#: answer only once their whole body has left, however large.
-LINGER_SECONDS = 5.0
-LINGER_BYTES = 32 * 1024 * 1024
-#: Bytes of a body that nobody read for which the connection is kept.
-UNREAD_BYTES = 65536
-#: Seconds that a thread waits for any caller. It waits longer only with a seat, and a quarter of the threads has none:
-#: however many are slow, those who are not find a thread.
-MOMENT = 0.25
+from orderconfirm.server.connections import Connection
+from orderconfirm.server.poller import PollingWorker
+from orderconfirm.server.refusals import refusal
+
+#: Seconds until another worker is started in place of one that could not start.
+RESTART_SECONDS = 3.0
+
+#: One byte, which the master shares with all its workers: 1 once a worker has started.
+_HAS_STARTED = mmap.mmap(-1, 1)
 
 
-class TimedSocket(socket.socket):
-    """A connection that is waited for with patience, which has an end. One that is too slow counts as lost."""
+class Worker(PollingWorker):
+    """One process of the service."""
 
-    def __init__(self, connection: socket.socket, seats: threading.BoundedSemaphore) -> None:
-        super().__init__(fileno=connection.detach())
-        self._seats = seats
-        self.allow(READ_SECONDS)
+    @property
+    def is_first(self) -> bool:
+        """Whether no worker of this service has started yet: only then the service itself may refuse to start."""
+        return not _HAS_STARTED[0]
 
-    def allow(self, seconds: float, is_answered: bool = False) -> None:
-        """Start the clock for what comes next."""
-        now = time.monotonic()
-        self._moment_ends, self._ends = now + MOMENT, now + seconds
-        self._is_answered = is_answered
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        with suppress(BlockingIOError):
-            return super().recv(size, flags | socket.MSG_DONTWAIT)
-        self._wait(select.POLLIN)
-        return super().recv(size, flags)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        if not self._is_answered:
-            self.allow(WRITE_SECONDS, is_answered=True)
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self.send(rest, flags | socket.MSG_DONTWAIT) :]
-            except BlockingIOError:
-                self._wait(select.POLLOUT)
-
-    def _wait(self, event: int) -> None:
-        if self._comes(event, self._moment_ends):
-            return
-        if self._seats.acquire(blocking=False):
-            try:
-                if self._comes(event, self._ends):
-                    return
-            finally:
-                self._seats.release()
-        # gunicorn takes this one for a caller that went away, which is no mistake of ours to be logged.
-        raise ConnectionResetError(errno.ECONNRESET, "the caller is too slow")
-
-    def _comes(self, event: int, end: float) -> bool:
-        poll = select.poll()
-        poll.register(self, event)
-        return bool(poll.poll(max(0, math.ceil((end - time.monotonic()) * 1000))))
-
-
-class Worker(ThreadWorker):  # type: ignore[misc]
-    """A request that does not come in whole in time is read no further; its thread is free for others."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._seats = threading.BoundedSemaphore(max(1, self.cfg.threads * 3 // 4))
-
-    def handle(self, conn: Any) -> Any:
-        """gunicorn's, which has no limits, with ours."""
-        if not isinstance(conn.sock, TimedSocket):
-            conn.sock = TimedSocket(conn.sock, self._seats)
-            # gunicorn would keep this thread for 5 seconds, waiting for a caller that says nothing at all.
-            if not conn.wait_for_data(MOMENT):
-                return _DEFER
-        conn.sock.allow(READ_SECONDS)
-        goes_on = super().handle(conn)
-        if goes_on is False:
-            _linger(conn.sock)
-        return goes_on
-
-    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        """What the application did not read of the body is read here; as it is answered, it is not refused any more."""
+    def init_process(self) -> None:
+        """Start and run. The master would end the service for a worker that does not start; a later one is replaced."""
         try:
-            return bool(keepalive and conn.parser.finish_body(max_bytes=UNREAD_BYTES))
+            super().init_process()
+        except (Exception, SystemExit) as failure:
+            is_wanted = isinstance(failure, SystemExit) and not failure.code
+            if self.booted or self.is_first or is_wanted:
+                raise
+            self.log.error("a worker cannot start; another one is tried in %d s: %r", RESTART_SECONDS, failure)
+            time.sleep(RESTART_SECONDS)
+            sys.exit(1)
+
+    def run(self) -> None:
+        _HAS_STARTED[0] = 1
+        super().run()
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        req._expected_100_continue = False  # gunicorn would say it now, with the body here already or given up
+        if not conn.sock.incoming.is_whole:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """Drop what the application did not read of the body; as it is answered, it is not refused any more."""
+        try:
+            return keepalive and conn.parser.finish_body()
         except errors.ParseException:
             return False
 
@@ -113,41 +67,4 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         request_id = uuid4().hex
         self.log.warning("a request that is not HTTP: %s (request %s)", type(exc).__name__, request_id)
         with suppress(OSError):
-            client.sendall(_refusal(exc, request_id))
-
-
-def _linger(caller: TimedSocket) -> None:
-    """Read to the end, lest the answer be lost with what is left. gunicorn does this while all other callers wait."""
-    caller.allow(LINGER_SECONDS)
-    read = 0
-    with suppress(OSError):
-        caller.shutdown(socket.SHUT_WR)
-        while read < LINGER_BYTES and (part := caller.recv(UNREAD_BYTES)):
-            read += len(part)
-    with suppress(OSError):
-        caller.shutdown(socket.SHUT_RDWR)  # gunicorn, which closes it, finds nothing to wait for
-
-
-def _refusal(exc: Exception, request_id: str) -> bytes:
-    # Imported here: gunicorn's master reads this module too, and needs nothing of the application.
-    from orderconfirm.web import problem_types
-
-    if isinstance(exc, errors.LimitRequestLine):
-        kind = problem_types.URI_TOO_LONG
-    elif isinstance(exc, errors.LimitRequestHeaders):
-        kind = problem_types.HEADERS_TOO_LARGE
-    else:
-        kind = problem_types.BAD_REQUEST
-    is_bad = kind is problem_types.BAD_REQUEST
-    detail = f"The request is not HTTP as RFC 9112 has it: {str(exc)[:200]}." if is_bad else kind.detail
-    body = json.dumps({**kind.example, "detail": detail}).encode()
-    head = (
-        f"HTTP/1.1 {kind.status} {kind.title}",
-        "Connection: close",
-        f"Content-Type: {problem_types.MIMETYPE}",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        f"X-Request-ID: {request_id}",
-    )
-    return "\r\n".join((*head, "", "")).encode() + body
+            client.sendall(refusal(exc, request_id))

@@ -132,8 +132,8 @@ INVALID_REQUEST = ProblemType(
 )
 HEADERS_TOO_LARGE = ProblemType(
     *("request-header-fields-too-large", 431, "Request Header Fields Too Large"),
-    "There are too many headers, or one of them is too long.",
-    "There are more than 100 headers, or one of them has more than 8,190 bytes.",
+    "There are too many headers, or they are too long.",
+    "There are more than 100 headers, one of them has more than 8,190 bytes, or all of them more than 64 KiB.",
 )
 TOO_MANY = ProblemType(
     *("too-many-requests", 429, "Too Many Requests"),

@@ -21,7 +21,7 @@ from factories import make_body
 from processes import free_port, post, query, service
 from smtp_server import smtp_server
 
-from orderconfirm.server.gunicorn_worker import READ_SECONDS
+from orderconfirm.server.poller import READ_SECONDS
 from orderconfirm.web import problem_types
 from orderconfirm.web.problem_types import ProblemType
 

@@ -1,0 +1,235 @@
+"""A service that starts, reloads, loses a worker and stops, whatever its clients and its database do meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_body
+from processes import free_port, post, query, service, start, wait_until
+from smtp_server import Sink, smtp_server
+
+PATH = "/api/order-confirmation"
+#: Seconds in which a service stops that waits for nobody; STOP_TIMEOUT leaves it 25.
+SOON = 10.0
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return set(map(int, found.stdout.split()))
+
+
+def replace_worker(process: subprocess.Popen[bytes]) -> None:
+    """kill -9 for the only worker; returns when the master has another."""
+    [worker] = workers_of(process)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: workers_of(process) - {worker}, seconds=20)
+
+
+def get(port: int, path: str) -> tuple[int, Any, Any]:
+    """Status, headers and body; 0 when nothing answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.headers, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers, json.load(refused)
+    except OSError:
+        return 0, {}, None
+
+
+def connected(port: int, message: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection.sendall(message)
+    return connection
+
+
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+ASSET = b"GET /static/vendor/redoc-3.0.1/redoc.standalone.js HTTP/1.1\r\nHost: shop\r\n\r\n"
+#: Clients that say nothing, send half a head, send half a body, are idle, do not read their answers, do not close.
+WAITING = [
+    b"",
+    b"POST /api/order-confirmation HTTP/1.1\r\nContent-Le",
+    b"POST /api/order-confirmation HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{",
+    b"GET /health HTTP/1.1\r\nHost: shop\r\n\r\n",
+    ASSET * 20,
+    b"GET /health HTTP/1.0\r\n\r\n",
+]
+
+
+def test_no_client_holds_up_the_stop(tmp_path: Path) -> None:
+    port = free_port()
+    with service(tmp_path, port, free_port()) as process, ExitStack() as connections:
+        for message in WAITING:
+            connections.enter_context(connected(port, message))
+        wait_for_outcome(port, 1)  # by now they wait
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(30) == 0
+        assert time.monotonic() - began < SOON
+
+
+def wait_for_outcome(port: int, seconds: int) -> bytes:
+    """Place an order and wait so long for its mail."""
+    with connected(port, waiting_order(seconds)) as connection:
+        return connection.recv(65536)
+
+
+def waiting_order(seconds: int) -> bytes:
+    body = json.dumps(make_body()).encode()
+    headers = f"Prefer: wait={seconds}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return f"POST {PATH} HTTP/1.1\r\nHost: shop\r\n{headers}\r\n\r\n".encode() + body
+
+
+def test_requests_under_way_are_answered_while_new_clients_are_refused(tmp_path: Path) -> None:
+    sink, port = Sink(), free_port()
+    sink.held_at = "DATA"
+    with smtp_server(sink=sink) as (_, relay_port), service(tmp_path, port, relay_port) as process:
+        with (
+            connected(port, waiting_order(10)) as under_way,
+            connected(port, b"") as silent,
+        ):
+            assert sink.reached.wait(10)
+            process.terminate()
+            wait_until(lambda: is_refused(port), seconds=5)
+            assert silent.recv(1) == b""
+            sink.held_at = None
+            assert under_way.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert process.wait(SOON) == 0
+    assert query(tmp_path, "SELECT state FROM outbox") == [("sent",)]
+
+
+def test_a_first_start_without_a_database_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db").mkdir()
+    process = start(tmp_path, free_port(), free_port())
+    assert process.wait(30) == 4
+    log = (tmp_path / "service.log").read_text()
+    assert log.count("orderconfirm cannot start: the database of DATABASE_URL (sqlite ") == 1
+    assert "Traceback" not in log
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    port = free_port()
+    with smtp_server() as (sink, relay_port), service(tmp_path, port, relay_port) as process:
+        assert post(port, "K0") == 202
+        replace_worker(process)
+        assert wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
+        assert post(port, "K1") == 202
+        sink.wait_for_orders(2, seconds=20)
+
+
+def lose_worker(process: subprocess.Popen[bytes]) -> None:
+    replace_worker(process)
+
+
+def reload(process: subprocess.Popen[bytes]) -> None:
+    before = workers_of(process)
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: (now := workers_of(process)) and not now & before, seconds=20)
+
+
+@pytest.mark.parametrize("event", [lose_worker, reload])
+def test_a_new_worker_without_a_database_waits_for_it_and_then_works(tmp_path: Path, event: Any) -> None:
+    port, folder, away = free_port(), tmp_path / "data", tmp_path / "away"
+    folder.mkdir()
+    with smtp_server() as (sink, relay_port), service(folder, port, relay_port) as process:
+        assert post(port, "K0") == 202
+        wait_until(lambda: get(port, f"{PATH}/K0")[2]["state"] == "sent")
+        log = away / "service.log"
+        folder.rename(away)
+        folder.write_bytes(b"")  # where the database's folder was, there can be none now
+        event(process)
+        wait_until(lambda: get(port, "/health")[0] == 200, seconds=20)
+        status, headers, ready = get(port, "/ready")
+        assert (status, ready) == (503, {"status": "unavailable", "reason": "the outbox is not open"})
+        assert "the outbox cannot be opened, and is tried again" in log.read_text()
+        assert post(port, "K1") == 503
+        for path in (f"{PATH}/K0", f"{PATH}s"):
+            status, headers, told = get(port, path)
+            assert (status, headers["Retry-After"]) == (503, "10")
+            assert told["type"] == "urn:orderconfirm:problem:outbox-unavailable"
+        folder.unlink()
+        away.rename(folder)
+        assert wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
+        assert get(port, f"{PATH}/K0")[2]["state"] == "sent"
+        assert post(port, "K1") == 202
+        sink.wait_for_orders(2, seconds=20)
+
+
+def test_a_stop_ends_the_wait_for_the_database(tmp_path: Path) -> None:
+    port, folder = free_port(), tmp_path / "data"
+    folder.mkdir()
+    with service(folder, port, free_port()) as process:
+        folder.rename(tmp_path / "away")
+        folder.write_bytes(b"")
+        replace_worker(process)
+        wait_until(lambda: get(port, "/ready")[0] == 503, seconds=20)
+        process.terminate()
+        assert process.wait(SOON) == 0
+
+
+TEMPLATE = "order_confirmation.subject.txt"
+
+
+@pytest.fixture
+def own_files(tmp_path: Path) -> dict[str, str]:
+    """A template and a secret of the shop's own."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / TEMPLATE).write_text("Order {{ order.number }}")
+    (tmp_path / "keys").write_text("")
+    return {"TEMPLATES_DIR": str(tmp_path / "templates"), "API_KEYS_FILE": str(tmp_path / "keys")}
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [(f"templates/{TEMPLATE}", "{{", TEMPLATE), ("keys", "nonsense", "API_KEYS")],
+)
+def test_what_cannot_start_is_not_reloaded(
+    tmp_path: Path, own_files: dict[str, str], file: str, content: str, words: str
+) -> None:
+    port = free_port()
+    with service(tmp_path, port, free_port(), **own_files) as process:
+        before = workers_of(process)
+        good = (tmp_path / file).read_text()
+        (tmp_path / file).write_text(content)
+        process.send_signal(signal.SIGHUP)
+        line = wait_until(
+            lambda: [line for line in (tmp_path / "service.log").read_text().splitlines() if "Not reloaded" in line],
+            seconds=20,
+        )
+        assert words in line[0]
+        assert workers_of(process) == before
+        assert post(port, "K0") == 202
+        (tmp_path / file).write_text(good)
+        reload(process)
+        wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
+
+
+def test_a_worker_that_cannot_load_is_tried_again_and_does_not_end_the_service(
+    tmp_path: Path, own_files: dict[str, str]
+) -> None:
+    port = free_port()
+    with service(tmp_path, port, free_port(), **own_files) as process:
+        good = (tmp_path / "templates" / TEMPLATE).read_text()
+        (tmp_path / "templates" / TEMPLATE).write_text("{{")
+        replace_worker(process)
+        wait_until(lambda: "another one is tried" in (tmp_path / "service.log").read_text(), seconds=20)
+        (tmp_path / "templates" / TEMPLATE).write_text(good)
+        wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
+        assert process.poll() is None

@@ -1,0 +1,164 @@
+"""Where a request ends, in whatever pieces it comes: the same place as for gunicorn's parser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.errors import ParseException
+from gunicorn.http.parser import RequestParser
+
+from orderconfirm.server.request_buffer import MAX_BODY_BYTES, MAX_CHUNKED_BYTES, MAX_HEAD_BYTES, RequestBuffer
+from orderconfirm.web.webhooks import mailtrap as webhooks
+
+NEXT = b"GET /next HTTP/1.1\r\nHost: shop\r\n\r\n"
+
+
+def posted(*fields: str, body: bytes = b"") -> bytes:
+    return "\r\n".join(("POST / HTTP/1.1", "Host: shop", *fields, "", "")).encode() + body
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+WHOLE = {
+    "without a body": posted(),
+    "with a length": posted("Content-Length: 5", body=b"hello"),
+    "with an empty body": posted("Content-Length: 0"),
+    "with a length in odd letters and blanks": posted("cONTENT-lENGTH: \t 5 \t", body=b"hello"),
+    "with a body that looks like a head": posted("Content-Length: 16", body=b"\r\n\r\nA: b\r\n\r\n\r\n\r\n"),
+    "in chunks": posted(CHUNKED, body=b"5\r\nhello\r\nA\r\n0123456789\r\n0\r\n\r\n"),
+    "in chunks that have extensions": posted(CHUNKED, body=b'5 ;a=b;c="d"\r\nhello\r\n0;e\r\n\r\n'),
+    "in chunks with trailers": posted(CHUNKED, body=b"5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n"),
+    "in no chunk at all": posted(CHUNKED, body=b"000\r\n\r\n"),
+    "in several codings": posted("Transfer-Encoding: gzip, chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+    "in codings of several lines": posted("Transfer-Encoding: gzip", CHUNKED, body=b"5\r\nhello\r\n0\r\n\r\n"),
+    "after an empty line": b"\r\n" + posted("Content-Length: 5", body=b"hello"),
+    "without headers": b"GET / HTTP/1.0\r\n\r\n",
+}
+
+
+def fed(pieces: Iterable[bytes]) -> RequestBuffer:
+    buffer = RequestBuffer()
+    for piece in pieces:
+        buffer.feed(piece)
+    return buffer
+
+
+def one_by_one(source: bytes) -> list[bytes]:
+    return [source[at : at + 1] for at in range(len(source))]
+
+
+def all_of(buffer: RequestBuffer) -> bytes:
+    return b"".join(iter(lambda: buffer.read(3), b""))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_request_is_whole_with_its_last_byte_and_not_before(name: str) -> None:
+    pieces = one_by_one(WHOLE[name])
+    buffer = fed(pieces[:-1])
+    assert not buffer.is_ready
+    buffer.feed(pieces[-1])
+    assert buffer.is_ready and buffer.is_whole
+    assert all_of(buffer) == WHOLE[name]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_it_ends_where_gunicorn_ends_it(name: str) -> None:
+    source = iter(one_by_one(WHOLE[name] + NEXT))
+    parser = RequestParser(Config(), source, ("127.0.0.1", 1))
+    next(parser).body.read()
+    assert parser.unreader.take_buffered() + b"".join(source) == NEXT
+    buffer = fed([WHOLE[name] + NEXT])
+    assert all_of(buffer) == WHOLE[name]
+    buffer.next()
+    assert buffer.is_whole
+    assert all_of(buffer) == NEXT
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_part_of_the_next_request_waits_for_the_rest_of_it(name: str) -> None:
+    buffer = fed([WHOLE[name] + NEXT[:9]])
+    all_of(buffer)
+    buffer.next()
+    assert not buffer.is_ready
+    buffer.feed(NEXT[9:])
+    assert buffer.is_whole
+    assert all_of(buffer) == NEXT
+
+
+REFUSED = {
+    "a bare line feed": b"GET / HTTP/1.1\nHost: shop\n",
+    "two lengths": posted("Content-Length: 3", "Content-Length: 5"),
+    "a length and chunks": posted("Content-Length: 5", CHUNKED),
+    "a length that is no number": posted("Content-Length: many"),
+    "a length of 5,000 digits": posted("Content-Length: " + "9" * 5000),
+    "a coding that is not chunked": posted("Transfer-Encoding: gzip"),
+    "a chunk size that is none": posted(CHUNKED, body=b"-1\r\n"),
+    "an endless chunk size": posted(CHUNKED, body=b"1" * 9000),
+    "a chunk without its end": posted(CHUNKED, body=b"2\r\n{}xx"),
+    "a head that is too large": posted("A: " + "a" * MAX_HEAD_BYTES)[:-2],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_gunicorn_will_refuse_is_not_waited_for(name: str) -> None:
+    buffer = fed([REFUSED[name]])
+    assert buffer.is_ready
+    if not buffer.is_head_too_large:
+        with pytest.raises((ParseException, OSError)):
+            body = next(RequestParser(Config(), iter([all_of(buffer)]), ("127.0.0.1", 1))).body
+            if not body.read():
+                raise OSError  # there is less of it than was said
+
+
+def test_a_body_beyond_every_limit_is_not_waited_for() -> None:
+    assert MAX_BODY_BYTES >= webhooks.MAX_BYTES
+    assert fed([posted(f"Content-Length: {MAX_BODY_BYTES + 1}")]).is_ready
+    assert not fed([posted(f"Content-Length: {MAX_BODY_BYTES}")]).is_ready
+    endless = fed([posted(CHUNKED)])
+    count = 0
+    while not endless.is_ready:
+        endless.feed(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        count += 1
+    assert MAX_BODY_BYTES < count * 0x10000 <= MAX_CHUNKED_BYTES
+    assert not endless.is_whole
+
+
+def test_a_request_that_is_given_up_keeps_its_head_alone() -> None:
+    head = posted("Content-Length: 5")
+    buffer = fed([head + b"hell"])
+    buffer.drop_body()
+    assert (buffer.is_ready, buffer.is_whole) == (True, False)
+    assert all_of(buffer) == head
+
+
+def test_a_client_is_told_to_continue_where_it_waits_for_that() -> None:
+    expectation = ("Content-Length: 5", "expect: 100-CONTINUE")
+    assert fed([posted(*expectation)]).expects_continue
+    assert not fed([posted(*expectation).replace(b"HTTP/1.1", b"HTTP/1.0")]).expects_continue
+    assert not fed([posted("Content-Length: 5", "Expect: money")]).expects_continue
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"GET / HTTP/1.1\r\nA: ", b"a"),
+        (posted(f"Content-Length: {MAX_BODY_BYTES}"), b"a"),
+        (posted(CHUNKED, body=b"100000\r\n"), b"a"),
+        (posted(CHUNKED), b"1\r\na\r\n"),
+    ],
+    ids=["a head", "a body", "a chunk", "chunks"],
+)
+def test_each_byte_costs_the_same_however_many_came_before(start: bytes, piece: bytes) -> None:
+    def cost(count: int) -> float:
+        def once() -> float:
+            buffer = fed([start])
+            began = time.thread_time()
+            for _ in range(count):
+                buffer.feed(piece)
+            return time.thread_time() - began
+
+        return min(once() for _ in range(5))
+
+    assert cost(32_000) < 8 * cost(8_000)
