@@ -14,7 +14,7 @@ from orderconfirm.outbox.tables import outbox
 RECOUNT_SECONDS = 1.0
 #: Seconds for which a refused order makes the process unready. A load balancer then sends no orders that could show
 #: whether they are still refused, so the process must count as ready again to get one.
-REFUSAL_SECONDS = 60.0
+REFUSAL_SECONDS = 10.0
 
 _limit: Any = bindparam("limit")
 _due = select(outbox.c.id).where(*is_due).limit(_limit).subquery()
