@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
 from typing import Any
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
-from orderconfirm.settings import load_environment
+from orderconfirm.settings import load_environment, unknown_names
 
 try:
     settings = load_environment(os.environ)
@@ -43,14 +45,41 @@ graceful_timeout = settings.graceful_timeout
 control_socket_disable = True
 
 
-def when_ready(server: Any) -> None:
+def on_starting(server: Any) -> None:
+    """Name misspelt settings; end at once where the address cannot be listened on: gunicorn tries five times."""
+    for unknown in unknown_names(os.environ):
+        server.log.warning("%s", unknown)
+    if server.master_pid or "LISTEN_FDS" in os.environ:
+        return  # the sockets are inherited
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            _expect_free(*address)
+
+
+def _expect_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            is_taken = exc.errno == errno.EADDRINUSE
+            reason = (
+                f"PORT {port} is taken: set another"
+                if is_taken
+                else f"it cannot listen on {host}:{port}: {exc.strerror}"
+            )
+            print(f"orderconfirm cannot start: {reason}", file=sys.stderr)
+            raise SystemExit(1) from None
+
+
+def _say_ready(log: Any) -> None:
     """Say where to look."""
     address = f"http://localhost:{settings.port}"
     places = [f"orders: {address}/api/order-confirmation"]
     if settings.has_demo_page:
         places.append(f"demo page: {address}/")
     places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
-    server.log.info("orderconfirm is ready. %s", ", ".join(places))
+    log.info("orderconfirm is ready. %s", ", ".join(places))
 
 
 def post_worker_init(worker: Any) -> None:
@@ -61,6 +90,8 @@ def post_worker_init(worker: Any) -> None:
     except OrderConfirmError as exc:
         print(f"orderconfirm cannot start: {exc}", file=sys.stderr)
         raise SystemExit(4) from None
+    if worker.age == 1:  # once: all workers start alike
+        _say_ready(worker.log)
     finish_requests = signal.getsignal(signal.SIGTERM)
 
     def drain(number: int, frame: Any) -> None:
