@@ -32,14 +32,16 @@ bench-outbox: $(VENV)/.dev
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py
 
-# New and changed sentences of the templates into every catalogue. They are compiled when they are loaded.
+# New and changed sentences of the templates into every catalogue, which is compiled when it is loaded. The translation of
+# a changed one stays: beside it, marked fuzzy, which no customer reads, or at the end of the file.
 messages: $(VENV)/.run
 	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location --sort-output -o $(LOCALES)/$(DOMAIN).pot .
-	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)
+	$(BIN)/pybabel -q update --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)
 
 $(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
@@ -47,5 +49,5 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-$(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.run
+$(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.dev
 	@sh tests/tools.sh && touch $@ || true

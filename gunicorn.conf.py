@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
-from orderconfirm.settings import load_environment
+from orderconfirm.settings import load_environment, unknown_names
 
 try:
     settings = load_environment(os.environ)
@@ -52,15 +54,46 @@ graceful_timeout = settings.graceful_timeout
 control_socket_disable = True
 
 
+def on_starting(server: Any) -> None:
+    """Name misspelt settings; end at once where the address cannot be listened on: gunicorn tries five times."""
+    for unknown in unknown_names(os.environ):
+        server.log.warning("%s", unknown)
+    if server.master_pid or "LISTEN_FDS" in os.environ:
+        return  # the sockets are inherited
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            _expect_free(*address)
+
+
+def _expect_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            is_taken = exc.errno == errno.EADDRINUSE
+            reason = (
+                f"PORT {port} is taken: set another"
+                if is_taken
+                else f"it cannot listen on {host}:{port}: {exc.strerror}"
+            )
+            print(f"orderconfirm cannot start: {reason}", file=sys.stderr)
+            raise SystemExit(1) from None
+
+
 def when_ready(server: Any) -> None:
-    """Say where to look, and keep what runs from a bad reload."""
+    """Keep what runs from a bad reload."""
     server.handle_hup = partial(_reload, server, server.handle_hup)
+
+
+def _say_ready(log: Any) -> None:
+    """Say where to look."""
     address = f"http://localhost:{settings.port}"
     places = [f"orders: {address}/api/order-confirmation"]
     if settings.has_demo_page:
         places.append(f"demo page: {address}/")
     places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
-    server.log.info("orderconfirm is ready. %s", ", ".join(places))
+    log.info("orderconfirm is ready. %s", ", ".join(places))
 
 
 def _reload(server: Any, reload: Callable[[], None]) -> None:
@@ -83,6 +116,8 @@ def post_worker_init(worker: Any) -> None:
     except OrderConfirmError as exc:
         print(f"orderconfirm cannot start: {exc}", file=sys.stderr)
         raise SystemExit(4) from None
+    if worker.age == 1:  # once: all workers start alike
+        _say_ready(worker.log)
     finish_requests = signal.getsignal(signal.SIGTERM)
 
     def drain(number: int, frame: Any) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Literal
 
 from playwright.sync_api import Browser, Dialog, Page, Playwright, Route
 
 Scheme = Literal["light", "dark"]
 
-HOW_TO_INSTALL = "no Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM to its path"
+HOW_TO_INSTALL = (
+    "no Chromium, or Playwright does not start: install them (Debian: apt-get install chromium libatomic1), "
+    "or set CHROMIUM to its path"
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 GREY = (
@@ -20,8 +26,12 @@ GREY = (
 )
 
 
+@cache
 def find_chromium() -> str | None:
-    """The path in $CHROMIUM, or else the first Chromium on PATH."""
+    """The path in $CHROMIUM, or else the first Chromium on PATH; None where Playwright does not start."""
+    playwright = [sys.executable, "-m", "playwright", "--version"]
+    if subprocess.run(playwright, capture_output=True, timeout=60).returncode:
+        return None
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 

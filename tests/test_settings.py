@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orderconfirm.errors import SettingsError
-from orderconfirm.settings import ROOT, Settings, load_environment
+from orderconfirm.settings import ROOT, Settings, load_environment, unknown_names
 
 SECRET = "s3cret-token-of-length"
 
@@ -46,6 +47,23 @@ def test_without_any_variable_it_runs_with_the_local_inbox() -> None:
     settings = Settings.from_env({})
     assert settings.has_local_inbox and settings.has_demo_page
     assert settings.bind == "127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"API_KEYS": f"one:{'k' * 16}"},
+        {"MAILTRAP_API_TOKEN": SECRET},
+        {"MAILTRAP_SANDBOX_USER": "u", "MAILTRAP_SANDBOX_PASSWORD": SECRET},
+        {"MAIL_SERVER": "smtp.example"},
+    ],
+)
+def test_keys_or_a_relay_end_the_demo_page_unless_it_is_asked_for(environ: dict[str, str]) -> None:
+    """It needs no key, so that whoever finds it reads the shop's orders and mails anyone."""
+    environ = {"EMAIL_SENDER": "a@b.example", **environ}
+    assert not Settings.from_env(environ).has_demo_page
+    assert Settings.from_env({**environ, "DEMO_PAGE": "true"}).has_demo_page
+    assert "DEMO_PAGE is true" in problems(**environ, APP_ENV="production", DEMO_PAGE="true")
 
 
 def test_a_token_alone_means_mailtrap_s_live_relay() -> None:
@@ -105,6 +123,8 @@ def test_another_relay_speaks_tls_unless_told_otherwise(environ: dict[str, str],
         ({"MAILTRAP_WEBHOOK_SECRET": SECRET, "MAILTRAP_HEADERS": "false"}, "MAILTRAP_HEADERS is false"),
         ({"API_KEYS": f"one:{'k' * 16},two:{'k' * 16}"}, "the key of two to another shop"),
         ({"API_KEYS": f"one:{'ü' * 16}"}, "that no header carries"),
+        ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest()}"}, "the SHA-256 of nothing"),
+        ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest().upper()}"}, "API_KEYS has a key for one"),
         ({"API_RATE_LIMIT": "1/0.5s"}, "whole seconds"),
         ({"MAILTRAP_WEBHOOK_SECRET": "x"}, "MAILTRAP_WEBHOOK_SECRET is shorter"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES must be"),
@@ -193,3 +213,99 @@ def test_a_dotenv_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"\.env"):
         load_environment({}, tmp_path / ".env")
+
+
+def dotenv(folder: Path, text: str) -> Path:
+    path = folder / ".env"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems_of_file(folder: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_environment({}, dotenv(folder, text))
+    return "\n".join(caught.value.problems)
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    path = dotenv(
+        tmp_path, "\ufeff# a comment\nexport PORT=81\n\nCOMPANY_NAME='A # B' # c\nHOST=\nLOG_LEVEL=\"ERROR\"\n"
+    )
+    settings = load_environment({"LOG_LEVEL": "DEBUG"}, path)
+    assert (settings.port, settings.company_name, settings.host, settings.log_level) == (81, "A # B", "", "DEBUG")
+
+
+def test_no_dotenv_file_is_none(tmp_path: Path) -> None:
+    assert load_environment({}, tmp_path / ".env") == Settings()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("MAIL_SERVER: smtp.example", "MAIL_SERVER smtp.example", "MAIL_SERVER", "=smtp.example", "[mail]"),
+        *('MAIL_PASSWORD="s3cret-token-of-length', "MAIL_PASSWORD='s3cret-token-of-length' x"),
+    ],
+)
+def test_a_line_that_cannot_be_read_stops_the_start_by_its_number(tmp_path: Path, line: str) -> None:
+    told = problems_of_file(tmp_path, f"# our relay\n\nPORT=81\n\n\n{line}\nLOG_LEVEL=INFO\n")
+    assert ".env, line 6 " in told
+    assert "smtp.example" not in told and SECRET not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAIL_SEVER", "MAIL_SERVER"),
+        ("MAILTRAP_TOKEN", "MAILTRAP_API_TOKEN"),
+        ("mail_server", "MAIL_SERVER"),
+        ('"MAIL_SERVER"', "MAIL_SERVER"),
+        ("EMIAL_SENDER", "EMAIL_SENDER"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("API_KEY", "API_KEYS"),
+        ("MAIL_PASSWORD_FILES", "MAIL_PASSWORD_FILE"),
+        ("EMAIL_SENDER_FILE", "EMAIL_SENDER"),
+    ],
+)
+def test_a_misspelt_name_in_the_file_stops_the_start_and_the_right_one_is_named(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    told = problems_of_file(tmp_path, f"{name}={SECRET}\n")
+    assert told == f"{name} in .env is not a setting: is {meant} meant?"
+
+
+def test_all_that_is_wrong_with_the_file_is_told_at_once(tmp_path: Path) -> None:
+    told = problems_of_file(tmp_path, "MAIL_SEVER=x\nMAIL_XYZZY_PLUGH=x\nwhat\nAPI_KEY=y\n")
+    assert told.splitlines() == [
+        ".env, line 3 cannot be read: write NAME=value",
+        "MAIL_SEVER in .env is not a setting: is MAIL_SERVER meant?",
+        "MAIL_XYZZY_PLUGH in .env is not a setting",
+        "API_KEY in .env is not a setting: is API_KEYS meant?",
+    ]
+
+
+OTHERS = {
+    **dict.fromkeys(("MAILTRAP_ACCOUNT_ID", "MAILTRAP_SANDBOX_ID", "TEST_DATABASE_URL", "CHROMIUM", "MAIL", "TZ"), "1"),
+    **dict.fromkeys(("COMPOSE_PROJECT_NAME", "FLASK_DEBUG", "POSTGRES_PASSWORD", "GUNICORN_CMD_ARGS", "DOMAIN"), "1"),
+}
+
+
+def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
+    path = dotenv(tmp_path, "".join(f"{name}={text}\n" for name, text in OTHERS.items()))
+    assert load_environment({}, path) == Settings()
+    assert unknown_names(OTHERS) == []
+
+
+def test_the_settings_own_names_are_known() -> None:
+    names = re.findall("^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) == len(fields(Settings))
+    assert unknown_names([*names, "MAIL_DEFAULT_SENDER", "MAILTRAP_API_TOKEN_FILE", "MAIL_PASSWORD_FILE"]) == []
+
+
+def test_a_misspelt_name_in_the_environment_is_told_and_starts_all_the_same() -> None:
+    """Others share the environment: a name is ours only where it begins as ours do."""
+    environ = {"MAIL_SEVER": "x", "mail_port": "1", "API_KEY": "y", "DATABASE_URI": "z", **OTHERS}
+    assert unknown_names(environ) == [
+        "MAIL_SEVER is not a setting: is MAIL_SERVER meant?",
+        "mail_port is not a setting: is MAIL_PORT meant?",
+    ]
+    assert Settings.from_env(environ) == Settings()

@@ -1,11 +1,13 @@
 #!/bin/sh
 # Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
 # PHP and curl for the examples.
-# What cannot be installed is named with the tests that are skipped without it; the exit code is then 1.
+# What cannot be installed is named with the tests that are skipped without it, and on Debian with the command that
+# installs it; the exit code is then 1.
 set -u
 cd "$(dirname "$0")" || exit 1
 
-fonts="fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
+# Fonts for every language, and a library that Playwright's own Node.js needs.
+libraries="fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji libatomic1"
 exit_code=0
 
 has() {
@@ -16,13 +18,17 @@ has_browser() {
     [ -n "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome
 }
 
+has_playwright() {
+    ../.venv/bin/python -m playwright --version >/dev/null 2>&1
+}
+
 missing_packages() {
     has_browser || echo chromium
     has spamassassin || echo spamassassin
     has php || echo php-cli
     has curl || echo curl
-    for font in $fonts; do
-        dpkg -s "$font" >/dev/null 2>&1 || echo "$font"
+    for library in $libraries; do
+        dpkg -s "$library" >/dev/null 2>&1 || echo "$library"
     done
 }
 
@@ -35,28 +41,35 @@ install() {
 }
 
 skipped() {
-    echo "tests/$1 will be skipped: $2"
+    echo "Tests will be skipped, $1: $2"
     exit_code=1
 }
 
-if has apt-get && [ "$(id -u)" -eq 0 ]; then
-    packages=$(missing_packages)
+packages=
+if has apt-get; then
+    packages=$(missing_packages | xargs)
+fi
+if [ -n "$packages" ] && [ "$(id -u)" -eq 0 ]; then
     # The package lists may be absent or old, a mirror may fail once, and not every system has every package.
     # shellcheck disable=SC2086 # one word a package
-    if [ -n "$packages" ] && ! install $packages; then
+    if ! install $packages; then
         apt update || apt update
         install $packages || for package in $packages; do install "$package"; done
     fi
 fi
-has_browser || skipped test_browser.py "no Chromium (Debian: apt-get install chromium $fonts; or set CHROMIUM to its path)"
-has spamassassin || skipped test_spam.py "no SpamAssassin (Debian: apt-get install spamassassin)"
-has php || skipped "test_examples.py for PHP" "no PHP (Debian: apt-get install php-cli)"
-has curl || skipped "test_examples.py for curl" "no curl (Debian: apt-get install curl)"
+has_browser || skipped "those in a browser" "no Chromium (or set CHROMIUM to its path)"
+has_playwright || skipped "those in a browser" "Playwright does not start"
+has spamassassin || skipped test_spam.py "no SpamAssassin"
+has php || skipped "test_examples.py for PHP" "no PHP"
+has curl || skipped "test_examples.py for curl" "no curl"
 has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 
 if ! has npm; then
-    skipped "test_browser.py and tests/test_clients.py" "no npm (install Node.js 20.19 or later)"
+    skipped "test_browser.py and test_clients.py" "no npm (install Node.js 20.19 or later)"
 elif ! npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; then
-    skipped "test_browser.py and tests/test_clients.py" "npm ci failed"
+    skipped "test_browser.py and test_clients.py" "npm ci failed"
+fi
+if [ -n "$packages" ] && [ "$(id -u)" -ne 0 ]; then
+    echo "For every test: sudo apt-get install $packages"
 fi
 exit $exit_code

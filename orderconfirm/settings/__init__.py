@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
-from dotenv import dotenv_values
-
 from orderconfirm.errors import SettingsError
 from orderconfirm.models import DEFAULT_SHOP
-from orderconfirm.settings import values
+from orderconfirm.settings import dotenv_file, values
 from orderconfirm.settings.checks import contradictions
+from orderconfirm.settings.names import doubts
 from orderconfirm.settings.values import ApiKey, Rate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -183,7 +182,7 @@ class Settings:
     demo_page: bool | None = _setting(
         "DEMO_PAGE",
         None,
-        "serve the demo page at /, which needs no key; empty: true in development; production has none",
+        "serve the demo page at /, which needs no key; empty: true without API_KEYS and relay; production has none",
         values.boolean,
     )
 
@@ -228,7 +227,12 @@ class Settings:
 
     @property
     def has_demo_page(self) -> bool:
-        return not self.is_production and self.demo_page is not False
+        """Whoever finds the page reads the shop's orders and mails anyone: in earnest it must be asked for."""
+        if self.is_production:
+            return False
+        if self.demo_page is None:
+            return not self.api_keys and self.relay is None
+        return self.demo_page
 
     @property
     def demo_shop(self) -> str:
@@ -321,11 +325,20 @@ class Settings:
 
 def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -> Settings:
     """Settings from `environ`, with what it lacks taken from the `.env` file beside the project."""
-    try:
-        from_file = {name: text for name, text in dotenv_values(dotenv).items() if text is not None}
-    except (UnicodeDecodeError, OSError) as exc:
-        raise SettingsError([f"{dotenv.name} cannot be read as UTF-8 text"]) from exc
-    return Settings.from_env({**from_file, **environ})
+    return Settings.from_env({**dotenv_file.read(dotenv, _known_names()), **environ})
+
+
+def unknown_names(environ: Iterable[str]) -> list[str]:
+    """A sentence for each name in the environment that looks like a setting and is none."""
+    return [f"{name} {doubt}" for name, doubt in doubts(environ, _known_names(), is_shared=True).items()]
+
+
+def _known_names() -> set[str]:
+    known = set()
+    for each in fields(Settings):
+        name, alias = each.metadata["env"], each.metadata["alias"]
+        known |= {name, *([alias] if alias else []), *([f"{name}_FILE"] if each.metadata["secret"] else [])}
+    return known
 
 
 def _lookup(environ: Mapping[str, str], each: Field[Any]) -> str:

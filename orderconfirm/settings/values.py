@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import urlsplit
 
+_SHA256_OF_NOTHING = sha256(b"").hexdigest()
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 #: No number of seconds, mails or ports that anyone means is larger, and timers take no more.
 _MAX = 10**8
@@ -143,6 +144,8 @@ def api_keys(text: str) -> tuple[ApiKey, ...]:
         if key.startswith("sha256="):
             if not re.fullmatch(r"[0-9a-f]{64}", digest):
                 raise ValueError(f"has a key for {shop} that is no SHA-256 in hexadecimal")
+            if digest == _SHA256_OF_NOTHING:
+                raise ValueError(f"has a key for {shop} that is the SHA-256 of nothing: hash the key itself")
         elif len(key) < 16:
             raise ValueError(f"has a key for {shop} that is shorter than 16 characters")
         elif not re.fullmatch(r"[!-~]+", key):

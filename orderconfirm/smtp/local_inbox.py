@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import mailbox
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
-from email.message import EmailMessage
-from email.parser import BytesParser
+from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser, BytesParser
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from aiosmtpd.controller import Controller
 #: Mails kept, the oldest go first: an inbox for trying things, not an archive.
 MAX_KEPT = 500
 _PARSER = BytesParser(policy=policy.default)
+_HEADER_PARSER = BytesHeaderParser(policy=policy.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +57,15 @@ class Inbox:
             for name in names[: max(0, len(names) - MAX_KEPT)]:
                 box.discard(name)
 
-    def newest(self, search: str = "", most: int = 100) -> list[InboxMail]:
-        """The newest mails first, those whose subject or custom variables hold `search`."""
-        found = []
-        for name in reversed(self._names()):
-            mail = self.find(name)
-            if mail is not None and (not search or _mentions(mail, search)):
-                found.append(mail)
-            if len(found) == most:
-                break
-        return found
+    def newest(self, search: str = "", skip: int = 0, most: int = 100) -> tuple[list[InboxMail], int]:
+        """The newest mails first, `most` of them after the first `skip`, and how many there are in all.
+
+        They are those whose recipient, subject or order id holds `search`, in upper or lower case.
+        """
+        wanted = search.strip().casefold()
+        names = [name for name in reversed(self._names()) if not wanted or wanted in self._head(name)]
+        found = [mail for mail in map(self.find, names[skip : skip + most]) if mail]
+        return found, len(names)
 
     def find(self, name: str) -> InboxMail | None:
         """One mail by its id, or None."""
@@ -90,13 +93,25 @@ class Inbox:
         path = self._path(name)
         return path.read_bytes() if path else None
 
+    def _head(self, name: str) -> str:
+        """What a mail is searched by, in lower case; nothing for one that is gone."""
+        source = self.source(name)
+        if source is None:
+            return ""
+        headers = _HEADER_PARSER.parsebytes(source)
+        return f"{headers['To']}\n{headers['Subject']}\n{_order_id(headers)}".casefold()
+
     def _names(self) -> list[str]:
-        """Ids, oldest first: a Maildir name begins with the time it was made."""
+        """Ids, oldest first: a Maildir name is the time it was made, in seconds and microseconds, and more numbers."""
         new = self._folder / "new"
-        return sorted(path.name for path in new.iterdir()) if new.is_dir() else []
+        names = [path.name for path in new.iterdir()] if new.is_dir() else []
+        return sorted(names, key=lambda name: [int(number) for number in re.findall(r"[0-9]+", name)])
 
     def _path(self, name: str) -> Path | None:
-        return self._folder / "new" / name if name in self._names() else None
+        """Where a mail lies; None for what is no mail of this folder."""
+        path = self._folder / "new" / name
+        # os.path's isfile has an answer for names that no file can have, too.
+        return path if path.name == name and isfile(path) else None
 
 
 class _FreePortController(Controller):
@@ -141,7 +156,10 @@ def _part(message: EmailMessage, subtype: str) -> str:
     return str(part.get_content()) if part is not None else ""
 
 
-def _mentions(mail: InboxMail, search: str) -> bool:
-    return search in mail.subject or any(
-        search in value for name, value in mail.headers if name == "X-MT-Custom-Variables"
-    )
+def _order_id(headers: Message) -> str:
+    """The one in the custom variables that we send with a mail; empty where there is none."""
+    try:
+        variables = json.loads(headers.get("X-MT-Custom-Variables", ""))
+    except ValueError:
+        return ""
+    return str(variables.get("order_id", "")) if isinstance(variables, dict) else ""

@@ -7,7 +7,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.settings import Settings
-from orderconfirm.web import health, middleware, problems
+from orderconfirm.web import health, hosts, middleware, problems
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import document
 from orderconfirm.web.pages import views
@@ -23,6 +23,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
     app.extensions["authenticator"] = Authenticator(settings)
     middleware.init_app(app)
+    hosts.init_app(app, settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     document.init_app(app)

@@ -114,7 +114,10 @@ def authenticate() -> None:
     200,
     schema=PlacedSchema,
     description="The order was accepted before. With `Prefer: wait`: its mail is out, or will not come by itself.",
-    example=examples.PLACED,
+    examples={
+        "repeated": {"summary": "The same order again", "value": examples.REPEATED},
+        "waited": {"summary": "With Prefer: wait", "value": examples.PLACED},
+    },
     headers=_APPLIED,
 )
 def place_order(order: dict[str, Any]) -> Any:
@@ -142,7 +145,7 @@ def place_order(order: dict[str, Any]) -> Any:
             return answer
     told = {
         "status": "failed" if entry.state in State.NOT_SENT else "success",
-        "message": _MESSAGES[entry.state],
+        "message": _sent_before(placed.entry) if placed.entry.state is State.SENT else _MESSAGES[entry.state],
         **summary(entry, _link(entry)),
         "warnings": list(placed.warnings),
         "ignored_fields": g.ignored_fields,
@@ -247,6 +250,12 @@ def erase_order(order_id: str) -> Any:
     """
     if not _confirmations().erase(g.shop, order_id):
         raise _unknown(order_id)
+
+
+def _sent_before(entry: OutboxEntry) -> str:
+    """What a repeated order is told: nothing was sent for it now."""
+    when = "" if entry.is_erased else f", at {entry.changed_at.isoformat(timespec='seconds')}"
+    return f"Order confirmation email was sent before{when}"
 
 
 def _takes_json(accepted: MIMEAccept) -> bool:

@@ -58,7 +58,8 @@ class Authenticator:
         if not self._keys:
             self._refuse_other_sites()
             return DEFAULT_SHOP
-        presented = sha256(_presented_key().encode()).hexdigest()
+        key = _presented_key()
+        presented = sha256(key.encode()).hexdigest() if key else ""
         # Every key is compared, each in constant time: the time taken tells nothing about any of them.
         shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
         if shops:

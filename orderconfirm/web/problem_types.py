@@ -118,6 +118,12 @@ UNSUPPORTED = ProblemType(
     "The body is not said to be JSON, or it is compressed.",
     "Send the body as JSON, with the header Content-Type: application/json.",
 )
+MISDIRECTED = ProblemType(
+    *("misdirected-request", 421, "Misdirected Request"),
+    "Without API keys: `Host` names neither an IP address, nor `localhost`, nor a name without a dot, nor `HOST`.",
+    "Without API keys the service answers only to an IP address, localhost, a name without a dot, or HOST. "
+    "Set API_KEYS to serve it under another name.",
+)
 INVALID_ORDER = ProblemType(
     *("invalid-order", 422, "The order is not valid"),
     "`errors` has one entry a fault, each with a JSON pointer. Nothing was stored.",
@@ -177,7 +183,10 @@ FULL = ProblemType(
 )
 
 #: What any operation may answer with.
-ALWAYS = (UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, URI_TOO_LONG, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL)
+ALWAYS = (
+    *(UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, URI_TOO_LONG, MISDIRECTED),
+    *(TOO_MANY, HEADERS_TOO_LARGE, INTERNAL),
+)
 #: What an operation that takes JSON may answer with besides.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
 #: All of the above, in their order: none can be forgotten.

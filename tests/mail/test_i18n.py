@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from io import BytesIO
@@ -97,6 +98,54 @@ def test_another_default_may_be_named_and_must_be_there() -> None:
 def test_a_language_tells_templates_its_direction(tag: str, expected: tuple[str, ...]) -> None:
     context = Languages([OURS], "en").of(tag).context
     assert tuple(context[name] for name in ("lang", "dir", "start", "end")) == expected
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what `make messages` reads and writes."""
+    for path in (ROOT / "templates").rglob("*"):
+        if path.is_file():
+            copy(path, tmp_path)
+    for name in ("Makefile", "pyproject.toml", "orderconfirm/mail/views.py"):
+        copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    return tmp_path
+
+
+def copy(path: Path, folder: Path) -> None:
+    to = folder / path.relative_to(ROOT)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, to)
+
+
+def reword(project: Path, old: str, new: str) -> Catalog:
+    """Change a sentence of the templates; returns what `make messages` makes of the German catalogue."""
+    for path in (project / "templates").glob("order_confirmation.*"):
+        path.write_text(path.read_text(encoding="utf-8").replace(f'"{old}"', f'"{new}"'), encoding="utf-8")
+    subprocess.run(["make", "-o", ".venv/.run", "messages"], cwd=project, check=True, capture_output=True, timeout=120)
+    path = project / "templates" / "locale" / "de" / "LC_MESSAGES" / "order_confirmation.po"
+    return read_po(BytesIO(path.read_bytes()), locale="de")
+
+
+def test_a_reworded_sentence_keeps_its_translation_for_review_and_no_customer_reads_it(project: Path) -> None:
+    new = "Many thanks for your order"
+    message = reword(project, "Thank you for your order", new).get(new)
+    assert message is not None
+    assert (message.string, message.fuzzy) == ("Vielen Dank für Ihre Bestellung", True)
+    assert Languages([project / "templates"], "en").of("de").gettext(new) == new
+
+
+def test_a_sentence_that_is_gone_keeps_its_translation_below_the_others(project: Path) -> None:
+    old, new = "Thank you for your order", "Xyzzy"
+    for change in ((old, new), (old, new), (new, old)):
+        assert reword(project, *change).obsolete[old].string == "Vielen Dank für Ihre Bestellung"
+        assert Languages([project / "templates"], "en").of("de").gettext(new) == new
+
+
+def test_a_translation_for_review_cannot_stop_the_start(tmp_path: Path) -> None:
+    """It may still have the values of the sentence before."""
+    own_catalogue(tmp_path, "de", '#, fuzzy\nmsgid "Hello %(name)s,"\nmsgstr "Hallo %(nmae)s"\n')
+    assert Languages([tmp_path, OURS], "en").of("de").gettext("Hello %(name)s,") == "Guten Tag %(name)s,"
 
 
 def test_one_s_own_language_can_be_added(tmp_path: Path) -> None:

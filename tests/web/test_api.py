@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes as parse
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -85,6 +86,47 @@ class TestWaiting:
         answer = place(client, "1", {"Prefer": prefer})
         assert answer.status_code == 202
         assert "Preference-Applied" not in answer.headers
+
+
+class TestTheSameOrderAgain:
+    def test_it_is_told_that_its_mail_was_sent_before_and_when(self, client: FlaskClient) -> None:
+        place(client, "1")
+        told = wait_for(client, "1", "sent")
+        sent_at = told["changed_at"][: len("2025-03-15T14:30:02")]
+        for headers in ({}, {"Prefer": "wait=10"}):
+            answer = place(client, "1", headers).get_json()
+            assert answer["message"] == f"Order confirmation email was sent before, at {sent_at}+00:00"
+            assert (answer["status"], answer["state"], answer["accepted_at"]) == (
+                "success",
+                "sent",
+                told["accepted_at"],
+            )
+
+    def test_it_is_not_sent_before_when_its_caller_waited_for_it(
+        self, client: FlaskClient, sink: tuple[Sink, int], tmp_path: Path
+    ) -> None:
+        sink[0].held_at = "MAIL"
+        place(client, "1")
+        with ThreadPoolExecutor(1) as thread:
+            headers = {"Prefer": "wait=10", "Idempotency-Key": "k"}
+            waiting = thread.submit(place, client.application.test_client(), "1", headers)
+            wait_until(lambda: query(tmp_path, "SELECT * FROM idempotency_keys"))
+            sink[0].held_at = None
+            assert waiting.result(20).get_json()["message"] == "Order confirmation email sent"
+
+    def test_once_it_is_erased_nobody_knows_when(self, client: FlaskClient) -> None:
+        place(client, "1")
+        wait_for(client, "1", "sent")
+        client.delete(f"{URL}/1")
+        assert place(client, "1").get_json()["message"] == "Order confirmation email was sent before"
+
+    def test_both_answers_are_documented(self, client: FlaskClient) -> None:
+        answer = client.get("/openapi.json").get_json()["paths"][URL]["post"]["responses"]["200"]
+        examples = answer["content"]["application/json"]["examples"].values()
+        assert [example["value"]["message"] for example in examples] == [
+            "Order confirmation email was sent before, at 2025-03-15T14:30:02+00:00",
+            "Order confirmation email sent",
+        ]
 
 
 class TestIdempotencyKey:

@@ -96,24 +96,24 @@ class TestTheToken:
 
 class TestWithKeys:
     def test_the_page_orders_for_the_first_shop(self, start_app: StartApp) -> None:
-        client = start_app(API_KEYS=KEYS).test_client()
+        client = start_app(API_KEYS=KEYS, DEMO_PAGE="true").test_client()
         assert client.post(ORDERS, json=make_body(), headers=token_of(client)).status_code == 202
         assert client.get(f"{API}/ORD-12345", headers={"X-API-Key": KEY}).status_code == 200
         assert client.get(f"{API}/ORD-12345", headers={"X-API-Key": "other-shop-s-long-key"}).status_code == 404
 
     def test_the_token_is_no_key(self, start_app: StartApp) -> None:
-        client = start_app(API_KEYS=KEYS).test_client()
+        client = start_app(API_KEYS=KEYS, DEMO_PAGE="true").test_client()
         assert client.post(API, json=make_body(), headers=token_of(client)).status_code == 401
 
     def test_the_page_has_the_shop_s_rate(self, start_app: StartApp) -> None:
-        client = start_app(API_KEYS=KEYS, API_RATE_LIMIT="2/1m").test_client()
+        client = start_app(API_KEYS=KEYS, DEMO_PAGE="true", API_RATE_LIMIT="2/1m").test_client()
         token = token_of(client)
         statuses = [client.get(f"{ORDERS}/nobody", headers=token).status_code for _ in range(3)]
         assert statuses == [404, 404, 429]
 
     @pytest.mark.parametrize(("keys", "is_named"), [(KEYS, True), ("", False)])
     def test_the_pages_say_how_to_send_a_key(self, start_app: StartApp, keys: str, is_named: bool) -> None:
-        client = start_app(API_KEYS=keys).test_client()
+        client = start_app(API_KEYS=keys, DEMO_PAGE="true").test_client()
         for path in ("/", "/inbox"):
             page = client.get(path).get_data(as_text=True)
             assert "curl -X POST" in page and ("X-API-Key" in page) == is_named
@@ -125,6 +125,8 @@ class TestWhereThereIsNone:
         "variables",
         [
             {"DEMO_PAGE": "false"},
+            {"API_KEYS": KEYS},
+            {"MAIL_SERVER": "smtp.example", "EMAIL_SENDER": "orders@shop.example"},
             {
                 "APP_ENV": "production",
                 "API_KEYS": KEYS,

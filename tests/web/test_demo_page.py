@@ -60,7 +60,7 @@ def test_the_form_sends_its_order_and_its_mail_is_in_the_inbox(
     page: Page, errors: list[str], tmp_path: Path, keys: str, shop: str
 ) -> None:
     port = free_port()
-    with service(tmp_path, port, free_port(), API_KEYS=keys, **NO_RELAY):
+    with service(tmp_path, port, free_port(), API_KEYS=keys, DEMO_PAGE="true", **NO_RELAY):
         open_page(page, port)
         send(page)
         page.locator("#progress .badge.good", has_text="sent").wait_for()
@@ -75,7 +75,7 @@ def test_the_form_sends_its_order_and_its_mail_is_in_the_inbox(
 
 def test_a_page_that_is_older_than_the_service_says_what_to_do(page: Page, tmp_path: Path) -> None:
     port = free_port()
-    with service(tmp_path, port, free_port()):
+    with service(tmp_path, port, free_port(), DEMO_PAGE="true"):
         open_page(page, port)
         send(page)
         page.locator("#progress .badge", has_text="queued").wait_for()

@@ -54,7 +54,11 @@ def cross_site(bench: Bench) -> TestResponse:
 
 
 def csrf_token(bench: Bench) -> TestResponse:
-    return bench.client().post("/demo/orders", json=make_body())
+    return bench.client(DEMO_PAGE="true").post("/demo/orders", json=make_body())
+
+
+def misdirected_request(bench: Bench) -> TestResponse:
+    return bench.client().get(f"{URL}/ORD-12345", headers={"Host": "evil.example"})
 
 
 def not_found(bench: Bench) -> TestResponse:
@@ -168,7 +172,8 @@ def outbox_full(bench: Bench) -> TestResponse:
 PROVOKED: dict[str, Callable[[Bench], TestResponse]] = {
     provoke.__name__: provoke
     for provoke in (
-        *(bad_request, unauthorized, bad_signature, cross_site, csrf_token, not_found, method_not_allowed),
+        *(bad_request, unauthorized, bad_signature, cross_site, csrf_token, misdirected_request),
+        *(not_found, method_not_allowed),
         *(
             not_acceptable,
             request_timeout,

@@ -14,6 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from smtp_server import Sink
 
+from orderconfirm import create_app
+from orderconfirm.settings import ApiKey, Settings
 from orderconfirm.web.auth import WRONG_KEY_DELAY
 
 KEY, OTHER_KEY = "first-shop-s-long-key", "other-shop-s-long-key"
@@ -50,6 +52,13 @@ class TestKeys:
         assert (answer.status_code, problem_of(answer)) == (401, "unauthorized")
         assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
         assert log == ["a request without a valid key"]
+
+    @pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"Authorization": "Bearer "}, {"Authorization": ""}])
+    def test_no_key_is_none_of_the_keys(self, headers: dict[str, str]) -> None:
+        """Not even where the settings are not read from the environment, which refuses such a key."""
+        nothing = ApiKey("first", sha256(b"").hexdigest())
+        client = create_app(Settings(api_keys=(nothing,))).test_client()
+        assert client.get(LIST, headers=headers).status_code == 401
 
     def test_a_shop_sees_its_own_orders_alone(self, app: Flask) -> None:
         client = app.test_client()
@@ -128,6 +137,61 @@ class TestOtherSites:
     def test_a_key_is_enough(self, start_app: StartApp) -> None:
         client = start_app(API_KEYS=f"first:{KEY}").test_client()
         assert place(client, "1", {"Sec-Fetch-Site": "cross-site", "X-API-Key": KEY}).status_code == 202
+
+
+class TestHosts:
+    """Without keys: a page may let its own name lead to this machine, and is then "the same origin" to its browser."""
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("127.0.0.1", "127.0.0.1:8000", "192.168.1.7:80", "[::1]", "[::1]:8000", "[fe80::1]:8000"),
+            *("localhost", "LocalHost:8000", "shop.localhost:8000", "orders", "order_confirm-1:8000"),
+        ],
+    )
+    def test_a_host_that_no_outsider_can_own_is_answered(self, client: FlaskClient, host: str) -> None:
+        for path in ("/health", LIST):
+            assert client.get(path, headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example."),
+            *("localhost.", "notlocalhost.com", ".localhost", "127.1", "[evil.example]", "[::1", "::1", "", ":8000"),
+            *("localhost:x", "localhost:8000:1", "localhost,evil.example", "a@localhost", "local host", "localhost/x"),
+        ],
+    )
+    def test_any_other_is_not_whatever_it_asks_for(self, start_app: StartApp, host: str) -> None:
+        client = start_app().test_client()
+        paths = ("/", "/inbox", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/static/style.css", LIST)
+        for path in (*paths, "/demo/orders/1", "/nowhere"):
+            answer = client.get(path, headers={"Host": host})
+            assert (answer.status_code, problem_of(answer)) == (421, "misdirected-request"), path
+        for method in ("POST", "DELETE", "OPTIONS", "PUT"):
+            answer = client.open(f"{URL}/1", method=method, headers={"Host": host})
+            assert answer.status_code == 421, method
+
+    def test_the_one_that_the_service_listens_on_is_answered(self, start_app: StartApp) -> None:
+        client = start_app(HOST="orders.Internal.example").test_client()
+        for host in ("orders.internal.example", "Orders.internal.example:8000", "localhost"):
+            assert client.get(LIST, headers={"Host": host}).status_code == 200
+        assert client.get(LIST, headers={"Host": "internal.example"}).status_code == 421
+
+    def test_a_proxy_changes_nothing(self, start_app: StartApp) -> None:
+        client = start_app(TRUSTED_PROXIES="1").test_client()
+        headers = {"Host": "evil.example", "X-Forwarded-Host": "localhost"}
+        assert client.get(LIST, headers=headers).status_code == 421
+
+    def test_an_origin_that_is_named_is_told_why(self, start_app: StartApp) -> None:
+        client = start_app(CORS_ORIGINS="https://shop.example").test_client()
+        answer = client.get(LIST, headers={"Host": "evil.example", "Origin": "https://shop.example"})
+        assert answer.status_code == 421
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+
+    def test_with_keys_every_host_is_answered(self, start_app: StartApp) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}").test_client()
+        for host in ("orders.shop.example", ""):
+            assert client.get(LIST, headers={"Host": host, "X-API-Key": KEY}).status_code == 200
 
 
 class TestEveryAnswer:

@@ -38,6 +38,12 @@ _RELAY_S = ("stage", "code", "text", "seconds")
 _REMARKS: Example = {"warnings": [], "ignored_fields": []}
 
 QUEUED: Example = {"status": "success", "message": "Order confirmation queued", **_SUMMARY, **_REMARKS}
+REPEATED: Example = {
+    "status": "success",
+    "message": "Order confirmation email was sent before, at 2025-03-15T14:30:02+00:00",
+    **_SENT,
+    **_REMARKS,
+}
 PLACED: Example = {"status": "success", "message": "Order confirmation email sent", **_SENT, **_REMARKS}
 STORY: Example = {
     **_SENT,

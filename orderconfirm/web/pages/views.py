@@ -12,6 +12,8 @@ from orderconfirm.web.openapi import examples
 
 bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
+#: Of the inbox, on one page.
+MAILS_SHOWN = 100
 #: The service's own pages load nothing from elsewhere and run nothing inline.
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 #: A mail has inline styles and remote pictures, and must run nothing at all.
@@ -38,9 +40,11 @@ def demo() -> str:
 
 @bp.get("/inbox")
 def inbox() -> str:
-    """The mails of the local inbox, newest first."""
-    query = request.args.get("order_id", "")
-    return _page("inbox.html", mails=_inbox().newest(query), query=query)
+    """The mails of the local inbox, newest first, some at a time."""
+    search = request.args.get("search", "")
+    skip = max(0, request.args.get("skip", 0, type=int))
+    mails, count = _inbox().newest(search, skip, MAILS_SHOWN)
+    return _page("inbox.html", mails=mails, count=count, search=search, skip=skip, step=MAILS_SHOWN)
 
 
 @bp.get("/inbox/<mail_id>")

@@ -103,7 +103,7 @@ function showProgress({ order_id: orderId, state, attempts = 0, history = [] }) 
   byId("progress").replaceChildren(head, steps);
   if (state !== "sent" || !form.dataset.inbox) return;
   const link = element("a", "Read the mail", "button");
-  link.href = `${form.dataset.inbox}?order_id=${encodeURIComponent(orderId)}`;
+  link.href = `${form.dataset.inbox}?search=${encodeURIComponent(orderId)}`;
   byId("progress").append(link);
 }
 

@@ -5,7 +5,7 @@ const PAUSE = 2000;
 
 const list = document.getElementById("mails");
 const news = document.getElementById("news");
-const mailCount = () => list.querySelectorAll("li").length;
+const mailCount = () => Number(list.querySelector("[data-count]")?.dataset.count ?? 0);
 
 let timer;
 let shown = list.innerHTML;
