@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check format messages bench bench-outbox pictures
+.PHONY: run test check docs-check format messages bench bench-outbox pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -18,6 +18,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/python tests/docs_check.py
+
+docs-check: $(VENV)/.dev
+	@PYTHONPATH=. $(BIN)/python tests/docs_check.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

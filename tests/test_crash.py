@@ -132,7 +132,7 @@ def stage(name: str) -> Callable[[Path, Sink], object]:
     return lambda folder, sink: at_smtp_stage(name, folder, sink)
 
 
-#: The words of the README's table, how to get there, and the copies of the mail in hand that are allowed.
+#: The words of the table in docs/operations.md, how to get there, and the copies of the mail in hand that are allowed.
 STAGES: list[tuple[str, Callable[[Path, Sink], object], set[int]]] = [
     ("after the 202", accepted, {1}),
     ("claimed, not connected", claimed, {1}),
@@ -170,7 +170,7 @@ def test_killed_at_any_stage_no_order_is_lost_and_only_a_finished_message_may_co
         assert copies[IN_HAND] in allowed, words
         assert [copies[name] for name in WAITING] == [1, 1], words
     print("\n".join(table))
-    assert "\n".join(table) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(table) in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path: Path) -> None:

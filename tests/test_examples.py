@@ -1,10 +1,9 @@
-"""The examples of the README, run as a shop would run them against a real service."""
+"""The programs in examples/, run as a shop would run them against a real service."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,12 +16,12 @@ from factories import make_body
 from processes import ROOT, free_port, query, service, wait_until
 from smtp_server import smtp_server
 
-#: By the example's suffix: the language of its block in the README, what runs it, what it needs, and how to get that.
+#: By the example's suffix: what runs it, what must be installed, and how to install it.
 LANGUAGES = {
-    "sh": ("sh", "sh", "curl", "Debian: apt-get install curl"),
-    "py": ("python", sys.executable, sys.executable, ""),
-    "php": ("php", "php", "php", "Debian: apt-get install php-cli"),
-    "mjs": ("js", "node", "node", "install Node.js 20.19 or later"),
+    "sh": ("sh", "curl", "Debian: apt-get install curl"),
+    "py": (sys.executable, sys.executable, ""),
+    "php": ("php", "php", "Debian: apt-get install php-cli"),
+    "mjs": ("node", "node", "install Node.js 20.19 or later"),
 }
 KEYS = {suffix: f"key-of-the-shop-in-{suffix}" for suffix in LANGUAGES}
 WRONG_KEY = "a-key-that-nobody-was-given"
@@ -37,7 +36,7 @@ class Running:
 
     def run(self, suffix: str, key: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
         """Run an example in `folder`; skips the test when its interpreter is not installed."""
-        _, interpreter, needed, how_to_install = LANGUAGES[suffix]
+        interpreter, needed, how_to_install = LANGUAGES[suffix]
         if shutil.which(needed) is None:
             pytest.skip(f"no {needed}: install it ({how_to_install})")
         return subprocess.run(
@@ -66,12 +65,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(folder, port)
 
 
-def test_the_readme_shows_the_examples_word_for_word() -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### Calling it\n")[2].partition("\n### ")[0]
-    shown = dict(re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
-    files = {path.suffix[1:]: path.read_text(encoding="utf-8") for path in ROOT.glob("examples/place_order.*")}
-    assert shown == {LANGUAGES[suffix][0]: text for suffix, text in files.items()}
-    assert files.keys() == LANGUAGES.keys()
+def test_the_api_page_links_every_example() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    names = {path.name for path in ROOT.glob("examples/place_order.*")}
+    assert names == {f"place_order.{suffix}" for suffix in LANGUAGES}
+    assert all(f"(../examples/{name})" in page for name in names)
 
 
 @pytest.mark.parametrize("suffix", LANGUAGES)
