@@ -60,35 +60,67 @@ _WHOLE = re.compile(r"://|\S@\S")
 
 
 def _lines(text: str, room: int) -> list[str]:
-    lines = [""]
+    lines = _Lines(room)
     for word in text.split():
-        blank = " " if lines[-1] else ""
-        if width(f"{lines[-1]}{blank}{word}") <= room:
-            lines[-1] += f"{blank}{word}"
-            continue
-        if width(word) <= room:
-            lines.append(word)
-            continue
-        pieces = _PIECES.findall(word)
+        lines.add(word)
+    return lines.filled()
+
+
+class _Lines:
+    """Lines of at most `room` columns. The last one's width is counted while it is filled, never measured again."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._lines: list[list[str]] = [[]]
+        self._used = 0
+
+    def add(self, word: str) -> None:
+        """Put a word behind a blank, or on a new line, or, where it is too wide for a line, in pieces."""
+        blank = " " if self._lines[-1] else ""
+        wide = width(word)
+        if self._fits(len(blank) + wide):
+            self._append(blank + word, len(blank) + wide)
+        elif wide <= self._room:
+            self._begin()
+            self._append(word, wide)
+        else:
+            self._add_pieces(_PIECES.findall(word), blank)
+
+    def filled(self) -> list[str]:
+        """All that are not empty; at least one."""
+        return ["".join(parts) for parts in self._lines if parts] or [""]
+
+    def _add_pieces(self, pieces: list[str], blank: str) -> None:
         if len(pieces) == 1:
-            lines.append("")
+            self._begin()
             blank = ""
         for piece in pieces:
-            if width(f"{lines[-1]}{blank}{piece}") <= room:
-                lines[-1] += f"{blank}{piece}"
-            elif _WHOLE.search(piece) or width(piece) <= room:
-                lines.append(piece)
+            wide = width(piece)
+            if self._fits(len(blank) + wide):
+                self._append(blank + piece, len(blank) + wide)
+            elif wide <= self._room or _WHOLE.search(piece):
+                self._begin()
+                self._append(piece, wide)
             else:
-                lines += _broken(piece, room)
+                self._add_broken(piece)
             blank = ""
-    return [line for line in lines if line] or [""]
 
+    def _add_broken(self, piece: str) -> None:
+        """Cut a piece where it is too wide."""
+        self._begin()
+        for character in piece:
+            wide = _width_of(character)
+            if not self._fits(wide):
+                self._begin()
+            self._append(character, wide)
 
-def _broken(word: str, room: int) -> list[str]:
-    """A word cut where it is too wide."""
-    pieces = [""]
-    for character in word:
-        if width(pieces[-1]) + _width_of(character) > room:
-            pieces.append("")
-        pieces[-1] += character
-    return pieces
+    def _fits(self, wide: int) -> bool:
+        return self._used + wide <= self._room
+
+    def _begin(self) -> None:
+        self._lines.append([])
+        self._used = 0
+
+    def _append(self, text: str, wide: int) -> None:
+        self._lines[-1].append(text)
+        self._used += wide

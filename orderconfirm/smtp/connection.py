@@ -21,6 +21,7 @@ from orderconfirm.errors import (
     TryLater,
     UnknownOutcome,
 )
+from orderconfirm.logs import shortened
 from orderconfirm.settings import Relay
 from orderconfirm.smtp.replies import SESSION_STAGES, read_reply
 
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 
 #: The final dot must leave within this many reply timeouts, or the mail is not sent this time.
 READY_TIMEOUT_FACTOR = 4
+#: Bytes of one reply, all its lines together; a relay's longest is its answer to EHLO, with some hundred.
+MAX_REPLY_BYTES = 65536
+#: Characters of a reply that are read for what they mean, and kept.
+MAX_REPLY_TEXT = 2000
 #: RFC 5321 section 4.5.3.2.6 gives the reply to the final dot much longer than the others: giving up there leaves an
 #: outcome that nobody knows.
 DOT_TIMEOUT_FACTOR = 4
@@ -47,7 +52,7 @@ class _ReplyStream(io.RawIOBase):
         if sock is None:
             raise ConnectionAbortedError("the connection was closed")
         sock.settimeout(self._smtp.seconds_left())
-        return sock.recv_into(buffer)
+        return self._smtp.counted(sock.recv_into(buffer))
 
 
 class RelaySMTP(smtplib.SMTP):
@@ -65,6 +70,7 @@ class RelaySMTP(smtplib.SMTP):
         self._reply_timeout = reply_timeout
         self._trust = trust
         self._ready_by = self._wait_until = 0.0
+        self._reply_bytes = 0
 
     def begin(self, moment: float) -> None:
         """A send began at `moment` of the monotonic clock: its final dot leaves in time, or not at all."""
@@ -134,6 +140,7 @@ class RelaySMTP(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
             self.file = io.BufferedReader(_ReplyStream(self))
+        self._reply_bytes = 0
         try:
             return super().getreply()
         except smtplib.SMTPResponseException as garbage:
@@ -146,6 +153,13 @@ class RelaySMTP(smtplib.SMTP):
         if left <= 0:
             raise TimeoutError("timed out")
         return left
+
+    def counted(self, count: int) -> int:
+        """`count` more bytes of the current reply. Raises ConnectionAbortedError when it is too long."""
+        self._reply_bytes += count
+        if self._reply_bytes > MAX_REPLY_BYTES:
+            raise ConnectionAbortedError(f"a reply of more than {MAX_REPLY_BYTES} bytes")
+        return count
 
     def _enter(self, stage: str) -> None:
         """Begin a stage: whatever it waits for has one reply timeout, and all before the dot its common end."""
@@ -317,7 +331,7 @@ def _is_welcome(stage: str, code: int) -> bool:
 
 
 def _decoded(text: bytes) -> str:
-    return text.decode("ascii", "replace").replace("\n", " ").strip()
+    return shortened(text.decode("ascii", "replace").replace("\n", " ").strip(), MAX_REPLY_TEXT)
 
 
 def _translated(failure: Exception, stage: str) -> DeliveryFailure:

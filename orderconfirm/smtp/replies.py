@@ -41,18 +41,16 @@ _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 
 #: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL there is nothing but the sender.
 _BAD_SENDER_CODE = re.compile(r"5\.(?:7\.\d+|1\.[78])\b")
+# What is looked for word by word is found in one pass; one pattern with ".*" between the words would begin a new one at
+# each first word.
 #: Said of a sender at any stage: Postfix looks at it when it knows the recipient. It is the same in every order.
-_BAD_SENDER = re.compile(
-    r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b.*\b(?:rejected|refused|not|denied|mismatch)\b"
-    r"|\bnot owned by user\b",
-    re.IGNORECASE,
-)
+_SENDER = re.compile(r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b", re.IGNORECASE)
+_REJECTED = re.compile(r"\b(?:rejected|refused|not|denied|mismatch)\b", re.IGNORECASE)
+_NOT_OWNED = re.compile(r"\bnot owned by user\b", re.IGNORECASE)
 #: An account's own limit, not a mailbox's, nor one on a message's size.
-_QUOTA = re.compile(
-    r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b"
-    r"(?!.*\b(?:size|mailbox|recipient)\b).*\b(?:limit|quota)\b",
-    re.IGNORECASE,
-)
+_SENDING = re.compile(r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b", re.IGNORECASE)
+_NOT_SENDING = re.compile(r"\b(?:size|mailbox|recipient)\b", re.IGNORECASE)
+_LIMIT = re.compile(r"\b(?:limit|quota)\b", re.IGNORECASE)
 _USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 
 _TRY_AGAIN = re.compile(
@@ -74,7 +72,7 @@ def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
     for part, stages, kind in _BY_TEXT:
         if stage in stages and part in words:
             return kind
-    if code in _CONFIGURATION_CODES or (_QUOTA.search(text) and _USED_UP.search(text)):
+    if code in _CONFIGURATION_CODES or _is_quota_used_up(text):
         return RelayMisconfigured
     if stage in SESSION_STAGES:
         return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
@@ -83,9 +81,23 @@ def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
         return RelayTrouble
     if code < 500:
         return TryLater
-    if _BAD_SENDER.search(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text)):
+    if _is_bad_sender(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text)):
         return RelayMisconfigured
     return TryLater if _retry_after(text) else Refused
+
+
+def _is_bad_sender(text: str) -> bool:
+    return _follows(_SENDER, _REJECTED, text) or bool(_NOT_OWNED.search(text))
+
+
+def _is_quota_used_up(text: str) -> bool:
+    return _follows(_SENDING, _LIMIT, _NOT_SENDING.split(text)[-1]) and bool(_USED_UP.search(text))
+
+
+def _follows(first: re.Pattern[str], second: re.Pattern[str], text: str) -> bool:
+    """Whether `second` is found somewhere after `first`."""
+    found = first.search(text)
+    return bool(found and second.search(text, found.end()))
 
 
 def _retry_after(text: str) -> float | None:

@@ -24,6 +24,8 @@ from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSche
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
 MAX_WAIT_SECONDS = 30
+#: The longest Accept header that is read, in characters.
+MAX_ACCEPT_LENGTH = 1000
 #: So many callers may wait at once: each has a thread, and half of them stay free for orders.
 MAX_WAITING = 16
 _seats = threading.BoundedSemaphore(MAX_WAITING)
@@ -83,7 +85,9 @@ def authenticate() -> None:
         return  # a browser asks, for a script, whether it may call; the key comes with the call itself
     authenticator: Authenticator = current_app.extensions["authenticator"]
     authenticator.authenticate()
-    if not _takes_json(request.accept_mimetypes):
+    # One that is longer is taken for one of everything, as RFC 9110 section 12.5.1 allows: to read it costs too much.
+    is_short = len(request.headers.get("Accept", "")) <= MAX_ACCEPT_LENGTH
+    if is_short and not _takes_json(request.accept_mimetypes):
         raise NotAcceptable(problem_types.NOT_ACCEPTABLE.detail)
     if "\0" in request.path:
         raise NotFound("No order id has a NUL.")  # PostgreSQL would not even look for it

@@ -22,10 +22,17 @@ from orderconfirm.web import problem_types
 
 log = logging.getLogger(__name__)
 
+#: The longest address of a caller, in characters; a proxy that passes on what it was given may name a longer one.
+MAX_ADDRESS_LENGTH = 64
 #: Wrong keys a minute from one address until each further one is answered late, and so many of them at once.
 WRONG_KEYS_A_MINUTE = 10
+#: What happens more often to one caller is logged once a minute: nobody may fill the log.
+_ONCE_A_MINUTE = RateLimitItemPerMinute(1)
 WRONG_KEY_DELAY = 0.25
 DELAYED_AT_ONCE = 4
+
+
+_WRONG_KEY = "a request without a valid key"
 
 
 class Authenticator:
@@ -51,8 +58,23 @@ class Authenticator:
         """Take the request as this shop's. Raises TooManyRequests."""
         g.shop = shop
         if self._limit and not self._limiter.hit(self._limit, "shop", shop):
-            log.warning("a shop calls too often", extra={"shop": shop})
+            if self._limiter.hit(_ONCE_A_MINUTE, "too often", shop):
+                log.warning("a shop calls too often", extra={"shop": shop})
             raise self._too_many("too many requests with this key", self._limit, "shop", shop)
+
+    def note_wrong_secret(self, words: str) -> bool:
+        """Log `words` about a caller with a wrong key or signature. False when its address had too many this minute.
+
+        Of those there is one more line. Neither repeats what the caller wrote.
+        """
+        address = _address()
+        about = {"address": address, "route": str(request.url_rule)}
+        if self._limiter.hit(self._wrong_keys, words, address):
+            log.warning(words, extra=about)
+            return True
+        if self._limiter.hit(_ONCE_A_MINUTE, words, address):
+            log.warning("%s, again and again: no more of them are logged for a minute", words, extra=about)
+        return False
 
     def _shop(self) -> str:
         if not self._keys:
@@ -64,10 +86,8 @@ class Authenticator:
         shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
         if shops:
             return shops[0]
-        address = request.remote_addr or ""
-        log.warning("a request without a valid key", extra={"address": address, "path": request.path})
-        if not self._limiter.hit(self._wrong_keys, "wrong key", address):
-            self._slow_down(address)
+        if not self.note_wrong_secret(_WRONG_KEY):
+            self._slow_down()
         raise Unauthorized(
             problem_types.UNAUTHORIZED.detail,
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
@@ -82,10 +102,10 @@ class Authenticator:
         if request.method not in ("GET", "HEAD") and not is_ours and origin not in self._origins:
             raise Forbidden(problem_types.CROSS_SITE.detail)
 
-    def _slow_down(self, address: str) -> None:
+    def _slow_down(self) -> None:
         """A right key is never locked out, for whole companies share an address; a wrong one has time."""
         if not self._delayed.acquire(blocking=False):
-            raise self._too_many("too many wrong keys from this address", self._wrong_keys, "wrong key", address)
+            raise self._too_many("too many wrong keys from this address", self._wrong_keys, _WRONG_KEY, _address())
         try:
             time.sleep(WRONG_KEY_DELAY)
         finally:
@@ -95,6 +115,10 @@ class Authenticator:
         reset, _ = self._limiter.get_window_stats(limit, *identifiers)
         seconds = max(1, math.ceil(reset - time.time()))
         return TooManyRequests(f"There were {what}: try again in {seconds} s.", retry_after=seconds)
+
+
+def _address() -> str:
+    return (request.remote_addr or "")[:MAX_ADDRESS_LENGTH]
 
 
 def _presented_key() -> str:

@@ -16,7 +16,7 @@ from smtp_server import Sink
 
 from orderconfirm import create_app
 from orderconfirm.settings import ApiKey, Settings
-from orderconfirm.web.auth import WRONG_KEY_DELAY
+from orderconfirm.web.auth import WRONG_KEY_DELAY, WRONG_KEYS_A_MINUTE
 
 KEY, OTHER_KEY = "first-shop-s-long-key", "other-shop-s-long-key"
 StartApp = Callable[..., Flask]
@@ -83,7 +83,10 @@ class TestKeys:
         with ThreadPoolExecutor(12) as threads:
             late = [status for status, _ in threads.map(guess, range(12))]
         assert set(late) == {401, 429}
-        assert log.count("a request without a valid key") == 23
+        assert log == [
+            *["a request without a valid key"] * WRONG_KEYS_A_MINUTE,
+            "a request without a valid key, again and again: no more of them are logged for a minute",
+        ]
         assert place(app.test_client(), "1", {"X-API-Key": KEY}).status_code == 202
 
     def test_behind_a_load_balancer_each_caller_is_known_by_its_own_address(
@@ -93,10 +96,19 @@ class TestKeys:
         client.get(LIST, headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"})
         assert [record.address for record in caplog.records if hasattr(record, "address")] == ["203.0.113.7"]
 
-    def test_each_shop_has_its_rate(self, start_app: StartApp) -> None:
+    def test_the_log_repeats_nothing_that_a_caller_without_a_key_wrote(
+        self, start_app: StartApp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}", TRUSTED_PROXIES="1").test_client()
+        client.get(f"{URL}/jane@example.com", headers={"X-Forwarded-For": "6" * 8000})
+        told = [(record.route, record.address) for record in caplog.records if hasattr(record, "route")]
+        assert told == [(f"{URL}/<order_id:order_id>", "6" * 64)]
+
+    def test_each_shop_has_its_rate(self, start_app: StartApp, log: list[str]) -> None:
         client = start_app(API_KEYS=f"first:{KEY},other:{OTHER_KEY}", API_RATE_LIMIT="3/1m").test_client()
         statuses = [client.get(LIST, headers={"X-API-Key": KEY}).status_code for _ in range(5)]
         assert statuses == [200] * 3 + [429] * 2
+        assert log == ["a shop calls too often"]
         assert client.get(LIST, headers={"X-API-Key": OTHER_KEY}).status_code == 200
 
 
@@ -225,7 +237,8 @@ class TestEveryAnswer:
             answer = client.get(LIST, headers={"Accept": accept})
             assert (answer.status_code, problem_of(answer)) == (406, "not-acceptable")
         taken = ("*/*", "application/json", "application/json; charset=utf-8", "application/problem+json", "")
-        for accept in (*taken, "application/problem+json, application/*"):
+        too_long_to_be_read = "text/html, " * 100
+        for accept in (*taken, "application/problem+json, application/*", too_long_to_be_read):
             assert client.get(LIST, headers={"Accept": accept}).status_code == 200
 
     def test_head_is_get_without_a_body(self, client: FlaskClient) -> None:

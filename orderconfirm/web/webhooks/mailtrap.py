@@ -20,6 +20,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from orderconfirm.logs import printable
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.web import problem_types
+from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
 from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
@@ -103,7 +104,8 @@ def take_mailtrap_events() -> Any:
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        log.warning("a webhook without a valid signature: it does not have MAILTRAP_WEBHOOK_SECRET")
+        authenticator: Authenticator = current_app.extensions["guard"]
+        authenticator.note_wrong_secret("a webhook without a valid signature: it does not have MAILTRAP_WEBHOOK_SECRET")
         return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
     events, unreadable = _events(body)
     if unreadable:
