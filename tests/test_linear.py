@@ -22,9 +22,10 @@ from werkzeug.exceptions import BadRequest
 from orderconfirm import create_app
 from orderconfirm.errors import InvalidRequest
 from orderconfirm.logs import JsonFormatter, mask_addresses, printable
-from orderconfirm.mail import text_filters as plaintext
+from orderconfirm.mail import text_filters
 from orderconfirm.mail.renderer import MailRenderer
-from orderconfirm.models import Customer, Email, Item, Order
+from orderconfirm.models import Email
+from orderconfirm.order.models import Customer, Item, Order
 from orderconfirm.order.schemas import OrderSchema, ResendSchema, SearchSchema, load_order
 from orderconfirm.order.serialization import canonical, differences, fingerprint
 from orderconfirm.runtime import TEMPLATES
@@ -248,13 +249,13 @@ def test_orders_are_compared_in_linear_time() -> None:
 @pytest.mark.parametrize(
     "layout",
     [
-        lambda words: plaintext.wrapped(words, 60),
-        lambda words: plaintext.wrapped(words, 1),
-        lambda words: plaintext.columns(words, "$1.00", 60),
-        lambda words: plaintext.columns("Total", words, 60),
-        lambda words: plaintext.indented(words, 2),
-        plaintext.close_idle,
-        plaintext.width,
+        lambda words: text_filters.wrapped(words, 60),
+        lambda words: text_filters.wrapped(words, 1),
+        lambda words: text_filters.columns(words, "$1.00", 60),
+        lambda words: text_filters.columns("Total", words, 60),
+        lambda words: text_filters.indented(words, 2),
+        text_filters.tidy,
+        text_filters.width,
     ],
     ids=["wrapped", "wrapped to one column", "columns, left", "columns, right", "indented", "tidy", "width"],
 )
@@ -296,7 +297,7 @@ def renderer() -> MailRenderer:
 
 
 @pytest.fixture(scope="module")
-def inlining_composer(tmp_path_factory: pytest.TempPathFactory) -> MailRenderer:
+def inlining_renderer(tmp_path_factory: pytest.TempPathFactory) -> MailRenderer:
     """One whose style rules are inlined for each mail."""
     folder = tmp_path_factory.mktemp("templates")
     source = (TEMPLATES / "order_confirmation.html").read_text(encoding="utf-8")
@@ -315,7 +316,7 @@ def test_a_mail_is_composed_in_linear_time(renderer: MailRenderer) -> None:
     expect_linear(renderer.render, {name: partial(order, text) for name, text in ORDER_TEXTS.items()}, 200)
 
 
-@pytest.mark.parametrize("which", ["composer", "inlining_composer"])
+@pytest.mark.parametrize("which", ["renderer", "inlining_renderer"])
 def test_a_long_text_is_composed_in_linear_time(which: str, request: pytest.FixtureRequest) -> None:
     """Longer than any that is taken, and than an HTML part may be."""
     renderer: MailRenderer = request.getfixturevalue(which)

@@ -53,7 +53,7 @@ class Templates:
         return " ".join(_render(self._subject_template, context).split())
 
     def text(self, context: Context) -> str:
-        return plaintext.close_idle(_render(self._text_template, context))
+        return plaintext.tidy(_render(self._text_template, context))
 
     def html(self, context: Context) -> str:
         """The HTML part with its style rules inlined."""

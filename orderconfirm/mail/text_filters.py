@@ -24,9 +24,7 @@ def _width_of(character: str) -> int:
 
 def wrapped(text: str, columns: int) -> str:
     """`text` in lines of at most `columns`; only a URL may be longer, for it must stay whole."""
-    return close_idle("\n".join(line for paragraph in text.split("\n") for line in _lines(paragraph, columns))).rstrip(
-        "\n"
-    )
+    return tidy("\n".join(line for paragraph in text.split("\n") for line in _lines(paragraph, columns))).rstrip("\n")
 
 
 def columns(left: str, right: str, total: int) -> str:
@@ -47,7 +45,7 @@ def indented(text: str, spaces: int) -> str:
     return textwrap.indent(text, " " * spaces)
 
 
-def close_idle(text: str) -> str:
+def tidy(text: str) -> str:
     """No blanks at line ends, never more than one empty line, one line break at the end."""
     lines = (line.rstrip() if line != "-- " else line for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"

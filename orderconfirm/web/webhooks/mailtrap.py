@@ -104,7 +104,7 @@ def take_mailtrap_events() -> Any:
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        authenticator: Authenticator = current_app.extensions["guard"]
+        authenticator: Authenticator = current_app.extensions["authenticator"]
         authenticator.note_wrong_secret("a webhook without a valid signature: it does not have MAILTRAP_WEBHOOK_SECRET")
         return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
     events, unreadable = _events(body)
