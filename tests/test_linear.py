@@ -26,13 +26,14 @@ from orderconfirm.mail import text_filters
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import Email
 from orderconfirm.order.models import Customer, Item, Order
-from orderconfirm.order.schemas import OrderSchema, ResendSchema, SearchSchema, load_order
+from orderconfirm.order.schemas import OrderSchema, ResendSchema, load_order
 from orderconfirm.order.serialization import canonical, differences, fingerprint
 from orderconfirm.runtime import TEMPLATES
 from orderconfirm.settings import Settings
 from orderconfirm.smtp.message import OrderMessage, custom_variables, mailbox, unstructured
 from orderconfirm.smtp.replies import read_reply
 from orderconfirm.web import request_parsing as bodies
+from orderconfirm.web.request_schemas import SearchSchema
 from orderconfirm.web.webhooks import mailtrap as webhooks
 
 #: Seconds of CPU time below which a cost says nothing.

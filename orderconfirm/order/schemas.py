@@ -8,25 +8,13 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.experimental.context import Context
 
 from orderconfirm.errors import FieldError, InvalidOrder
-from orderconfirm.models import State
-from orderconfirm.order.fields import (
-    BoundedList,
-    CurrencyCode,
-    DigitsInteger,
-    LocaleTag,
-    MailAddress,
-    Number,
-    StrictBoolean,
-    Text,
-    Timestamp,
-    TimeZoneName,
-    WebUrl,
-)
+from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, Timestamp
 from orderconfirm.order.money import fit_amount, fit_unit_price
+from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 #: The currency of an order that names none, for the time of a load: `with DefaultCurrency("EUR"): …`.
 DefaultCurrency = Context[str]
@@ -35,19 +23,6 @@ DefaultCurrency = Context[str]
 _MAX_IGNORED = 100
 
 _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
-
-_STATE = "|".join(state.value for state in State)
-_SOME_STATES = f"^({_STATE})(,({_STATE}))*$"
-
-
-def _known_states(text: str) -> None:
-    known = [state.value for state in State]
-    if unknown := [part for part in text.split(",") if part not in known]:
-        raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
-
-
-#: What is left of a time with `+02:00` when its `+` was not escaped.
-_BARE_ZONE = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 
 #: An id that, as part of an address, would name something else.
 _UNREACHABLE = re.compile(r"/.*|preview|.*/(?:cancel|resend)|(?:.*/)?\.\.?(?:/.*)?")
@@ -61,12 +36,12 @@ def _expect_reachable(order_id: str) -> None:
         )
 
 
-def _about(words: str) -> dict[str, str]:
+def about(words: str) -> dict[str, str]:
     """What a field is for, in the documentation."""
     return {"description": words}
 
 
-class _Part(Schema):
+class Part(Schema):
     """A part of the body. Absent, null and empty are one and the same; unknown fields are left out."""
 
     class Meta:
@@ -79,14 +54,14 @@ class _Part(Schema):
         return {name: value for name, value in data.items() if value not in (None, [])}
 
 
-class CustomerSchema(_Part):
-    name = Text(200, required=True, metadata=_about("as the mail greets them"))
-    email = MailAddress(required=True, metadata=_about("where the confirmation goes; its local part in ASCII"))
-    address = Text(1000, lines=True, entities=True, metadata=_about("as text; `shipping_address` can say more"))
+class CustomerSchema(Part):
+    name = Text(200, required=True, metadata=about("as the mail greets them"))
+    email = MailAddress(required=True, metadata=about("where the confirmation goes; its local part in ASCII"))
+    address = Text(1000, lines=True, entities=True, metadata=about("as text; `shipping_address` can say more"))
     phone = Text(60, numbers=True)
 
 
-class ItemSchema(_Part):
+class ItemSchema(Part):
     product_id = Text(100, numbers=True)
     name = Text(500, required=True, entities=True)
     quantity = Number(
@@ -94,29 +69,29 @@ class ItemSchema(_Part):
         least="positive",
         places=3,
         below=Decimal(10) ** 6,
-        metadata=_about("above 0, with up to three decimals"),
+        metadata=about("above 0, with up to three decimals"),
     )
     price = Number(
         required=True,
         least="zero",
         negative="must not be negative: send a coupon as `discount`, a gift card or refund in `adjustments`",
-        metadata=_about("of one piece"),
+        metadata=about("of one piece"),
     )
-    variant = Text(500, entities=True, metadata=_about("size, colour and the like"))
+    variant = Text(500, entities=True, metadata=about("size, colour and the like"))
     sku = Text(100, numbers=True)
-    image_url = WebUrl(metadata=_about("a picture beside the line"))
-    url = WebUrl(metadata=_about("where the line leads"))
-    line_total = Number(least="zero", metadata=_about("the shop's own word; default: price times quantity"))
+    image_url = WebUrl(metadata=about("a picture beside the line"))
+    url = WebUrl(metadata=about("where the line leads"))
+    line_total = Number(least="zero", metadata=about("the shop's own word; default: price times quantity"))
 
 
-class AdjustmentSchema(_Part):
-    label = Text(200, required=True, entities=True, metadata=_about("like Gift card"))
-    amount = Number(required=True, metadata=_about("negative when it lowers the total"))
+class AdjustmentSchema(Part):
+    label = Text(200, required=True, entities=True, metadata=about("like Gift card"))
+    amount = Number(required=True, metadata=about("negative when it lowers the total"))
 
 
-class AddressSchema(_Part):
+class AddressSchema(Part):
     lines = BoundedList(
-        Text(200, entities=True), 10, allow_none=True, metadata=_about("name, street and the like, as on a parcel")
+        Text(200, entities=True), 10, allow_none=True, metadata=about("name, street and the like, as on a parcel")
     )
     city = Text(200, entities=True)
     postcode = Text(20, numbers=True)
@@ -148,7 +123,7 @@ class PostalAddress(fields.Field[dict[str, Any] | None]):
         return loaded
 
 
-class OrderSchema(_Part):
+class OrderSchema(Part):
     """An order. Loading gives what the shop said, normalised, and nothing that it did not say."""
 
     order_id = Text(
@@ -157,35 +132,35 @@ class OrderSchema(_Part):
         numbers=True,
         exact=True,
         validate=_expect_reachable,
-        metadata=_about("unique for ever: the same order under it again sends no second mail"),
+        metadata=about("unique for ever: the same order under it again sends no second mail"),
     )
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = BoundedList(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, least=1, required=True)
-    total = Number(required=True, least="zero", metadata=_about("the shop's word, printed as it is"))
-    order_date = Timestamp(metadata=_about("ISO 8601, without a zone UTC; default: now"))
+    total = Number(required=True, least="zero", metadata=about("the shop's word, printed as it is"))
+    order_date = Timestamp(metadata=about("ISO 8601, without a zone UTC; default: now"))
     shipping_method = Text(200, entities=True)
-    estimated_delivery = Timestamp(metadata=_about("ISO 8601, without a zone UTC"))
+    estimated_delivery = Timestamp(metadata=about("ISO 8601, without a zone UTC"))
 
-    currency = CurrencyCode(metadata=_about("three letters like EUR; default: the service's"))
-    locale = LocaleTag(metadata=_about("of the mail's words, dates and amounts, like de-AT"))
-    timezone = TimeZoneName(metadata=_about("of the mail's dates, like Europe/Vienna"))
+    currency = CurrencyCode(metadata=about("three letters like EUR; default: the service's"))
+    locale = LocaleTag(metadata=about("of the mail's words, dates and amounts, like de-AT"))
+    timezone = TimeZoneName(metadata=about("of the mail's dates, like Europe/Vienna"))
     subtotal = Number(least="zero")
-    discount = Number(metadata=_about("what comes off; a minus sign changes nothing"))
+    discount = Number(metadata=about("what comes off; a minus sign changes nothing"))
     shipping_cost = Number(least="zero")
     tax = Number(least="zero")
-    tax_included = StrictBoolean(allow_none=True, metadata=_about("true: the tax is inside the prices"))
+    tax_included = StrictBoolean(allow_none=True, metadata=about("true: the tax is inside the prices"))
     adjustments = BoundedList(
         fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES),
         50,
         allow_none=True,
-        metadata=_about("fees, tips, gift cards and whatever else changes the total"),
+        metadata=about("fees, tips, gift cards and whatever else changes the total"),
     )
     billing_address = PostalAddress()
     shipping_address = PostalAddress()
     payment_method = Text(200, entities=True)
-    order_url = WebUrl(metadata=_about("where the mail's button leads"))
-    notes = Text(2000, lines=True, entities=True, metadata=_about("shown below the order"))
-    send_before = Timestamp(metadata=_about("after this time no mail is sent"))
+    order_url = WebUrl(metadata=about("where the mail's button leads"))
+    notes = Text(2000, lines=True, entities=True, metadata=about("shown below the order"))
+    send_before = Timestamp(metadata=about("after this time no mail is sent"))
 
     @validates_schema(skip_on_field_errors=False)
     def fit_amounts(self, data: dict[str, Any], **_: Any) -> None:
@@ -209,7 +184,7 @@ class OrderSchema(_Part):
         return {**data, "discount": abs(data["discount"])} if data.get("discount") else data
 
 
-class ResendSchema(_Part):
+class ResendSchema(Part):
     """How an order is sent again: to another address, for a reason that its history will show.
 
     A name that is not known must not send to an address that nobody meant.
@@ -221,42 +196,8 @@ class ResendSchema(_Part):
     is_optional = True
     error_messages = {"unknown": "is unknown: a resend takes email and reason"}
 
-    email = MailAddress(metadata=_about("another address; default: the order's own"))
-    reason = Text(200, metadata=_about("shown in the history"))
-
-
-class SearchSchema(_Part):
-    """Which mails are listed. A name that is not known must not list what nobody asked for."""
-
-    class Meta:
-        unknown = RAISE
-
-    error_messages = {"unknown": "is unknown: a list takes state, email, since, until, cursor and limit"}
-
-    @pre_load
-    def restore_plus(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
-        """A `+` that nobody escaped is read as a blank, which no address has, and no time before its zone."""
-        restored = {"email": data.get("email", "").replace(" ", "+")}
-        restored |= {name: _BARE_ZONE.sub(r"\1+\2", data.get(name, "")) for name in ("since", "until")}
-        return {**data, **{name: text for name, text in restored.items() if name in data}}
-
-    state = fields.String(
-        metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
-        validate=_known_states,
-    )
-    email = MailAddress(metadata=_about("the recipient"))
-    since = Timestamp(metadata=_about("accepted at this time or later, ISO 8601"))
-    until = Timestamp(metadata=_about("accepted before this time"))
-    cursor = fields.String(
-        validate=validate.Regexp(r"^[0-9]{1,12}(\.[0-9]{1,20})?_[0-9]{1,18}$", error="is no cursor that was given out"),
-        metadata=_about("`next_cursor` of the page before"),
-    )
-    limit = DigitsInteger(
-        metadata=_about("how many at most"),
-        load_default=50,
-        validate=validate.Range(1, 200, error="must be from 1 to 200"),
-        error_messages={"invalid": "must be a whole number"},
-    )
+    email = MailAddress(metadata=about("another address; default: the order's own"))
+    reason = Text(200, metadata=about("shown in the history"))
 
 
 def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str]]:

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from flask_mail import Connection, Mail
-
 from orderconfirm.errors import (
     DeliveryFailure,
     RelayMisconfigured,
@@ -284,46 +282,6 @@ class RelaySMTP(smtplib.SMTP):
     def _expect(self, stage: str, reply: tuple[int, bytes], code: int) -> None:
         if reply[0] != code:
             raise read_reply(stage, reply[0], _decoded(reply[1]))
-
-
-class RelayConnection(Connection):
-    """Flask-Mail's connection, opened our way and closed without complaint."""
-
-    mail: RelayMail
-    host: RelaySMTP
-
-    def __init__(self, mail: RelayMail) -> None:
-        super().__init__(mail)
-        self.host = RelaySMTP(mail.relay, mail.ehlo_name, mail.reply_timeout, mail.trust)
-
-    def configure_host(self) -> RelaySMTP:
-        self.host.open()
-        return self.host
-
-    def __exit__(self, *failure: object) -> None:
-        self.host.quit_nowait()
-
-
-class RelayMail(Mail):
-    """Flask-Mail bound to one relay. `ehlo_name` is how we greet it; `reply_timeout` is in seconds."""
-
-    # Flask-Mail would take these from the app's config: mails are always sent, never logged with their passwords, and
-    # the pool, not the connection, decides when to reconnect (after a failed reconnect `send` would report a sent mail
-    # as failed).
-    suppress = False
-    debug = 0
-    max_emails = None
-
-    def __init__(self, relay: Relay, ehlo_name: str, reply_timeout: float) -> None:
-        super().__init__()
-        self.relay = relay
-        self.ehlo_name = ehlo_name
-        self.reply_timeout = reply_timeout
-        self.trust = ssl.create_default_context(cafile=relay.ca_file)
-
-    def connect(self) -> RelayConnection:
-        """A connection, not yet open: that is what `with`, or `__enter__`, does."""
-        return RelayConnection(self)
 
 
 def _is_welcome(stage: str, code: int) -> bool:

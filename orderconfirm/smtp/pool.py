@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from orderconfirm.errors import DeliveryFailure, RelayTrouble, TooManyConnections, TryLater
-from orderconfirm.smtp.connection import RelayConnection
 from orderconfirm.smtp.message import OrderMessage
+from orderconfirm.smtp.relay_mail import RelayConnection
 
 #: Seconds without a mail after which a connection is closed: relays drop idle ones, and keep count of them.
 IDLE_SECONDS = 15.0

@@ -14,12 +14,13 @@ from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, FieldError
 from orderconfirm.models import OutboxEntry, Resend, Search, State
-from orderconfirm.order.schemas import OrderSchema, ResendSchema, SearchSchema
+from orderconfirm.order.schemas import OrderSchema, ResendSchema
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
 from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
+from orderconfirm.web.request_schemas import SearchSchema
 from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).

@@ -28,9 +28,9 @@ from orderconfirm.errors import (
 )
 from orderconfirm.models import Email
 from orderconfirm.settings import Relay
-from orderconfirm.smtp.connection import RelayMail
 from orderconfirm.smtp.message import OrderMessage
 from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.relay_mail import RelayMail
 
 Send = Callable[[], tuple[int, str]]
 

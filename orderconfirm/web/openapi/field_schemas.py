@@ -7,17 +7,9 @@ from typing import Any
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow.fields import Field
 
-from orderconfirm.order.fields import (
-    CurrencyCode,
-    LocaleTag,
-    MailAddress,
-    Number,
-    Text,
-    Timestamp,
-    TimeZoneName,
-    WebUrl,
-)
+from orderconfirm.order.fields import Number, Text, Timestamp
 from orderconfirm.order.schemas import PostalAddress
+from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 JsonSchema = dict[str, Any]
 
