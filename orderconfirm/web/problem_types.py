@@ -65,7 +65,7 @@ BAD_SIGNATURE = ProblemType(
 NOT_FOUND = ProblemType(
     *("not-found", 404, "Not Found"),
     "There is no such order, or no such address.",
-    "No order ORD-12345 was ever accepted.",
+    "No order ORD-12345 was accepted.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     *("method-not-allowed", 405, "Method Not Allowed"),
