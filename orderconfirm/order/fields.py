@@ -1,4 +1,4 @@
-"""The kinds of values an order is made of, each with the words that tell a shop developer what to change."""
+"""Schema fields: text, numbers, times, lists. Each error says what to change."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ from marshmallow import ValidationError, fields, validate
 
 from orderconfirm.order.money import plain
 
-#: C0 and C1 controls, separators, bidi overrides (they make text read as what it is not), lone surrogates: never text,
-#: and never to reach a header.
+#: C0 and C1 controls, separators, bidi overrides (which disguise text) and lone surrogates. None is text, and none may
+#: reach a header.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-#: Closed entities only: "AT&amp;T" is meant as AT&T, "a&copy=2" is not an entity.
+#: Closed entities only: "AT&amp;T" means AT&T, but "a&copy=2" has no entity.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _MAX = Decimal(10) ** 12
-#: The longest time that is read, in characters: several times what ISO 8601 needs.
+#: Characters of a time that are read, several times what ISO 8601 needs.
 MAX_TIME_LENGTH = 100
-#: A float that is written out in full has up to 60 or so.
+#: A float written out in full has up to about 60.
 _MAX_DECIMALS = 100
 
 
 def _character(entity: re.Match[str]) -> str:
-    """What an entity stands for; a name that HTML does not know stays as it is."""
+    """Return the character of an entity, or an unknown entity unchanged."""
     is_known = entity[0][1] == "#" or entity[0][1:] in html5
     return html.unescape(entity[0]) if is_known else entity[0]
 
 
 class Text(fields.Field[str | None]):
-    """A string, trimmed, of at most `longest` characters, control characters replaced by spaces, all but NUL.
+    """A string of at most `max_length` characters, trimmed, with spaces for control characters. NUL is an error.
 
-    `numbers`: a JSON number is taken for its digits (shops send ids so). `lines`: line breaks stay.
-    `entities`: HTML entities are read as the characters they stand for (WooCommerce sends names so).
-    `exact`: a control character is refused, not replaced: an id must not change on its way.
-    Empty strings and a lone "-" say nothing, and count as absent.
+    `numbers`: a JSON number is accepted and becomes its digits, because shops send ids so. `lines`: line breaks stay.
+    `entities`: HTML entities are decoded, because WooCommerce sends names so. `exact`: a control character is an error,
+    because an id must not change. An empty string and a lone "-" count as absent.
     """
 
     default_error_messages = {
@@ -50,14 +49,14 @@ class Text(fields.Field[str | None]):
         "null": "must not be null",
         "text": "must be a string",
         "empty": "must not be empty",
-        "long": "must have at most {longest} characters, has {length}",
+        "long": "must have at most {max_length} characters, has {length}",
         "nul": "must not have a NUL (\\u0000)",
         "control": "must not have control characters or line breaks",
     }
 
     def __init__(
         self,
-        longest: int,
+        max_length: int,
         *,
         numbers: bool = False,
         lines: bool = False,
@@ -66,7 +65,7 @@ class Text(fields.Field[str | None]):
         **options: Any,
     ) -> None:
         super().__init__(allow_none=not options.get("required"), **options)
-        self.longest = longest
+        self.max_length = max_length
         self.numbers = numbers
         self.controls = _CONTROLS_BUT_NEWLINE if lines else _CONTROLS
         self.entities = entities
@@ -88,13 +87,13 @@ class Text(fields.Field[str | None]):
             if self.required:
                 raise self.make_error("empty")
             return None
-        if len(value) > self.longest:
-            raise self.make_error("long", longest=self.longest, length=len(value))
+        if len(value) > self.max_length:
+            raise self.make_error("long", max_length=self.max_length, length=len(value))
         return str(value)
 
 
 class Number(fields.Field[Decimal]):
-    """A JSON number, or a string of digits with a dot, as `Decimal`; never through a float."""
+    """A JSON number, or a string of digits with a dot, as `Decimal`. It is never converted to a float."""
 
     default_error_messages = {
         "required": "is missing",
@@ -109,14 +108,14 @@ class Number(fields.Field[Decimal]):
     def __init__(
         self,
         *,
-        least: str = "any",
+        minimum: str = "any",
         places: int | None = None,
         below: Decimal = _MAX,
         negative: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(allow_none=not options.get("required"), **options)
-        self.least = least
+        self.minimum = minimum
         self.places = places
         self.below = below
         if negative:
@@ -134,9 +133,9 @@ class Number(fields.Field[Decimal]):
             raise self.make_error("large")
         if int(number.as_tuple().exponent) < -_MAX_DECIMALS or (number and number.adjusted() < -40):
             raise self.make_error("places", places=_MAX_DECIMALS)
-        if self.least != "any" and number < 0:
+        if self.minimum != "any" and number < 0:
             raise self.make_error("negative")
-        if self.least == "positive" and not number:
+        if self.minimum == "positive" and not number:
             raise self.make_error("positive")
         if self.places is not None:
             number = plain(number)
@@ -158,7 +157,7 @@ class Number(fields.Field[Decimal]):
 
 
 class Timestamp(fields.Field[datetime | None]):
-    """An ISO 8601 time in any of its usual forms, as an aware datetime; without a zone it counts as UTC."""
+    """An ISO 8601 time as an aware datetime. Without a zone it is UTC."""
 
     default_error_messages = {
         "null": "must not be null",
@@ -187,7 +186,7 @@ class Timestamp(fields.Field[datetime | None]):
 
 
 class DigitsInteger(fields.Integer):
-    """A whole number in a query string: digits alone. Python would take 5_0 and ٥ as well."""
+    """A whole number in a query string, of ASCII digits only. Python would also accept 5_0 and ٥."""
 
     def _validated(self, value: Any) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", str(value)):
@@ -196,13 +195,13 @@ class DigitsInteger(fields.Integer):
 
 
 class BoundedList(fields.List[Any]):
-    """A list of `least` to `most` parts; one of a wrong length is refused before its parts are looked at."""
+    """A list of `minimum` to `maximum` parts. A wrong length is refused before the parts are validated."""
 
     default_error_messages = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
 
-    def __init__(self, part: fields.Field[Any], most: int, least: int = 0, **options: Any) -> None:
-        words = f"must have {least} to {most} entries" if least else f"must have at most {most} entries"
-        super().__init__(part, validate=validate.Length(least or None, most, error=words), **options)
+    def __init__(self, part: fields.Field[Any], maximum: int, minimum: int = 0, **options: Any) -> None:
+        error = f"must have {minimum} to {maximum} entries" if minimum else f"must have at most {maximum} entries"
+        super().__init__(part, validate=validate.Length(minimum or None, maximum, error=error), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
         if isinstance(value, list):
@@ -211,7 +210,7 @@ class BoundedList(fields.List[Any]):
 
 
 class StrictBoolean(fields.Boolean):
-    """A JSON true or false, nothing that looks like it."""
+    """A JSON true or false; 1, 0 and strings are errors."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any) -> bool:
         if not isinstance(value, bool):

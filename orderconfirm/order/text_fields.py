@@ -1,4 +1,4 @@
-"""Schema fields for texts with a form of their own: addresses, URLs, codes and names of standards."""
+"""Schema fields for text with a syntax: addresses, URLs, currency codes, language tags, time zones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
 
 
 class MailAddress(Text):
-    """An address that any SMTP relay can carry: ASCII local part, its domain in IDNA 2008 form. No DNS look-ups.
+    """An address that every SMTP relay accepts: ASCII local part, domain in IDNA 2008 form. Makes no DNS look-up.
 
-    Names under .test (RFC 6761) are taken: that is where shops try their checkout.
+    Domains under .test (RFC 6761) are accepted, because shops try their checkout with them.
     """
 
     default_error_messages = {
@@ -66,7 +66,7 @@ class WebUrl(Text):
 
 
 class CurrencyCode(Text):
-    """Three letters, upper case; a code that ISO 4217 does not have is taken too."""
+    """Three letters in upper case. Codes that ISO 4217 does not list are accepted."""
 
     default_error_messages = {"currency": "must be three letters like USD"}
 
@@ -81,7 +81,7 @@ class CurrencyCode(Text):
 
 
 class LocaleTag(Text):
-    """A language tag like de, en-CA or zh_Hant_TW; whether it is known is a matter of fallback, not of validity."""
+    """A language tag like de, en-CA or zh_Hant_TW. An unknown language is valid: the mail then uses the default."""
 
     default_error_messages = {"locale": "must be a language tag like en, de-AT or pt_BR"}
 
@@ -96,7 +96,7 @@ class LocaleTag(Text):
 
 
 class TimeZoneName(Text):
-    """A zone of the IANA database."""
+    """A time zone of the IANA database."""
 
     default_error_messages = {"timezone": "must be an IANA time zone like Europe/Berlin"}
 

@@ -1,4 +1,4 @@
-"""The query of a list of mails."""
+"""The schema of a list's query string."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _known_states(text: str) -> None:
         raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
 
 
-#: What is left of a time with `+02:00` when its `+` was not escaped.
+#: A time with `+02:00` whose `+` was not escaped and became a blank.
 _BARE_ZONE = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 
 
 class SearchSchema(Part):
-    """Which mails are listed. A name that is not known must not list what nobody asked for."""
+    """The filters of a list. An unknown parameter is an error: ignoring it would list too much."""
 
     class Meta:
         unknown = RAISE
@@ -37,7 +37,7 @@ class SearchSchema(Part):
 
     @pre_load
     def restore_plus(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
-        """A `+` that nobody escaped is read as a blank, which no address has, and no time before its zone."""
+        """Restore an unescaped `+` that became a blank, in addresses and before a time's zone."""
         restored = {"email": data.get("email", "").replace(" ", "+")}
         restored |= {name: _BARE_ZONE.sub(r"\1+\2", data.get(name, "")) for name in ("since", "until")}
         return {**data, **{name: text for name, text in restored.items() if name in data}}

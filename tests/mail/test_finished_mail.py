@@ -82,9 +82,9 @@ def errors(source: bytes, order_id: str, total: str) -> list[str]:
         found.append("a Date without zone")
     if message["Message-ID"].strip("<>").rpartition("@")[2] != message["From"].addresses[0].domain:
         found.append("a Message-ID of another domain")
-    problem_types = [part.get_content_type() for part in message.walk()]
-    if problem_types != ["multipart/alternative", "text/plain", "text/html"]:
-        return [*found, f"parts {problem_types}"]
+    content_types = [part.get_content_type() for part in message.walk()]
+    if content_types != ["multipart/alternative", "text/plain", "text/html"]:
+        return [*found, f"parts {content_types}"]
     text, html = (str(part.get_content()) for part in message.iter_parts())
     for kind, words in (("text", text), ("html", Words(html).words)):
         flat = " ".join(words.split())

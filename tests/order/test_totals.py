@@ -50,9 +50,9 @@ def test_the_rows_sum_to_the_total_whatever_the_shop_sent(
         )
         totals = add_up(order)
         assert sum(row.amount for row in totals.rows) == order.total
-        problem_types = [row.kind for row in (*totals.rows, *totals.included)]
+        kinds = [row.kind for row in (*totals.rows, *totals.included)]
         for kind, amount in (("discount", discount), ("tax", tax)):
-            assert problem_types.count(kind) == (amount is not None)
+            assert kinds.count(kind) == (amount is not None)
 
 
 def test_an_order_of_lines_alone_needs_no_rows() -> None:
