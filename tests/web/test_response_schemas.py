@@ -154,6 +154,12 @@ class TestOtherSites:
 class TestHosts:
     """Without keys: a page may let its own name lead to this machine, and is then "the same origin" to its browser."""
 
+    def test_the_inbox_answers_no_other_host_even_with_keys(self, start_app: StartApp) -> None:
+        client = start_app(API_KEYS=f"shop:{KEY}").test_client()
+        assert client.get("/inbox").status_code == 200
+        assert client.get("/inbox", headers={"Host": "evil.example"}).status_code == 421
+        assert client.get(LIST, headers={"Host": "evil.example", "X-API-Key": KEY}).status_code == 200
+
     @pytest.mark.parametrize(
         "host",
         [
