@@ -16,6 +16,7 @@ OrderConfirmError
 └── DeliveryFailure          one attempt to send, ended badly
     ├── TryLater             not sent: this order again, later
     ├── Refused              not sent: this order has failed for good
+    ├── Denied               not sent: by a policy, for this recipient or for all; other mails tell
     ├── RelayTrouble         not sent: no order's fault, pause the whole relay
     │   ├── RelayMisconfigured   …and only an operator can end it (password, sender, quota)
     │   ├── SlowDown             …for a moment: too many mails a second
@@ -126,6 +127,10 @@ class TryLater(DeliveryFailure):
 
 class Refused(DeliveryFailure):
     """Not sent, and never will be: the relay refused this one order for good."""
+
+
+class Denied(DeliveryFailure):
+    """Not sent: a policy of the relay is against this recipient, or against everything that we send."""
 
 
 class RelayTrouble(DeliveryFailure):

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from orderconfirm.errors import (
     DeliveryFailure,
+    Denied,
     OrderConfirmError,
     OutboxUnavailable,
     Refused,
@@ -23,6 +24,7 @@ from orderconfirm.errors import (
 from orderconfirm.models import ClaimedMail, RelayReply, State
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
+from orderconfirm.outbox.denials import Denials
 from orderconfirm.outbox.queue import AttemptResult, OutboxQueue
 from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, WAITS_FOR_CLOCK, Outcome, Policy, decide, is_expired
 from orderconfirm.outbox.throttle import RateLimiter
@@ -67,6 +69,7 @@ class AttemptRunner:
         self._policy = policy
         self._breaker = breaker
         self._limiter = limiter
+        self._denials = Denials()
         self._busy = 0
         self._lock = threading.Lock()
         self._is_stopping = threading.Event()
@@ -102,12 +105,14 @@ class AttemptRunner:
             return EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK, AttemptResult()
         try:
             delivered = self._mail_sender.deliver(mail)
-        except Exception as failure:
+        except Exception as exc:
+            failure = self._denials.judge(exc, mail, time.monotonic()) if isinstance(exc, DeliveryFailure) else exc
             self._learn(failure, began)
             report = _report(failure, time.monotonic() - began)
             if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):
                 return RELEASED, report
             return decide(failure, mail, self._policy, random.random(), self._clock.is_trusted), report  # noqa: S311
+        self._denials.note_accepted(mail, began)
         self._learn(None, began)
         return SENT, AttemptResult("end_of_data", delivered.code, delivered.text, time.monotonic() - began)
 
@@ -116,7 +121,7 @@ class AttemptRunner:
         now = time.monotonic()
         if self._limiter.ended(now, was_refused=isinstance(failure, SlowDown)):
             log.warning("the relay wants fewer mails a second", extra={"rate": self._limiter.rate})
-        if failure is None or (isinstance(failure, TryLater | Refused) and failure.code):
+        if failure is None or (isinstance(failure, TryLater | Refused | Denied) and failure.code):
             if self._breaker.reset(began):
                 log.warning("the relay takes mail again")
         elif isinstance(failure, TooManyConnections) and self._busy > 1:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orderconfirm.errors import DeliveryFailure, RelayTrouble, SlowDown, TryLater, UnknownOutcome
+from orderconfirm.errors import DeliveryFailure, Denied, RelayTrouble, SlowDown, TryLater, UnknownOutcome
 from orderconfirm.models import ClaimedMail, Event, State
 
 #: A delay varies by this share to either side, so that what failed together does not come back together.
 JITTER = 0.2
-#: Stages that know the order: what is said there of the relay may yet be this order's fault, so that it also waits.
+#: Stages that know the order: what is said there of the relay may yet be this order's fault, so that it waits a little
+#: while others are tried.
 ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 #: The delays after unknown outcomes double up to this many seconds.
 MAX_UNKNOWN_DELAY = 3600.0
@@ -62,11 +63,12 @@ def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float,
     `chance` is a random number from 0 to 1. Nothing is given up and nothing expires unless `trusts_clock`. Whatever is
     no DeliveryFailure (a template, a row that cannot be read) is the order's own fault.
     """
-    if isinstance(failure, RelayTrouble) and (failure.stage not in ORDER_STAGES or isinstance(failure, SlowDown)):
-        return Outcome(State.QUEUED, Event.DEFERRED, str(failure), failure.retry_after or 0.0, spends_attempt=False)
+    if isinstance(failure, RelayTrouble | Denied):
+        delay = failure.retry_after or _delay_of_trouble(failure, policy, chance)
+        return Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
         return _after_unknown(failure, mail, policy, trusts_clock)
-    if isinstance(failure, TryLater | RelayTrouble):
+    if isinstance(failure, TryLater):
         delay = failure.retry_after or _delay(mail.attempts, policy, chance)
         again = Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay)
         return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
@@ -93,6 +95,11 @@ def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay:
         reason = f"send_before comes before the next try: {failure}"
         return Outcome(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
     return None
+
+
+def _delay_of_trouble(failure: DeliveryFailure, policy: Policy, chance: float) -> float:
+    """Before the breaker or the pace lets the next mail go, this one need not be held back for long, or at all."""
+    return _delay(0, policy, chance) if failure.stage in ORDER_STAGES and not isinstance(failure, SlowDown) else 0.0
 
 
 def _delay(attempts: int, policy: Policy, chance: float) -> float:

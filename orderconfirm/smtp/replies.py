@@ -10,6 +10,7 @@ import re
 
 from orderconfirm.errors import (
     DeliveryFailure,
+    Denied,
     Refused,
     RelayMisconfigured,
     RelayTrouble,
@@ -23,7 +24,8 @@ SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 
 #: Before a recipient is named, so that a recipient's own quota is not taken for ours.
 _BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
-_ANY_STAGE = _BEFORE_RECIPIENT | {"rcpt", "data", "end_of_data"}
+_ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
+_ANY_STAGE = _BEFORE_RECIPIENT | _ORDER_STAGES
 
 #: Lower-case words in a reply, the stages where they count, and what they say of it.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
@@ -36,21 +38,46 @@ _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("match the sender's domain", _ANY_STAGE, RelayMisconfigured),
 )
 
+#: What another server told the relay, Postfix quotes behind this: it is about that server's recipient, never about us.
+_QUOTED = " said: "
+#: RFC 3463: 5.7 is security or policy: the recipient's, or one against all that we send.
+_POLICY_CODE = re.compile(r"5\.7\.\d+\b")
+#: Amazon SES says so of senders, and of recipients too as long as the account is in its sandbox.
+_NOT_VERIFIED = re.compile(r"\bnot verified\b", re.IGNORECASE)
+#: We may not send through this relay, whoever the recipient is: Postfix, Sendmail, Exim, Exchange, qmail.
+_NO_RELAYING = re.compile(
+    r"\brelay(?:ing)? (?:access )?(?:is )?(?:denied|prohibited|not (?:permitted|allowed))"
+    r"|\b(?:unable|not (?:permitted|allowed|authori[sz]ed)) to relay\b"
+    r"|\brcpthosts\b",
+    re.IGNORECASE,
+)
+
 #: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 
 #: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL there is nothing but the sender.
 _BAD_SENDER_CODE = re.compile(r"5\.(?:7\.\d+|1\.[78])\b")
+#: X.2.1 and X.2.2: the recipient's mailbox is disabled, or full (RFC 3463 section 3.3).
+_MAILBOX_CODE = re.compile(r"[45]\.2\.[12]\b")
+_ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 # What is looked for word by word is found in one pass; one pattern with ".*" between the words would begin a new one at
 # each first word.
 #: Said of a sender at any stage: Postfix looks at it when it knows the recipient. It is the same in every order.
 _SENDER = re.compile(r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b", re.IGNORECASE)
 _REJECTED = re.compile(r"\b(?:rejected|refused|not|denied|mismatch)\b", re.IGNORECASE)
 _NOT_OWNED = re.compile(r"\bnot owned by user\b", re.IGNORECASE)
-#: An account's own limit, not a mailbox's, nor one on a message's size.
+#: An account's own limit, not a mailbox's, nor one on a message's size. A limit on the rate is passed by itself.
 _SENDING = re.compile(r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b", re.IGNORECASE)
-_NOT_SENDING = re.compile(r"\b(?:size|mailbox|recipient)\b", re.IGNORECASE)
+_NOT_SENDING = re.compile(r"\b(?:size|mailbox|recipient|rate)\b", re.IGNORECASE)
 _LIMIT = re.compile(r"\b(?:limit|quota)\b", re.IGNORECASE)
+#: Too fast: Postfix, Amazon SES, Exchange and others.
+_TOO_FAST = re.compile(
+    r"\btoo (?:many (?:e-?mails|mails|messages)|much mail)\b|\b(?:sending|submission|message) rate\b|\brate limit"
+    r"|\bthrottl",
+    re.IGNORECASE,
+)
+#: To one recipient, or over one connection.
+_NOT_TOO_FAST = re.compile(r"\b(?:recipient|mailbox|connection|session)\b", re.IGNORECASE)
 _USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 
 _TRY_AGAIN = re.compile(
@@ -68,22 +95,38 @@ def read_reply(stage: str, code: int, text: str) -> DeliveryFailure:
 
 
 def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
+    whole, text = text, text.partition(_QUOTED)[0]
     words = text.lower()
     for part, stages, kind in _BY_TEXT:
         if stage in stages and part in words:
             return kind
+    if stage in _ORDER_STAGES and _is_about_mailbox(code, text):
+        return _of_order(code, whole)
     if code in _CONFIGURATION_CODES or _is_quota_used_up(text):
         return RelayMisconfigured
     if stage in SESSION_STAGES:
         return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
+    if _TOO_FAST.search(text) and not _NOT_TOO_FAST.search(text):
+        return SlowDown
+    # Postfix, as it comes, does not refuse to relay but defers it: 454 4.7.1.
+    if _NO_RELAYING.search(text):
+        return RelayMisconfigured
     # Once a recipient is named, a 421 may be that order's fault: it must not stop all the others again and again.
     if code == 421 and stage == "mail":
         return RelayTrouble
-    if code < 500:
-        return TryLater
-    if _is_bad_sender(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text)):
+    if code >= 500 and (_is_bad_sender(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text))):
         return RelayMisconfigured
-    return TryLater if _retry_after(text) else Refused
+    return _of_order(code, whole)
+
+
+def _of_order(code: int, text: str) -> type[DeliveryFailure]:
+    if code < 500 or _retry_after(text):
+        return TryLater
+    return Denied if _POLICY_CODE.match(text) or _NOT_VERIFIED.search(text) else Refused
+
+
+def _is_about_mailbox(code: int, text: str) -> bool:
+    return bool(_MAILBOX_CODE.match(text)) or (code == 552 and not _ENHANCED_CODE.match(text))
 
 
 def _is_bad_sender(text: str) -> bool:
