@@ -231,7 +231,7 @@ EVENTS: dict[str, tuple[bytes, ProblemType, str]] = {
     "a NUL in JSON": BODIES["a NUL in JSON"],
     "a list": (b'["open"]', problem_types.BAD_REQUEST, "must be a JSON object"),
     "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", problem_types.BAD_REQUEST, "at most 1000"),
-    "300,000 lines": (b"{}\n" * 300_000, problem_types.BAD_REQUEST, "300000 events: at most 1000"),
+    "300,000 lines": (b"{}\n" * 300_000, problem_types.BAD_REQUEST, "300000 events: send at most 1000"),
     "lines that are too deep": (b"[" * DEEP + b"\n" + b"[" * DEEP, problem_types.BAD_REQUEST, "must be a JSON object"),
 }
 
@@ -443,7 +443,7 @@ def test_callers_without_a_key_hold_nobody_up_with_long_paths(tmp_path: Path) ->
                 assert b"200 OK" in running.ask(good)
             assert time.monotonic() - began < READ_SECONDS / 2
     log = (tmp_path / "service.log").read_text()
-    assert log.count("a request without a valid key") == WRONG_KEYS_A_MINUTE + 1
+    assert log.count("request without a valid API key") == WRONG_KEYS_A_MINUTE + 1
     assert "aaaa" not in log
 
 
