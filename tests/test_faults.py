@@ -342,7 +342,7 @@ def test_a_relay_that_denies_everyone_is_paused_and_no_order_pays_for_it(
     kept.fault = lambda stage, number: None
     assert kept.wait_for_orders(20, seconds=15) == Counter(names)
     wait_until(lambda: {(status(app, name)["state"], status(app, name)["attempts"]) for name in names} == {("sent", 1)})
-    assert log == ["the relay is paused", "the relay takes mail again"]
+    assert log == ["the relay is paused", "the relay accepts mail again"]
 
 
 @pytest.mark.parametrize(
@@ -407,5 +407,5 @@ def test_a_relay_that_wants_less_mail_gets_less_and_no_order_pays_for_it(
     place_all(app, names)
     assert kept.wait_for_orders(60, seconds=40) == Counter(names)
     wait_until(lambda: {(status(app, name)["state"], status(app, name)["attempts"]) for name in names} == {("sent", 1)})
-    assert log == ["the relay wants fewer mails a second"]
+    assert log == ["the relay asks to slow down"]
     assert len(refused) < 120

@@ -11,7 +11,7 @@ from orderconfirm.smtp.connection import RelaySMTP
 
 
 class RelayConnection(Connection):
-    """Flask-Mail's connection, opened our way and closed without complaint."""
+    """Flask-Mail's connection around a RelaySMTP session."""
 
     mail: RelayMail
     host: RelaySMTP
@@ -29,11 +29,10 @@ class RelayConnection(Connection):
 
 
 class RelayMail(Mail):
-    """Flask-Mail bound to one relay. `ehlo_name` is how we greet it; `reply_timeout` is in seconds."""
+    """Flask-Mail bound to one relay. `ehlo_name` is the name sent with EHLO; `reply_timeout` is in seconds."""
 
-    # Flask-Mail would take these from the app's config: mails are always sent, never logged with their passwords, and
-    # the pool, not the connection, decides when to reconnect (after a failed reconnect `send` would report a sent mail
-    # as failed).
+    # Flask-Mail would read these from the app's config. Mails are always sent, passwords are never logged, and the pool
+    # decides when to reconnect: after a failed reconnect, Flask-Mail's `send` would report a sent mail as failed.
     suppress = False
     debug = 0
     max_emails = None
@@ -46,5 +45,5 @@ class RelayMail(Mail):
         self.trust = ssl.create_default_context(cafile=relay.ca_file)
 
     def connect(self) -> RelayConnection:
-        """A connection, not yet open: that is what `with`, or `__enter__`, does."""
+        """Return a connection that `__enter__` opens."""
         return RelayConnection(self)
