@@ -54,7 +54,7 @@ def _login_problems(settings: Settings) -> list[str]:
     if bool(settings.mail_username) != bool(settings.mail_password):
         problems.append("MAIL_USERNAME and MAIL_PASSWORD belong together: set both or neither")
     if settings.mail_username == "apismtp@mailtrap.io":
-        problems.append("MAIL_USERNAME is two user names in one: use api")
+        problems.append("MAIL_USERNAME joins two user names, api and smtp@mailtrap.io: use api")
     if settings.mail_username and not settings.mail_server:
         problems.append("MAIL_USERNAME is set without MAIL_SERVER: set the relay that it belongs to")
     relay = settings.relay
