@@ -24,7 +24,7 @@ class Sum:
 class Totals:
     """The rows between the lines and the total. Their sum is exactly the total.
 
-    `included` are amounts that the prices already include (tax, discount); they are shown but not added. `parts` is the
+    `included` are amounts that the prices already contain (tax, discount); they are shown but not added. `parts` is the
     sum of the shop's amounts. `difference` is the total minus `parts`, zero when they differ by at most one minor unit
     per line.
     """

@@ -12,13 +12,13 @@ from orderconfirm.smtp.message import OrderMessage
 
 #: Seconds after which an idle connection is closed. Relays drop idle connections, and limit their number.
 IDLE_SECONDS = 15.0
-#: Seconds for which a refused login also fails the sends that started after it. Mails claimed together with the refused
-#: one may still be rendering then. Shorter than any pause before a probe.
+#: Seconds after a refused login in which further sends fail with the same refusal instead of another login: mails that
+#: were claimed together may still be rendering. Shorter than any pause before a probe.
 SHARED_REFUSAL_SECONDS = 0.5
 
 
 class ConnectionPool:
-    """A pool of connections for the sender threads, whose number limits its size. The last used one is used first."""
+    """A pool of connections for the sender threads, whose number limits its size. It hands out the last used one."""
 
     def __init__(self, connect: Callable[[], RelayConnection], max_mails: int) -> None:
         """`connect` returns an unopened connection. A connection is replaced after `max_mails`."""
@@ -115,7 +115,7 @@ class _LoginGate:
         self.closed_at = 0.0
 
     def enter(self, log_in: Callable[[], object]) -> None:
-        """Run `log_in`, or raise the refusal of a login that this call waited for. Raises RelayTrouble."""
+        """Run `log_in`, or raise the refusal of a login that has just failed. Raises RelayTrouble."""
         entered_at = time.monotonic()
         with self._lock:
             if not self._is_open:
