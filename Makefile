@@ -12,7 +12,8 @@ run: $(VENV)/.run
 	@exec $(BIN)/gunicorn
 
 test: $(VENV)/.dev $(VENV)/.tools
-	$(BIN)/pytest
+	@# More processes than cores: most tests wait for a server.
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

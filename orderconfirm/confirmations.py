@@ -139,6 +139,7 @@ class OrderConfirmations:
             attempts=0,
             possible_copies=0,
             lease_token="",
+            recipient=order.customer.email,
         )
 
     def status(self, shop: str, order_id: str) -> OutboxEntry | None:

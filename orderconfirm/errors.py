@@ -16,6 +16,7 @@ OrderConfirmError
 └── DeliveryFailure          an attempt to send a mail failed
     ├── TryLater             not sent: retry this mail later
     ├── Refused              not sent: this mail has failed for good
+    ├── Denied               not sent: refused by policy, for this recipient or for all; other mails show which
     ├── RelayTrouble         not sent: the problem affects every mail, so pause the relay
     │   ├── RelayMisconfigured   … until an operator corrects the password, the sender or the quota
     │   ├── SlowDown             … briefly: too many mails per second
@@ -130,6 +131,10 @@ class TryLater(DeliveryFailure):
 
 class Refused(DeliveryFailure):
     """Not sent: the relay refused this mail permanently."""
+
+
+class Denied(DeliveryFailure):
+    """Not sent: the relay refused this mail by a policy, which concerns this recipient or all mail."""
 
 
 class RelayTrouble(DeliveryFailure):

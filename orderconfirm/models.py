@@ -250,6 +250,7 @@ class ClaimedMail:
     attempts: int
     possible_copies: int
     lease_token: str
+    recipient: str
 
 
 @dataclass(frozen=True, slots=True)

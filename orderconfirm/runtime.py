@@ -28,9 +28,9 @@ from orderconfirm.outbox.retry import Policy
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.settings import ROOT, Relay, Settings
-from orderconfirm.smtp.connection import RelayMail
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.sender import SmtpSender
 
 log = logging.getLogger(__name__)

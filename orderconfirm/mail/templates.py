@@ -54,7 +54,7 @@ class Templates:
 
     def text(self, context: Context) -> str:
         """Render the plain text part. Raises TemplateError."""
-        return text_filters.close_idle(_render(self._text_template, context))
+        return text_filters.tidy(_render(self._text_template, context))
 
     def html(self, context: Context) -> str:
         """Render the HTML part with its CSS rules inlined. Raises TemplateError."""

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from orderconfirm.errors import DeliveryFailure, RelayTrouble, TooManyConnections, TryLater
-from orderconfirm.smtp.connection import RelayConnection
 from orderconfirm.smtp.message import OrderMessage
+from orderconfirm.smtp.relay_mail import RelayConnection
 
 #: Seconds after which an idle connection is closed. Relays drop idle connections, and limit their number.
 IDLE_SECONDS = 15.0

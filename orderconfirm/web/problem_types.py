@@ -65,7 +65,7 @@ BAD_SIGNATURE = ProblemType(
 NOT_FOUND = ProblemType(
     *("not-found", 404, "Not Found"),
     "There is no such order, or no such address.",
-    "No order ORD-12345 was ever accepted.",
+    "No order ORD-12345 was accepted.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     *("method-not-allowed", 405, "Method Not Allowed"),
@@ -120,9 +120,9 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "Without API keys: `Host` names neither an IP address, nor `localhost`, nor a name without a dot, nor `HOST`.",
-    "Without API keys the service answers only to an IP address, localhost, a name without a dot, or HOST. "
-    "Set API_KEYS to serve it under another name.",
+    "Of everything that needs no API key: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
+    "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
+    "Set API_KEYS to serve orders under another name.",
 )
 INVALID_ORDER = ProblemType(
     *("invalid-order", 422, "The order is not valid"),

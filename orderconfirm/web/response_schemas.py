@@ -165,7 +165,7 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
     }
 
 
-def story(entry: OutboxEntry, link: str) -> dict[str, Any]:
+def detail(entry: OutboxEntry, link: str) -> dict[str, Any]:
     is_moving = entry.state in State.DUE
     return {
         **summary(entry, link),

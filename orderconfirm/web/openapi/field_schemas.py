@@ -7,17 +7,9 @@ from typing import Any
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow.fields import Field
 
-from orderconfirm.order.fields import (
-    CurrencyCode,
-    LocaleTag,
-    MailAddress,
-    Number,
-    Text,
-    Timestamp,
-    TimeZoneName,
-    WebUrl,
-)
+from orderconfirm.order.fields import Number, Text, Timestamp
 from orderconfirm.order.schemas import PostalAddress
+from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 JsonSchema = dict[str, Any]
 
@@ -59,21 +51,21 @@ def _describe(_: MarshmallowPlugin, field: Field[Any], **__: Any) -> JsonSchema:
 
 def _text(field: Text) -> JsonSchema:
     form, words = _FORMS.get(type(field), (None, None))
-    string: JsonSchema = {"type": "string", "maxLength": field.longest}
+    string: JsonSchema = {"type": "string", "maxLength": field.max_length}
     if form:
         string["format"] = form
     elif field.required:
         string |= {"minLength": 1, "pattern": r"\S"}
-    problem_types = [string]
+    variants = [string]
     if form and not field.required:
-        problem_types.append(_BLANK)
+        variants.append(_BLANK)
     if field.numbers:
-        problem_types.append({"type": "number"})
-    return {"anyOf": problem_types, **({"description": words} if words else {})}
+        variants.append({"type": "number"})
+    return {"anyOf": variants, **({"description": words} if words else {})}
 
 
 def _number(field: Number) -> JsonSchema:
-    least = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.least, {})
+    least = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.minimum, {})
     sign = r"\+?" if least else "[+-]?"
     return {
         "anyOf": [
