@@ -53,7 +53,7 @@ def test_a_service_says_once_that_it_is_ready_and_where(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_known_is_told_at_the_start(tmp_path: Path) -> None:
     done = start_and_end(tmp_path, MAIL_SEVER="smtp.example", DEFAULT_LOCALE="xx")
-    assert done.stdout.count("[WARNING] MAIL_SEVER is not a setting: is MAIL_SERVER meant?") == 1
+    assert done.stdout.count("[WARNING] MAIL_SEVER is not a setting: did you mean MAIL_SERVER?") == 1
     assert "smtp.example" not in done.stdout
 
 

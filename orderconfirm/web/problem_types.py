@@ -91,7 +91,7 @@ ORDER_CONFLICT = ProblemType(
 KEY_CONFLICT = ProblemType(
     *("idempotency-conflict", 409, "Another request came with this key"),
     "The `Idempotency-Key` belongs to another request.",
-    "The idempotency key 9f1c came before with another request, for order ORD-12345.",
+    "The idempotency key 9f1c was already used for another request, about order ORD-12345.",
 )
 WRONG_STATE = ProblemType(
     *("wrong-state", 409, "The mail is where this cannot be done"),

@@ -280,8 +280,8 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, good: str, b
     )
     assert told.keys() == {*(f"/{name}" for name in names), "/items/0/line_total", "/adjustments/0/amount"}
     assert set(told.values()) == {
-        f"{bad} has more decimals than {currency.upper()} has ({len(good.partition('.')[2])}): "
-        "round it as you charged it"
+        f"{bad} has more decimals than {currency.upper()} allows ({len(good.partition('.')[2])}): "
+        "send the rounded amount that was charged"
     }
 
 
