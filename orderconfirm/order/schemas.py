@@ -27,6 +27,7 @@ from orderconfirm.order.fields import (
     WebUrl,
 )
 from orderconfirm.order.money import fit_amount, fit_unit_price
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, is_reachable
 
 #: The currency of an order that names none, for the time of a load: `with DefaultCurrency("EUR"): …`.
 DefaultCurrency = Context[str]
@@ -49,12 +50,9 @@ def _known_states(text: str) -> None:
 #: What is left of a time with `+02:00` when its `+` was not escaped.
 _BARE_ZONE = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 
-#: An id that, as part of an address, would name something else.
-_UNREACHABLE = re.compile(r"/.*|preview|.*/(?:cancel|resend)|(?:.*/)?\.\.?(?:/.*)?")
-
 
 def _expect_reachable(order_id: str) -> None:
-    if _UNREACHABLE.fullmatch(order_id):
+    if not is_reachable(order_id):
         raise ValidationError(
             "must not begin with /, be preview, end in /cancel or /resend, or have . or .. between slashes:"
             " its address would be another one's"
@@ -152,7 +150,7 @@ class OrderSchema(_Part):
     """An order. Loading gives what the shop said, normalised, and nothing that it did not say."""
 
     order_id = Text(
-        128,
+        MAX_ORDER_ID_LENGTH,
         required=True,
         numbers=True,
         exact=True,

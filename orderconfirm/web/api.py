@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, FieldError
+from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
 from orderconfirm.models import OutboxEntry, Resend, Search, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema, SearchSchema
 from orderconfirm.web import problem_types
@@ -20,7 +21,7 @@ from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
 from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
-from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, story, summary
+from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, detail, summary
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
 MAX_WAIT_SECONDS = 30
@@ -46,7 +47,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
     "description": "any text of your own for this one request; kept as long as the order's content",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH},
 }
 _PREFER: dict[str, Any] = {
     "in": "header",
@@ -192,7 +193,7 @@ def list_orders(wanted: dict[str, Any]) -> Any:
 
 @bp.get("/order-confirmation/<order_id:order_id>")
 @bp.operation(problem_types.NOT_FOUND, problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, *problem_types.ALWAYS)
-@bp.response(200, MailSchema, description="The mail and its story.", example=examples.STORY)
+@bp.response(200, MailSchema, description="The mail and its story.", example=examples.DETAIL)
 def show_order(order_id: str) -> Any:
     """Tell an order's state, times, attempts and deliveries."""
     return _story(_confirmations().status(g.shop, order_id), order_id)
@@ -275,7 +276,7 @@ def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
         raise _unknown(order_id)
     if entry.is_erased:
         raise ContentDeleted(f"order {order_id} was erased")
-    return story(entry, _link(entry))
+    return detail(entry, _link(entry))
 
 
 def _unknown(order_id: str) -> NotFound:
@@ -288,8 +289,8 @@ def _link(entry: OutboxEntry) -> str:
 
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= 255:
-        raise BadRequest("Idempotency-Key must have 1 to 255 characters.")
+    if key is not None and not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH:
+        raise BadRequest(f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters.")
     return key
 
 

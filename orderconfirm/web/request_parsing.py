@@ -1,4 +1,4 @@
-"""Request bodies and query strings: read strictly, their faults told as ours."""
+"""Strict parsing of request bodies and query strings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from orderconfirm.errors import FieldError, InvalidOrder, InvalidRequest
 from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, field_errors, ignored_fields
 from orderconfirm.web import problem_types
 
-#: Ten to this power is far beyond every double.
+#: Decimal exponents beyond this are refused. A double ends at 308.
 _MAX_EXPONENT = 1000
+#: Digits of an integer that lenient parsing keeps.
+_MAX_DIGITS = 40
 
 
 class StrictParser(FlaskParser):
-    """What flask-smorest reads arguments with: its documentation and our validation are one thing."""
+    """webargs' parser for flask-smorest, so that one schema both validates and documents an operation."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None, "headers": None}
 
@@ -38,26 +40,27 @@ class StrictParser(FlaskParser):
             return super().parse(*arguments, **options)
 
     def load_json(self, req: Any, schema: Schema) -> Any:
-        """The decoded body. Raises 400, 408, 413 or 415; leaves the pointers of ignored fields in `g`."""
+        """Return the decoded body and set `g.ignored_fields` to the pointers of its unknown fields.
+
+        Raises 400, 408, 413 or 415, and InvalidRequest for a body that is not an object.
+        """
         raw = raw_body()
         if not raw and getattr(schema, "is_optional", False):
             return {}
         if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
             raise UnsupportedMediaType(problem_types.UNSUPPORTED.detail)
         if (coding := request.content_encoding or "identity").lower() != "identity":
-            raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it as it is.")
+            raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it unencoded.")
         body = decode(raw)
         if not isinstance(body, Mapping):
-            raise _failure(schema, [FieldError("", "the body must be a JSON object")])
+            raise _invalid(schema, [FieldError("", "the body must be a JSON object")])
         g.ignored_fields = ignored_fields(schema, body)
         return body
 
     def load_querystring(self, req: Any, schema: Schema) -> Any:
-        """The query. Raises InvalidRequest for a name that stands twice, or says nothing: it would be ignored."""
+        """Return the query parameters. Raises InvalidRequest for repeated and for empty ones."""
         errors = [
-            FieldError(
-                f"/{name[:60]}", "stands twice: send it once" if len(values) > 1 else "says nothing: leave it out"
-            )
+            FieldError(f"/{name[:60]}", "appears twice: send it once" if len(values) > 1 else "is empty: leave it out")
             for name, values in request.args.lists()
             if len(values) > 1 or values[0].strip() in ("", "-")
         ]
@@ -69,37 +72,39 @@ class StrictParser(FlaskParser):
         self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> NoReturn:
         messages: Any = error.messages
-        # webargs puts the place (json, query, headers) around what is wrong there.
-        raise _failure(schema, field_errors(next(iter(messages.values())))) from None
+        # webargs nests the messages under their location (json, query or headers).
+        raise _invalid(schema, field_errors(next(iter(messages.values())))) from None
 
 
-def _failure(schema: Schema, errors: list[FieldError]) -> InvalidRequest:
+def _invalid(schema: Schema, errors: list[FieldError]) -> InvalidRequest:
     return InvalidOrder(errors) if isinstance(schema, OrderSchema) else InvalidRequest(errors)
 
 
 def raw_body() -> bytes:
-    """The body as it came. Raises 400, 408 or 413."""
-    most = request.max_content_length or math.inf
+    """Return the body as received. Raises 400, 408 or 413."""
+    max_length = request.max_content_length or math.inf
     if request.content_length is None and request.max_content_length:
-        request.max_content_length += 1  # werkzeug cuts what is too long without a word: one byte tells
+        # werkzeug silently truncates a body of unknown length. One more byte shows that it was too long.
+        request.max_content_length += 1
     try:
         body = request.get_data(cache=False)
     except ParseException as exc:
-        raise BadRequest("The body's chunks are not as RFC 9112 has them.") from exc
+        raise BadRequest("The body's chunked encoding is not valid (RFC 9112).") from exc
     except (ClientDisconnected, OSError) as exc:
         raise RequestTimeout(problem_types.REQUEST_TIMEOUT.detail) from exc
-    if len(body) > most:
+    if len(body) > max_length:
         raise RequestEntityTooLarge
-    # werkzeug does not count what the server hands out of a body of known length.
+    # werkzeug does not check that the server delivers as many bytes as Content-Length says.
     if len(body) < (request.content_length or 0):
         raise RequestTimeout(problem_types.REQUEST_TIMEOUT.detail)
     return body
 
 
 def decode(body: bytes, is_strict: bool = True) -> Any:
-    """Strict JSON (RFC 8259), its numbers as `Decimal`. Raises 400.
+    """Parse strict JSON (RFC 8259) with numbers as `Decimal`. Raises 400.
 
-    Without `is_strict` whatever has the form of JSON is taken, its numbers as floats, or as text where they are absurd.
+    Without `is_strict`, everything with the form of JSON is accepted. Numbers become floats, and integers with too many
+    digits become text.
     """
     hooks = _STRICT if is_strict else _LENIENT
     try:
@@ -107,22 +112,22 @@ def decode(body: bytes, is_strict: bool = True) -> Any:
     except json.JSONDecodeError as exc:
         raise BadRequest(f"The body is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}.") from exc
     except UnicodeDecodeError as exc:
-        raise BadRequest(f"The body is not UTF-8: byte {exc.start} does not fit.") from exc
+        raise BadRequest(f"The body is not UTF-8: byte {exc.start} is not valid.") from exc
     except RecursionError as exc:
-        raise BadRequest("The body is not JSON that anyone means: it is nested too deep.") from exc
+        raise BadRequest("The body's JSON is nested too deep.") from exc
     except ArithmeticError as exc:
-        raise BadRequest("The body has a number that is too large or too small to be read.") from exc
+        raise BadRequest("The body has a number that is too large or too small.") from exc
     except ValueError as exc:
-        # Python's own advice on integers of more than 4300 digits is not for the shop.
+        # Python's message about integers of more than 4,300 digits advises the programmer, not the caller.
         reason = "a number has too many digits" if "digits" in str(exc) else str(exc)
         raise BadRequest(f"The body cannot be read: {reason}.") from exc
 
 
 def _decimal(text: str) -> Decimal:
-    """A number whose digits can be written out: those of 1e999999999 would take 1 GB. Raises ArithmeticError."""
+    """Return the number. Raises ArithmeticError for huge exponents: 1e999999999 written in digits would take 1 GB."""
     number = Decimal(text)
     if abs(number.adjusted()) > _MAX_EXPONENT:
-        raise OverflowError(f"{text[:60]} has too large an exponent")
+        raise OverflowError(f"the exponent of {text[:60]} is too large")
     return number
 
 
@@ -130,23 +135,23 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number (RFC 8259)")
 
 
-def _absurd(digits: str) -> int | str:
-    return int(digits) if len(digits) < 40 else digits[:40]
+def _integer_or_text(digits: str) -> int | str:
+    return int(digits) if len(digits) < _MAX_DIGITS else digits[:_MAX_DIGITS]
 
 
-def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 8259 leaves open which of two equal names counts; an amount must not depend on that."""
+def _object_with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object. Raises ValueError for repeated names, because RFC 8259 does not say which value counts."""
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
-        double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"the name {double[:60]!r} stands twice in one object")
+        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the name {repeated[:60]!r} appears twice in one object")
     return members
 
 
 _STRICT: dict[str, Any] = {
     "parse_float": _decimal,
     "parse_constant": _refuse_constant,
-    "object_pairs_hook": _object_without_doubles,
+    "object_pairs_hook": _object_with_unique_names,
 }
-_LENIENT: dict[str, Any] = {"parse_int": _absurd}
+_LENIENT: dict[str, Any] = {"parse_int": _integer_or_text}

@@ -229,7 +229,7 @@ def test_a_worker_that_cannot_load_is_tried_again_and_does_not_end_the_service(
         good = (tmp_path / "templates" / TEMPLATE).read_text()
         (tmp_path / "templates" / TEMPLATE).write_text("{{")
         replace_worker(process)
-        wait_until(lambda: "another one is tried" in (tmp_path / "service.log").read_text(), seconds=20)
+        wait_until(lambda: "a worker cannot start" in (tmp_path / "service.log").read_text(), seconds=20)
         (tmp_path / "templates" / TEMPLATE).write_text(good)
         wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
         assert process.poll() is None

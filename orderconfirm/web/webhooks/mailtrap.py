@@ -17,6 +17,7 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
+from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
 from orderconfirm.logs import printable
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.web import problem_types
@@ -32,7 +33,6 @@ bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="Wh
 
 #: Mailtrap sends at most 500 at a time, each with up to some kilobytes of a receiver's words.
 MAX_EVENTS = 1000
-MAX_BYTES = 4 * 1024 * 1024
 #: A mail's number fits into the database's 64 bits.
 _MAX_NUMBER = 2**63 - 1
 _SECONDS_OF_3000 = 32_503_680_000
@@ -98,7 +98,7 @@ def take_mailtrap_events() -> Any:
     secret = service.settings.mailtrap_webhook_secret
     if not secret:
         raise NotFound(_NO_WEBHOOK.detail)
-    request.max_content_length = MAX_BYTES
+    request.max_content_length = MAX_WEBHOOK_BODY_BYTES
     body = raw_body()
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
