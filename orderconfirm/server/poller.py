@@ -57,7 +57,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._per_address: Counter[str | None] = Counter()
 
     def accept(self, listener: Any) -> bool:
-        """Accept a connection. If there are too many, close the oldest idle one. Returns False if there is none."""
+        """Accept a connection, closing the oldest waiting one if there are too many. Returns False if there is none."""
         try:
             sock, client = listener.accept()
         except OSError as exc:
