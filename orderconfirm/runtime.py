@@ -1,4 +1,4 @@
-"""The running parts of one process, started and stopped together, in order."""
+"""The parts of a process that run, started and stopped in order."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ from orderconfirm.smtp.sender import SmtpSender
 log = logging.getLogger(__name__)
 
 TEMPLATES = ROOT / "templates"
-#: Seconds until an outbox that cannot be opened is tried again.
-REOPEN_SECONDS = 3.0
+#: Seconds between two attempts to open the outbox.
+REOPEN_INTERVAL = 3.0
 
 
 @dataclass
 class Runtime:
-    """Wired by the constructor, which opens nothing; alive between `start` and `stop`."""
+    """The wired parts of a process. The constructor opens nothing; they run from `start` to `stop`."""
 
     app: Flask
     settings: Settings
 
     def __post_init__(self) -> None:
-        """Compiles the mail's templates; raises TemplateError."""
+        """Wire the parts and compile the mail's templates. Raises TemplateError."""
         self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
         self.database = Database(self.settings.database_url)
         self._queue = OutboxQueue(self.database, self.settings.outbox_max_pending)
@@ -61,31 +61,32 @@ class Runtime:
         self._drain: threading.Thread | None = None
 
     def start(self, keeps_trying: bool = False) -> None:
-        """Open the outbox and send what waits in it. Call it after the fork.
+        """Open the outbox and start to send its mails. Call it after the fork.
 
-        Raises OutboxUnavailable; with `keeps_trying` every use of the outbox does, until it can be opened.
+        Raises OutboxUnavailable when the outbox cannot be opened. With `keeps_trying`, it is opened later instead, and
+        until then every use of it raises OutboxUnavailable.
         """
         self._stopping.clear()
         try:
             self._open()
-        except OutboxUnavailable as failure:
+        except OutboxUnavailable as exc:
             if not keeps_trying:
                 raise
-            log.error("the outbox cannot be opened, and is tried again", extra={"reason": str(failure)})
+            log.error("the outbox cannot be opened; trying again", extra={"reason": str(exc)})
             self._opening = threading.Thread(target=self._keep_opening, name="opening")
             self._opening.start()
 
     def begin_stop(self) -> None:
-        """Claim no more mails, and finish those in flight, while requests under way are still answered.
+        """Stop claiming mails and finish those in flight, while requests are still handled.
 
-        It may be called from a signal handler, and returns at once.
+        Returns at once, so that a signal handler may call it.
         """
         if self._drain is None:
             self._drain = threading.Thread(target=self._stop_sending, name="drain")
             self._drain.start()
 
     def stop(self) -> None:
-        """Finish the mails in flight, then close everything; what is not sent waits for the next start."""
+        """Finish the mails in flight, then close everything. Unsent mails wait for the next start."""
         self.begin_stop()
         if self._drain:
             self._drain.join()
@@ -95,7 +96,7 @@ class Runtime:
         self.database.close()
 
     def make_mail_sender(self, relay: Relay) -> SmtpSender:
-        """A way to `relay` with connections of its own."""
+        """Return a sender to `relay` with its own connections."""
         settings = self.settings
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
@@ -103,7 +104,7 @@ class Runtime:
         return SmtpSender(self.app, settings, self.renderer, pool)
 
     def health(self) -> HealthStatus:
-        """What monitoring asks for. Raises OutboxUnavailable when nobody can tell."""
+        """Return the state of this process and of the outbox. Raises OutboxUnavailable when it cannot be read."""
         if self._dispatcher is None:
             raise OutboxUnavailable("the outbox is not open")
         self.database.check_files()
@@ -122,7 +123,7 @@ class Runtime:
         self._dispatcher.start()
 
     def _keep_opening(self) -> None:
-        while not self._stopping.wait(REOPEN_SECONDS):
+        while not self._stopping.wait(REOPEN_INTERVAL):
             with suppress(OutboxUnavailable):
                 self._open()
                 log.warning("the outbox is open")
@@ -174,11 +175,11 @@ class Runtime:
 
 
 def _template_folders(settings: Settings) -> list[Path]:
-    """The shop's own before ours, file by file."""
+    """Return the template folders. The shop's own files take precedence."""
     return [Path(settings.templates_dir), TEMPLATES] if settings.templates_dir else [TEMPLATES]
 
 
 def _inbox_folder(database_url: str) -> Path:
-    """Beside the SQLite file, or in the project's var folder."""
+    """Return the inbox's folder: beside the SQLite file, or in the project's var folder."""
     database = make_url(database_url).database if database_url.startswith("sqlite") else None
     return (Path(database).parent if database else ROOT / "var") / "inbox"

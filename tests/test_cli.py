@@ -223,7 +223,7 @@ def test_send_test_sends_the_sample_to_me_and_tells_what_the_relay_said(sink: tu
         (b"\xff", "is not UTF-8"),
         (b"[" * 100_000, "nested too deep"),
         (b'{"total": NaN}', "NaN is not a JSON number"),
-        (b'{"total": 1, "total": 2}', "stands twice"),
+        (b'{"total": 1, "total": 2}', "appears twice"),
         (b"7", "must be a JSON object"),
         (b'{"customer": "x"}', "/customer"),
     ],

@@ -99,7 +99,7 @@ def test_an_example_tells_what_is_wrong_with_an_order(running: Running, suffix: 
     (tmp_path / "examples" / "order.json").write_text(json.dumps(body), encoding="utf-8")
     done = running.run(suffix, KEYS[suffix], tmp_path)
     assert done.returncode != 0
-    assert "1 fault; nothing was stored." in done.stderr and "/total" in done.stderr
+    assert "1 error; nothing was stored." in done.stderr and "/total" in done.stderr
     assert KEYS[suffix] not in done.stdout + done.stderr
 
 

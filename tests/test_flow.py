@@ -178,8 +178,8 @@ def test_health_is_a_plain_yes(start_app: StartApp) -> None:
         ("1" * 5000, "application/json", 400, "too many digits"),
         ('{"total": 1e99999999999999999999}', "application/json", 400, "too large"),
         ("{}", "text/plain", 415, "Content-Type: application/json"),
-        ("[]", "application/json", 422, "1 fault"),
-        ("{}", "application/json", 422, "4 faults"),
+        ("[]", "application/json", 422, "1 error"),
+        ("{}", "application/json", 422, "4 errors"),
         ('"' + "x" * 1_100_000 + '"', "application/json", 413, "more than 1 MiB"),
     ],
 )

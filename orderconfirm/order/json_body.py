@@ -6,8 +6,10 @@ import json
 from decimal import Decimal
 from typing import Any
 
-#: A larger exponent is far beyond every double, and its digits would fill the memory.
+#: Decimal exponents beyond this are refused. A double ends at 308.
 _MAX_EXPONENT = 1000
+#: Digits of an integer that lenient parsing keeps.
+_MAX_DIGITS = 40
 
 
 class InvalidJson(ValueError):
@@ -26,22 +28,22 @@ def parse_json(body: bytes, is_strict: bool = True) -> Any:
     except json.JSONDecodeError as exc:
         raise InvalidJson(f"The body is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}.") from exc
     except UnicodeDecodeError as exc:
-        raise InvalidJson(f"The body is not UTF-8: byte {exc.start} does not fit.") from exc
+        raise InvalidJson(f"The body is not UTF-8: byte {exc.start} is not valid.") from exc
     except RecursionError as exc:
-        raise InvalidJson("The JSON is nested too deeply.") from exc
+        raise InvalidJson("The body's JSON is nested too deep.") from exc
     except ArithmeticError as exc:
-        raise InvalidJson("The body has a number that is too large or too small to be read.") from exc
+        raise InvalidJson("The body has a number that is too large or too small.") from exc
     except ValueError as exc:
-        # Python's own advice on integers of more than 4300 digits is not for the shop.
+        # Python's message about integers of more than 4,300 digits advises the programmer, not the caller.
         reason = "a number has too many digits" if "digits" in str(exc) else str(exc)
         raise InvalidJson(f"The body cannot be read: {reason}.") from exc
 
 
 def _decimal(text: str) -> Decimal:
-    """A number whose digits can be written out: those of 1e999999999 would take 1 GB. Raises ArithmeticError."""
+    """Return the number. Raises ArithmeticError for huge exponents: 1e999999999 written in digits would take 1 GB."""
     number = Decimal(text)
     if abs(number.adjusted()) > _MAX_EXPONENT:
-        raise OverflowError(f"{text[:60]} has too large an exponent")
+        raise OverflowError(f"the exponent of {text[:60]} is too large")
     return number
 
 
@@ -49,23 +51,23 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number (RFC 8259)")
 
 
-def _absurd(digits: str) -> int | str:
-    return int(digits) if len(digits) < 40 else digits[:40]
+def _integer_or_text(digits: str) -> int | str:
+    return int(digits) if len(digits) < _MAX_DIGITS else digits[:_MAX_DIGITS]
 
 
-def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 8259 leaves open which of two equal names counts; an amount must not depend on that."""
+def _object_with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object. Raises ValueError for repeated names, because RFC 8259 does not say which value counts."""
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
-        double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"the name {double[:60]!r} stands twice in one object")
+        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the name {repeated[:60]!r} appears twice in one object")
     return members
 
 
 _STRICT: dict[str, Any] = {
     "parse_float": _decimal,
     "parse_constant": _refuse_constant,
-    "object_pairs_hook": _object_without_doubles,
+    "object_pairs_hook": _object_with_unique_names,
 }
-_LENIENT: dict[str, Any] = {"parse_int": _absurd}
+_LENIENT: dict[str, Any] = {"parse_int": _integer_or_text}

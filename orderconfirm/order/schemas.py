@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
@@ -14,6 +13,7 @@ from marshmallow.experimental.context import Context
 from orderconfirm.errors import FieldError, InvalidOrder
 from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, Timestamp
 from orderconfirm.order.money import fit_amount, fit_unit_price
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, is_reachable
 from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 #: The currency of orders without one, set for the duration of a load: `with DefaultCurrency("EUR"): …`.
@@ -24,12 +24,9 @@ _MAX_IGNORED = 100
 
 _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
-#: An id that, as part of an address, would name something else.
-_UNREACHABLE = re.compile(r"/.*|preview|.*/(?:cancel|resend)|(?:.*/)?\.\.?(?:/.*)?")
-
 
 def _expect_reachable(order_id: str) -> None:
-    if _UNREACHABLE.fullmatch(order_id):
+    if not is_reachable(order_id):
         raise ValidationError(
             "must not begin with /, be preview, end in /cancel or /resend, or have . or .. between slashes:"
             " its address would be another one's"
@@ -127,7 +124,7 @@ class OrderSchema(Part):
     """An order. Loading returns the shop's own fields, normalised, and adds nothing."""
 
     order_id = Text(
-        128,
+        MAX_ORDER_ID_LENGTH,
         required=True,
         numbers=True,
         exact=True,

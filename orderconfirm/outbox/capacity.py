@@ -1,4 +1,4 @@
-"""How many mails may still wait, and whether orders are refused."""
+"""The limit of waiting mails, and whether this process refuses orders."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, bindparam, func, select
 from orderconfirm.outbox.sql import is_due, is_leased
 from orderconfirm.outbox.tables import outbox
 
-#: Seconds that a full outbox stays full without being counted again.
+#: Seconds between two counts of a full outbox.
 RECOUNT_SECONDS = 1.0
-#: Seconds for which a refused order makes the process unready. A load balancer then sends no orders that could show
-#: whether they are still refused, so the process must count as ready again to get one.
+#: Seconds for which a refused order makes the process unready. A load balancer then sends it no orders that
+#: could show whether they are still refused.
 REFUSAL_SECONDS = 10.0
 
 _limit: Any = bindparam("limit")
@@ -26,7 +26,7 @@ _PENDING = select(
 
 
 class Capacity:
-    """At most `max_pending` mails wait at a time."""
+    """Room for up to `max_pending` waiting mails."""
 
     def __init__(self, max_pending: int) -> None:
         self.max_pending = max_pending
@@ -36,10 +36,10 @@ class Capacity:
         self._refused_at = 0.0
 
     def take(self, connection: Connection) -> bool:
-        """Whether one more mail may wait. Only the writing thread calls this.
+        """Take room for one mail. Returns False when there is none. Only the writing thread calls this.
 
-        Other processes use the same room. So each count grants at most a hundredth of the limit, and the next one is
-        made when that is used up.
+        Other processes share the limit. So each count grants at most a hundredth of it, and the mails are counted again
+        when that is used up.
         """
         if self._room <= 0 and time.monotonic() - self._counted_at > RECOUNT_SECONDS:
             pending = connection.execute(_PENDING, {"limit": self.max_pending}).scalar_one()
@@ -53,11 +53,11 @@ class Capacity:
         self._refusal, self._refused_at = reason, time.monotonic()
 
     def note_acceptance(self) -> None:
-        """Remember that a new order was stored: whatever caused the last refusal is over."""
+        """Remember that a new order was stored, so that the cause of the last refusal is over."""
         self._refusal = ""
 
     @property
     def refusal(self) -> str | None:
-        """Why this process refuses orders; None once it stored one, or REFUSAL_SECONDS after the last refusal."""
+        """Why this process refuses orders; None after it stored one, or REFUSAL_SECONDS after the last refusal."""
         is_recent = time.monotonic() - self._refused_at <= REFUSAL_SECONDS
         return self._refusal if self._refusal and is_recent else None

@@ -1,7 +1,7 @@
-"""A watch on the database's clock: whether it jumped, and whether its times can be trusted since.
+"""A watch on the database's clock: whether it jumped, and whether its times can still be trusted.
 
-Leases, retention and giving up compare times of the database's clock. A machine that comes up with
-its clock 40 days ahead must not delete the content of every finished order, nor give up those that are still retried.
+Leases, retention and giving up compare times of the database's clock. A machine that starts with its clock 40 days
+ahead must not delete the content of every finished order, nor give up mails that are still retried.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from orderconfirm.outbox.tables import clock_jumps, history, outbox
 
 log = logging.getLogger(__name__)
 
-#: A clock that is off by more seconds since the last look has jumped: leases may only seem to have run out.
+#: A clock that deviates by more seconds since the last check has jumped, so that leases may only seem to have expired.
 JUMP_SECONDS = 5.0
-#: A jump ahead by more seconds is implausible while the service runs: clocks are corrected by less.
+#: A jump ahead by more seconds is implausible while the service runs: corrections of a clock are smaller.
 MAX_JUMP = 3600.0
-#: After a longer time without an event in the outbox a start is suspicious: nobody used it, or the clock is wrong.
+#: After more seconds without an event in the outbox, a start is suspicious: it was unused, or the clock is wrong.
 MAX_ABSENCE = 7 * 86400.0
-#: Seconds for which the clock's times are not trusted after an implausible jump: time for a person to set it right.
+#: Seconds after an implausible jump for which the clock is not trusted, so that a person can correct it.
 DISTRUST_SECONDS = 86400.0
 
 
@@ -44,7 +44,7 @@ _READ = select(
 _DISTRUST = insert(clock_jumps).values(
     noticed_at=now, trusted_from=now + bindparam("distrust"), seconds=bindparam("seconds")
 )
-#: Rows written before the clock went back keep the wait they had left, counted from now.
+#: Rows written before the clock was set back keep their remaining wait, counted from now.
 _REBASE = (
     update(outbox)
     .where(is_due_state, outbox.c.changed_at > now)
@@ -54,9 +54,9 @@ _REBASE = (
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The database's clock, and the time of the last thing that happened in the outbox, in seconds since 1970.
+    """The database's clock and the time of the outbox's last event, in seconds since 1970.
 
-    `is_distrusted` holds for a day after an implausible jump.
+    `is_distrusted` is true for a day after an implausible jump.
     """
 
     now: float
@@ -65,21 +65,25 @@ class ClockReading:
 
 
 class ClockWatch:
-    """Times called `now` are seconds of a monotonic clock, passed in. Used by the dispatcher's thread alone."""
+    """Comparison of the database's clock with a monotonic one, whose seconds callers pass as `now`.
+
+    Only the dispatcher's thread uses it.
+    """
 
     def __init__(self, database: Database, lease_seconds: float) -> None:
         self._database = database
         self._lease_seconds = lease_seconds
-        self._seen: tuple[float, float] | None = None
+        #: The database's and the monotonic clock at the last check.
+        self._last_check: tuple[float, float] | None = None
         self._trusts_leases_from = 0.0
         self.is_trusted = True
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Read the clock, and record an implausible jump for all processes. Raises OutboxUnavailable."""
         reading = self.read()
-        is_first = self._seen is None
+        is_first = self._last_check is None
         jump = self._jump(reading.now, now)
-        self._seen = (reading.now, now)
+        self._last_check = (reading.now, now)
         if abs(jump) > JUMP_SECONDS:
             log.warning("the database's clock jumped", extra={"seconds": round(jump)})
             self._trusts_leases_from = now + self._lease_seconds
@@ -91,34 +95,34 @@ class ClockWatch:
         if is_implausible and not reading.is_distrusted:
             self._distrust(max(jump, absence))
 
-    def check(self, clock: float, now: float) -> None:
-        """Stop trusting a clock that a claim shows far ahead of the last look.
+    def check_claim(self, claimed_at: float, now: float) -> None:
+        """Stop trusting the clock if the time of a claim is far ahead of the last check.
 
-        It writes nothing, so that it may stand between a claim and its mails; the next look records the jump.
+        It writes nothing, because the claimed mails wait for it. The next check records the jump.
         """
-        if self._jump(clock, now) > MAX_JUMP:
+        if self._jump(claimed_at, now) > MAX_JUMP:
             self.is_trusted = False
 
     def trusts_leases(self, now: float) -> bool:
-        """Whether a lease that seems to have run out has done so."""
+        """Whether a lease that seems to have expired really has."""
         return now >= self._trusts_leases_from
 
     def read(self) -> ClockReading:
         """Read the database's clock."""
         with self._database.reading() as connection:
             row = connection.execute(_READ).one()
-        moments = [moment for moment in (row.last_accepted, row.last_event, row.last_jump) if moment is not None]
-        return ClockReading(row.now, max(moments, default=None), bool(row.is_distrusted))
+        times = [time for time in (row.last_accepted, row.last_event, row.last_jump) if time is not None]
+        return ClockReading(row.now, max(times, default=None), bool(row.is_distrusted))
 
     def _jump(self, clock: float, now: float) -> float:
-        """Return the seconds that the clock is ahead of what the last look lets expect."""
-        return (clock - self._seen[0]) - (now - self._seen[1]) if self._seen else 0.0
+        """Return by how many seconds the clock is ahead of where it should be since the last check."""
+        return (clock - self._last_check[0]) - (now - self._last_check[1]) if self._last_check else 0.0
 
     def _distrust(self, seconds: float) -> None:
         values = {"seconds": seconds, "distrust": DISTRUST_SECONDS}
         self._database.write(lambda connection: connection.execute(_DISTRUST, values).close())
         log.error(
-            "the clock seems to have jumped ahead: for a day no content is deleted, and no order expires or is given"
-            " up. Correct the clock; if it is right, there is nothing to do",
+            "the clock seems to have jumped ahead: for a day no content is deleted, and no mail expires or is given up."
+            " Correct the clock; if it is right, there is nothing to do",
             extra={"seconds": round(seconds)},
         )

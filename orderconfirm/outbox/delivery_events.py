@@ -16,10 +16,10 @@ from orderconfirm.outbox.tables import delivery_events, outbox
 
 log = logging.getLogger(__name__)
 
-#: Further mail to such an address only harms the sender's reputation.
+#: Deliveries that suppress the address: further mail would harm the sender's reputation.
 _SUPPRESSES = (Delivery.BOUNCED, Delivery.COMPLAINED)
 
-#: Locked in the order of their ids: two processes that lock the same mails must not wait for each other.
+#: Locks mails in the order of their ids, so that two processes with the same mails do not deadlock.
 _LOCK = (
     select(outbox).where(outbox.c.id.in_(bindparam("mails", expanding=True))).order_by(outbox.c.id).with_for_update()
 )
@@ -31,7 +31,7 @@ _SET_DELIVERY = (
         outbox.c.id == bindparam("mail"),
         or_(
             outbox.c.delivery_at.is_(None),
-            # A complaint always follows the delivery, whatever the order and the times of the events.
+            # A complaint always follows a delivery, even if the events arrive in another order or with wrong times.
             bindparam("to_delivery") == Delivery.COMPLAINED,
             and_(outbox.c.delivery_at <= bindparam("event_at"), outbox.c.delivery != Delivery.COMPLAINED),
         ),
@@ -39,7 +39,7 @@ _SET_DELIVERY = (
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
 _PURGE = update(delivery_events).where(delivery_events.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
-_PURGE_STRAY = (
+_PURGE_UNMATCHED = (
     update(delivery_events)
     .where(
         delivery_events.c.mail_id.is_(None),
@@ -62,7 +62,7 @@ def _add_statement(dialect: str) -> Any:
 
 
 class DeliveryEventStore:
-    """Stores the relay's events and what follows from them."""
+    """Storage of the relay's events, and their effects on mails and addresses."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -72,14 +72,14 @@ class DeliveryEventStore:
     def record(self, events: Collection[RelayEvent]) -> int:
         """Store events, all or none. Returns how many are new.
 
-        An event that names no mail of ours is stored without one. Raises OutboxUnavailable.
+        An event that belongs to no known mail is stored without one. Raises OutboxUnavailable.
         """
 
         def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
             ids = {event.event_id: _find_mail(connection, event) for event in events}
             mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": [*filter(None, ids.values())]})}
             mail_of = {event_id: mails.get(mail_id) for event_id, mail_id in ids.items()}
-            # A unique key is a lock too, so all processes insert in the same order. The events take effect in theirs.
+            # Inserts lock the unique key, so all processes insert in the same order. Effects keep the given order.
             by_key = sorted(events, key=lambda event: event.event_id)
             new = {event.event_id for event in by_key if self._insert(connection, event, mail_of[event.event_id])}
             pairs = [(event, mail_of[event.event_id]) for event in events if event.event_id in new]
@@ -93,7 +93,7 @@ class DeliveryEventStore:
         return new
 
     def _insert(self, connection: Connection, event: RelayEvent, mail: Row[Any] | None) -> bool:
-        """Whether the event is new."""
+        """Insert an event. Returns False if it is stored already."""
         is_erased = mail is not None and mail.erased_at is not None
         values = {
             "event_id": event.event_id,
@@ -124,7 +124,7 @@ def _find_mail(connection: Connection, event: RelayEvent) -> int | None:
         names = (
             ((event.shop, row.shop), (event.order_id, row.order_id), (event.message_id, row.message_id)) if row else ()
         )
-        # In an outbox that was started anew, the id alone may be another mail's.
+        # After a restart with an empty outbox, another mail may have the same id.
         if row is not None and all(name in (None, own) for name, own in names):
             return event.mail_id
     if event.shop is None or event.order_id is None:
@@ -141,10 +141,10 @@ def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:
 
 
 def purge_texts(connection: Connection, mail_id: int) -> None:
-    """Delete what a mail's events may say about a person. That they happened stays."""
+    """Delete the texts of a mail's events, which may be personal. The events themselves stay."""
     connection.execute(_PURGE, {"mail": mail_id})
 
 
-def purge_stray_texts(connection: Connection, age: float) -> None:
-    """Delete the same of events older than `age` seconds that named no mail of ours."""
-    connection.execute(_PURGE_STRAY, {"age": age})
+def purge_unmatched_texts(connection: Connection, age: float) -> None:
+    """Delete the texts of events without a mail that are older than `age` seconds."""
+    connection.execute(_PURGE_UNMATCHED, {"age": age})

@@ -1,4 +1,4 @@
-"""The two engines that reach the outbox: one connection that writes, a pool that reads."""
+"""The outbox's two SQLAlchemy engines: one connection for writing, a pool for reading."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LOCK_TIMEOUT = 10
 
 
 def writing_engine(url: str) -> Engine:
-    """An engine with one connection whose transactions hold the write lock from their first statement.
+    """Return an engine with one connection, whose transactions take the write lock with their first statement.
 
-    A deferred SQLite transaction that reads before it writes fails at once with SQLITE_BUSY_SNAPSHOT when another
-    process wrote in between; BEGIN IMMEDIATE waits its turn instead.
+    A deferred SQLite transaction that reads before it writes fails with SQLITE_BUSY_SNAPSHOT if another process wrote
+    in between. BEGIN IMMEDIATE waits for the lock instead.
     """
     engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, **_options(url))
     if engine.dialect.name == "sqlite":
@@ -32,9 +32,9 @@ def writing_engine(url: str) -> Engine:
 
 
 def reading_engine(url: str) -> Engine:
-    """An engine for single SELECTs from many threads, which never wait for the writer."""
+    """Return an engine for single SELECTs of many threads. They never wait for the writer."""
     engine = create_engine(
-        _existing(_driver_url(url)), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url)
+        _without_creation(_driver_url(url)), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url)
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
@@ -43,14 +43,14 @@ def reading_engine(url: str) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Create what is missing; several processes may do so at once."""
+    """Create missing tables and indexes. Several processes may do so at once."""
     if engine.dialect.name == "sqlite" and engine.url.database:
         file = Path(engine.url.database)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # it holds names and addresses; its companions get its mode
+        file.touch(mode=0o600)  # it contains personal data; SQLite gives the log files the same mode
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            # IF NOT EXISTS alone still races in PostgreSQL's catalogue.
+            # IF NOT EXISTS alone is not safe against concurrent CREATEs in PostgreSQL.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20250315)")
         for table in metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
@@ -59,23 +59,23 @@ def create_tables(engine: Engine) -> None:
 
 
 def missing_columns(engine: Engine) -> list[str]:
-    """Columns that another version's tables lack, as table.column."""
-    known = inspect(engine)
+    """Return the columns that are missing from existing tables, as table.column."""
+    inspector = inspect(engine)
     return [
         f"{table.name}.{name}"
         for table in metadata.sorted_tables
-        for name in {*table.columns.keys()} - {column["name"] for column in known.get_columns(table.name)}
+        for name in {*table.columns.keys()} - {column["name"] for column in inspector.get_columns(table.name)}
     ]
 
 
 def _driver_url(url: str) -> URL:
-    """`postgres://` and `postgresql://` both mean psycopg 3."""
+    """Return the URL with psycopg 3 as the driver for `postgres://` and `postgresql://`."""
     parsed = make_url(url)
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in ("postgres", "postgresql") else parsed
 
 
-def _existing(url: URL) -> URL:
-    """An SQLite file that is away must be an error, not an empty file made in its place."""
+def _without_creation(url: URL) -> URL:
+    """Return the URL with a mode in which SQLite fails for a missing file instead of creating an empty one."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return url
     return url.set(database=f"file:{quote(url.database)}", query={"mode": "rw", "uri": "true"})
@@ -84,7 +84,7 @@ def _existing(url: URL) -> URL:
 def _options(url: str) -> dict[str, Any]:
     if _driver_url(url).get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": LOCK_TIMEOUT}}
-    # A server that vanished without a word is noticed by the socket; one that is stuck, by the server itself.
+    # TCP detects a server that disappeared; the server itself ends statements that take too long.
     limits = {
         "connect_timeout": LOCK_TIMEOUT,
         "keepalives_idle": LOCK_TIMEOUT,
@@ -97,13 +97,13 @@ def _options(url: str) -> dict[str, Any]:
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:
-    # The driver must not open transactions on its own: see writing_engine.
+    # The driver must not begin transactions itself: see writing_engine.
     connection.isolation_level = None
-    # A damaged row must be readable enough to be set aside, or it would stop every claim that meets it.
+    # Invalid UTF-8 must not raise: one damaged row would stop every claim that reads it.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA journal_mode=WAL")
-    # The 202 is a promise: a commit must be on the disk, not in its cache.
+    # A 202 means that the order is on disk, so every commit must be flushed.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    # What is erased must not stay in the file until something else is written over it.
+    # Erased data is overwritten at once, not when its space is used again.
     connection.execute("PRAGMA secure_delete=ON")

@@ -1,4 +1,4 @@
-"""What happened to each mail, told in its order."""
+"""The history of each mail: its events in order."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:
 
 
 def purge_texts(connection: Connection, mail_id: int) -> None:
-    """Delete the words in a mail's history, which may be personal. That the events happened stays."""
+    """Delete the texts in a mail's history, which may be personal. The events themselves stay."""
     connection.execute(_PURGE_TEXTS, {"mail": mail_id})

@@ -21,10 +21,10 @@ PURGE_INTERVAL = 600.0
 
 @dataclass
 class Maintenance:
-    """What runs every few seconds between two rounds of sending.
+    """The work of the dispatcher's thread between two rounds of sending.
 
     `keep_seconds` is how long the content of a finished order is kept. With `holds_unknown`, mails of dead processes
-    wait for a person.
+    are held for a person.
     """
 
     database: Database
@@ -38,27 +38,27 @@ class Maintenance:
         self._next_check = self._next_purge = 0.0
 
     def run(self, own_tokens: Collection[str], now: float) -> None:
-        """Do what is due. Raises OutboxUnavailable.
+        """Run the tasks that are due. Raises OutboxUnavailable.
 
         `own_tokens` are the leases of mails that this process is sending, `now` is in seconds of a monotonic clock.
         """
         if now < self._next_check:
             return
         self._next_check = now + POLL_INTERVAL
-        self.clock.look(now)
+        self.clock.check(now)
         self._reclaim(own_tokens, now)
         if self.database.save_lost_log():
             log.error(
-                "the write-ahead log was deleted; what it held was saved into the database file: restart the service"
+                "the write-ahead log was deleted; its content was saved to the database file: restart the service"
             )
-        # Right after the check of the clock, so that a jump cannot go unnoticed.
+        # Right after the check of the clock, so that no jump is missed.
         if now >= self._next_purge and self.clock.is_trusted:
             purged = self.retention.purge(self.keep_seconds)
-            # After a full batch there is more to purge: again soon, but not before the next round of sending.
+            # A full batch means that there is more to purge. Sending comes first, so the next batch waits.
             self._next_purge = now + (POLL_INTERVAL if purged == MAX_BATCH else PURGE_INTERVAL)
 
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
         count = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)
         if count:
-            then = "wait for a person" if self.holds_unknown else "are sent again"
-            log.warning(f"mails of a dead process {then}: each may arrive twice", extra={"mails": count})
+            consequence = "are held" if self.holds_unknown else "are sent again"
+            log.warning(f"mails of a dead process {consequence}: each may arrive twice", extra={"mails": count})

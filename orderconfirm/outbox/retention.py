@@ -1,4 +1,4 @@
-"""What is deleted, and when: an order's personal data on request, its content when the retention time is over."""
+"""Deletion of personal data: on request, and of an order's content after the retention time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orderconfirm.outbox.idempotency import purge_keys
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
 from orderconfirm.outbox.tables import IS_FINISHED_WITH_CONTENT, outbox
 
-#: Orders purged in one transaction, at most: new orders wait for it.
+#: Orders purged in one transaction, at most. New orders wait while it runs.
 MAX_BATCH = 500
 
 _NAMES = (outbox.c.id, outbox.c.shop, outbox.c.order_id)
@@ -29,7 +29,7 @@ _PURGE = (
     .values(payload=null(), recipient=null(), address_hash=null(), reason=null())
     .returning(*_NAMES)
 )
-#: Deletes the personal data of an order's mails and withdraws those that wait, but not one that is being sent.
+#: Deletes the personal data of an order's mails and cancels waiting ones, except a mail that is being sent.
 _ERASE = (
     update(outbox)
     .where(
@@ -52,7 +52,7 @@ _ERASE = (
 
 
 class Retention:
-    """Deletes personal data. The order ids stay for ever, so that a late replay of an order still sends nothing.
+    """Deletion of personal data. Order ids are kept, so that a replayed order never sends a second mail.
 
     Every method raises OutboxUnavailable when the database does not do its part.
     """
@@ -61,7 +61,7 @@ class Retention:
         self._database = database
 
     def erase(self, shop: str, order_id: str) -> bool:
-        """Delete everything personal of an order and withdraw its waiting mails. Returns False for an unknown order.
+        """Delete an order's personal data and cancel its waiting mails. Returns False for an unknown order.
 
         Raises WrongState while one of its mails is being sent.
         """
@@ -91,7 +91,7 @@ class Retention:
             orders = {(row.shop, row.order_id) for row in purged}
             for shop, order_id in orders:
                 purge_keys(connection, shop, order_id)
-            delivery_events.purge_stray_texts(connection, age)
+            delivery_events.purge_unmatched_texts(connection, age)
             return len(orders)
 
         count = self._database.write(job)

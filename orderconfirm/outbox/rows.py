@@ -1,4 +1,4 @@
-"""A database row as the value it stands for."""
+"""Conversion between database rows and values."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def to_entry(
     deliveries: Iterable[DeliveryEvent] = (),
     earlier: Iterable[OutboxEntry] = (),
 ) -> OutboxEntry:
+    """Return a mail. Damaged times do not raise."""
     return OutboxEntry(
         id=row.id,
         shop=row.shop,
@@ -27,9 +28,9 @@ def to_entry(
         message_id=row.message_id,
         recipient=row.recipient,
         state=State(row.state),
-        accepted_at=_lenient_moment(row.accepted_at),
-        changed_at=_lenient_moment(row.changed_at),
-        due_at=_lenient_moment(row.due_at),
+        accepted_at=_lenient_time(row.accepted_at),
+        changed_at=_lenient_time(row.changed_at),
+        due_at=_lenient_time(row.due_at),
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         reason=row.reason,
@@ -43,16 +44,16 @@ def to_entry(
 
 def to_history(row: Row[Any], revision: int) -> HistoryEntry:
     return HistoryEntry(
-        _lenient_moment(row.at), revision, row.event, State(row.state), row.stage, row.code, row.text, row.seconds
+        _lenient_time(row.at), revision, row.event, State(row.state), row.stage, row.code, row.text, row.seconds
     )
 
 
 def to_delivery(row: Row[Any], revision: int) -> DeliveryEvent:
-    return DeliveryEvent(row.event_id, revision, row.event, _lenient_moment(row.at), row.code, row.text)
+    return DeliveryEvent(row.event_id, revision, row.event, _lenient_time(row.at), row.code, row.text)
 
 
 def new_values(mail: NewMail) -> dict[str, Any]:
-    """A new mail as the values of its row."""
+    """Return the column values of a new mail."""
     return {
         "shop": mail.shop,
         "order_id": mail.order_id,
@@ -67,11 +68,11 @@ def new_values(mail: NewMail) -> dict[str, Any]:
 
 
 def resend_values(row: Row[Any], email: str | None, revision: int, message_id: str) -> dict[str, Any]:
-    """The order of `row` as the values of a new row: it is sent again, to `email` or to its own address."""
+    """Return the column values of a resend of `row`'s order, to `email` or to the order's own address."""
     request, defaults = decode_payload(row.payload)
     if email:
         request = {**request, "customer": {**request["customer"], "email": email}}
-    again = NewMail(
+    mail = NewMail(
         shop=row.shop,
         order_id=row.order_id,
         message_id=message_id,
@@ -80,26 +81,26 @@ def resend_values(row: Row[Any], email: str | None, revision: int, message_id: s
         defaults=defaults,
         fingerprint=row.fingerprint,
     )
-    return {**new_values(again), "revision": revision}
+    return {**new_values(mail), "revision": revision}
 
 
 def address_hash(address: str) -> str:
-    """An address as it is remembered: to be recognised, not to be read."""
+    """Return the hash under which an address is compared and suppressed."""
     return sha256(address.strip().lower().encode()).hexdigest()
 
 
 def to_claimed(row: Row[Any]) -> ClaimedMail:
-    """Raises TypeError, ValueError, OverflowError or OSError for a row that is damaged."""
+    """Return a claimed mail. Raises TypeError, ValueError, OverflowError or OSError for a damaged row."""
     return ClaimedMail(
         id=row.id,
         shop=row.shop,
         order_id=row.order_id,
         message_id=row.message_id,
         payload=row.payload,
-        accepted_at=_moment(row.accepted_at),
-        tried_at=_moment(row.tried_at) if row.tried_at else None,
-        claimed_at=_moment(row.changed_at),
-        send_before=_moment(row.send_before) if row.send_before else None,
+        accepted_at=_time(row.accepted_at),
+        tried_at=_time(row.tried_at) if row.tried_at else None,
+        claimed_at=_time(row.changed_at),
+        send_before=_time(row.send_before) if row.send_before else None,
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         lease_token=row.lease_token,
@@ -107,13 +108,13 @@ def to_claimed(row: Row[Any]) -> ClaimedMail:
     )
 
 
-def _lenient_moment(seconds: float) -> datetime:
-    """Return the time, or 1970 for a damaged one, which must not hide the rest of the row."""
+def _lenient_time(seconds: float) -> datetime:
+    """Return the time, or 1970 for a damaged value, so that the rest of the row can be read."""
     try:
-        return _moment(seconds)
+        return _time(seconds)
     except (TypeError, ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
 
 
-def _moment(seconds: float) -> datetime:
+def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

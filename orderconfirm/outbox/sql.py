@@ -1,4 +1,4 @@
-"""Expressions and statements that several verbs of the outbox share, for SQLite and PostgreSQL alike."""
+"""SQL expressions and statements that several modules share, for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy.sql.functions import FunctionElement
 from orderconfirm.models import State
 from orderconfirm.outbox.tables import IS_DUE_STATE, IS_LEASED_STATE, outbox, suppressions
 
-#: Why a mail to a suppressed address is held.
+#: The reason of a mail that is held because its address is suppressed.
 SUPPRESSED = "mail to this address bounced for good, or its reader complained: resend releases it"
 
 
 class database_now(FunctionElement[float]):
-    """Seconds since 1970 by the database's clock, the only one that all processes share."""
+    """Seconds since 1970 by the database's clock, which all processes share."""
 
     type = Double()
     inherit_cache = True
@@ -25,7 +25,7 @@ class database_now(FunctionElement[float]):
 
 @compiles(database_now, "sqlite")
 def _now_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
-    # Rounded to what its clock tells: a time that is told is then the very one that is stored, and found by.
+    # Rounded to the clock's resolution, so that a returned time equals the stored one and can be searched for.
     return "round((julianday('now') - 2440587.5) * 86400.0, 3)"
 
 
@@ -40,13 +40,13 @@ is_due_state = text(IS_DUE_STATE)
 is_leased_state = text(IS_LEASED_STATE)
 NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 
-#: Mails that are due some time, and leased ones. The second condition makes SQLite read the small partial index on that
-#: column rather than the index on all states.
+#: Mails that are due now or later, and leased ones. The second condition makes SQLite use the small partial index on
+#: that column instead of the index on all states.
 is_due = (is_due_state, outbox.c.due_at > 0)
 is_leased = (is_leased_state, outbox.c.lease_until > 0)
 
 #: The state, for queries that another column already narrows down. It is an expression because SQLite, which has no
-#: statistics here, would use the index on states for the bare column and read all of a shop's sent mails.
+#: statistics here, would use the index on states for the plain column and read all sent mails of a shop.
 state_of_few = outbox.c.state.concat("")
 
 #: Whether a mail's address is suppressed.
@@ -61,7 +61,7 @@ is_suppressed = (
     .exists()
 )
 
-#: Whether a mail is the newest of its order: only that one changes, for a resend replaces the ones before.
+#: Whether a mail is its order's newest. Only the newest one changes state; a resend replaces the earlier ones.
 _newer = outbox.alias("newer")
 is_newest = ~(
     select(_newer.c.id)
@@ -85,12 +85,12 @@ LOCKED_REVISIONS = REVISIONS.with_for_update()
 
 
 def insert_into(table: Any, dialect: str) -> Any:
-    """Return the dialect's own INSERT, which knows ON CONFLICT."""
+    """Return the dialect's INSERT, which supports ON CONFLICT."""
     return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
 def insert_mail(dialect: str) -> Any:
-    """Return the INSERT of a mail, due at once or held if its address is suppressed.
+    """Return the INSERT of a mail, which is due at once, or held if its address is suppressed.
 
     It returns no row when the order already has a mail of this revision.
     """

@@ -1,4 +1,4 @@
-"""Counts of the outbox, for health checks and metrics."""
+"""Counts of mails, for health checks and metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due, is_leased, now
 from orderconfirm.outbox.tables import IS_ATTENTION_STATE, outbox
 
-# A statement of its own for each part, so that each reads its own small index.
+# One SELECT for each group of states, so that each uses its own small index.
 _BY_STATE = union_all(
     select(outbox.c.state, func.count().label("mails"), func.max(now - outbox.c.due_at).label("overdue"))
     .where(*is_due)

@@ -1,4 +1,4 @@
-"""The suppression list: addresses that bounced for good or whose reader complained. Mail to them is held."""
+"""The suppression list: addresses that bounced permanently or whose reader complained. Mail to them is held."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orderconfirm.outbox.rows import address_hash
 from orderconfirm.outbox.sql import SUPPRESSED, insert_into, is_suppressed, now, state_of_few
 from orderconfirm.outbox.tables import outbox, suppressions
 
-_RELEASED = "mail to this address was released since: retry sends it"
+_RELEASED = "this address has been released: retry sends the mail"
 
 _RELEASE = (
     update(suppressions)
@@ -27,7 +27,7 @@ _to_address = and_(outbox.c.shop == bindparam("of_shop"), outbox.c.recipient == 
 _hold = update(outbox).values(state=State.HELD, reason=SUPPRESSED, changed_at=now).returning(outbox.c.id)
 _HOLD_ALL = _hold.where(_to_address, state_of_few.in_(State.HOLDABLE | {State.HELD}))
 _HOLD_ONE = _hold.where(outbox.c.id == bindparam("mail"), is_suppressed)
-_SAY_RELEASED = (
+_SET_RELEASED_REASON = (
     update(outbox)
     .where(_to_address, state_of_few == State.HELD, outbox.c.reason == SUPPRESSED)
     .values(reason=_RELEASED)
@@ -52,7 +52,7 @@ def _add_statement(dialect: str) -> Any:
 
 
 class SuppressionList:
-    """The suppressed addresses of each shop, kept as hashes. Its methods run inside a transaction of the caller."""
+    """The suppressed addresses of each shop, as hashes. `suppress` runs in the caller's transaction."""
 
     def __init__(self, dialect: str) -> None:
         self._add = _add_statement(dialect)
@@ -76,9 +76,9 @@ class SuppressionList:
 
 
 def release(connection: Connection, shop: str, address: str) -> None:
-    """Take an address off the list. Its held mails stay held, with a reason that says how to send them."""
+    """Remove an address from the list. Its held mails stay held, with a reason that says how to send them."""
     if connection.execute(_RELEASE, {"of_shop": shop, "released": address_hash(address)}).rowcount:
-        connection.execute(_SAY_RELEASED, {"of_shop": shop, "address": address.lower()})
+        connection.execute(_SET_RELEASED_REASON, {"of_shop": shop, "address": address.lower()})
 
 
 def hold_if_suppressed(connection: Connection, mail_id: int) -> None:

@@ -20,11 +20,13 @@ from sqlalchemy import (
     text,
 )
 
+from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
 from orderconfirm.models import State
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 
 
 def _state_in(states: Collection[str]) -> str:
-    """The condition of a partial index as SQL text: a database uses the index only for a query with the same words."""
+    """Return the condition of a partial index as SQL text. A query uses the index only if it has the same text."""
     return f"state IN ({', '.join(repr(str(state)) for state in State if state in states)})"
 
 
@@ -38,25 +40,25 @@ metadata = MetaData()
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
-#: One row a mail, for ever; all times are seconds since 1970 by the database's clock.
+#: One row per mail, never deleted. All times are seconds since 1970 by the database's clock.
 outbox = Table(
     "outbox",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("shop", String(64), nullable=False),
-    Column("order_id", String(128), nullable=False),
-    #: 0 for the confirmation of the order, 1, 2 … for mails sent again on request.
+    Column("order_id", String(MAX_ORDER_ID_LENGTH), nullable=False),
+    #: 0 for the order's first mail, 1, 2 … for resends.
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("fingerprint", String(64), nullable=False),
     Column("message_id", String(255), nullable=False),
-    #: In lower case, to be found by; mail goes to the address in `payload`, letter for letter.
+    #: In lower case, for searches. The mail is sent to the address in `payload`, exactly as written there.
     Column("recipient", String(254)),
-    #: Of the recipient, as `suppressions` has it.
+    #: Hash of the recipient, as in `suppressions`.
     Column("address_hash", String(64)),
     #: {"request": …, "defaults": …} in canonical JSON.
     Column("payload", Text),
     Column("accepted_at", Double, nullable=False),
-    #: Its first attempt, of those that count, since it was accepted or put back: giving up counts from here.
+    #: First counted attempt since the mail was accepted or requeued. MAIL_GIVE_UP_AFTER counts from here.
     Column("tried_at", Double),
     Column("send_before", Double),
     Column("state", String(16), nullable=False),
@@ -65,13 +67,13 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("possible_copies", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
-    #: What the relay's webhooks told last, and the time of that event.
+    #: The last delivery that a webhook reported, and the time of that event.
     Column("delivery", String(16)),
     Column("delivery_at", Double),
-    #: When somebody had everything personal of it deleted.
+    #: When the order's personal data was erased.
     Column("erased_at", Double),
     Column("lease_token", String(32)),
-    #: The process that holds the lease.
+    #: The process that holds the lease (ProcessLocks.owner).
     Column("lease_owner", String(16)),
     Column("lease_until", Double),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
@@ -82,7 +84,7 @@ def _partial_index(name: str, column: Column[Any], condition: str) -> None:
     Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
-#: For lists, newest first: by shop alone, by state, by recipient.
+#: For lists, newest first: of a shop, of a state, of a recipient.
 Index("outbox_newest", outbox.c.shop, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_state", outbox.c.shop, outbox.c.state, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_recipient", outbox.c.shop, outbox.c.recipient, outbox.c.accepted_at, outbox.c.id)
@@ -92,18 +94,18 @@ _partial_index("outbox_attention", outbox.c.state, IS_ATTENTION_STATE)
 _partial_index("outbox_copies", outbox.c.possible_copies, "possible_copies > 0")
 _partial_index("outbox_kept", outbox.c.changed_at, IS_FINISHED_WITH_CONTENT)
 
-#: To which request each idempotency key belongs, as long as that order's content is kept.
+#: The request of each idempotency key, kept as long as its order's content.
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
     Column("shop", String(64), primary_key=True),
-    Column("idempotency_key", String(255), primary_key=True),
-    Column("order_id", String(128), nullable=False),
+    Column("idempotency_key", String(MAX_IDEMPOTENCY_KEY_LENGTH), primary_key=True),
+    Column("order_id", String(MAX_ORDER_ID_LENGTH), nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Index("idempotency_keys_order", "shop", "order_id"),
 )
 
-#: What happened to each mail, in order. A row never goes; the words of one do, with the content of its order.
+#: The events of each mail, in order. Rows are never deleted; their texts are, with the content of the order.
 history = Table(
     "history",
     metadata,
@@ -119,7 +121,7 @@ history = Table(
 )
 
 
-#: What the relay reported about sent mails, each event once. Events that name no mail of ours are kept as well.
+#: Events that the relay reported about sent mails, each once. `mail_id` is null if an event belongs to no known mail.
 delivery_events = Table(
     "delivery_events",
     metadata,
@@ -134,7 +136,7 @@ delivery_events = Table(
     Column("raw", Text),
 )
 
-#: Addresses that bounced for good or complained, by hash: mails to them wait for a person.
+#: Hashes of the addresses that bounced permanently or complained. Mails to them are held.
 suppressions = Table(
     "suppressions",
     metadata,
@@ -142,13 +144,13 @@ suppressions = Table(
     Column("address_hash", String(64), primary_key=True),
     Column("since", Double, nullable=False),
     Column("event", String(32), nullable=False),
-    #: When somebody sent there again: what the relay tells of the time before counts no more.
+    #: When a resend released the address. Events from before that time no longer count.
     Column("released_at", Double),
 )
 
 
-#: Implausible jumps of the clock. Its times are not trusted from `noticed_at` until `trusted_from`. Once the clock is
-#: set back both lie in the future, and it is trusted again.
+#: Implausible jumps of the clock. Its times are not trusted from `noticed_at` until `trusted_from`. After the clock is
+#: set back, both are in the future, and the clock is trusted again.
 clock_jumps = Table(
     "clock_jumps",
     metadata,

@@ -1,7 +1,7 @@
-"""The one thread that writes to the outbox, committing whatever waits as one transaction.
+"""The thread that does all writes of a process, and commits waiting ones as one transaction.
 
-Several writing connections in a process only compete for SQLite's lock, and where a flush is slow, grouping keeps the
-rate up. A caller that stops waiting takes its write back: what it reports as not stored must never be stored later.
+Several writing connections would only compete for SQLite's lock, and one flush for many writes keeps the rate high. A
+caller that stops waiting withdraws its write, because a write that it reports as failed must never be stored later.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ T = TypeVar("T")
 
 #: Writes in one commit, at most.
 MAX_GROUP = 64
-#: Seconds that a caller waits for its write, and then, if the commit has begun, for the end of the commit.
+#: Seconds that a caller waits for its write, and then again for the end of a commit that has begun.
 WRITE_TIMEOUT = 10.0
-#: How often a write is tried whose transaction the server rolled back in favour of another one.
+#: Attempts of a write whose transaction the server rolled back in favour of another one.
 MAX_TRIES = 4
 #: PostgreSQL's deadlock_detected and serialization_failure.
 _ROLLED_BACK_FOR_ANOTHER = ("40P01", "40001")
-#: SQLSTATEs, and classes of them, that leave open whether a COMMIT was carried out: connection exceptions, an operator
-#: who ended the session, statement_completion_unknown.
+#: SQLSTATEs, and prefixes of them, after which a COMMIT may have been carried out: connection exceptions, operator
+#: intervention, statement_completion_unknown.
 _COMMIT_UNKNOWN = ("08", "57P", "40003")
-#: SQLite's errors after which a COMMIT has certainly changed nothing.
+#: SQLite's errors after which a COMMIT has changed nothing.
 _SQLITE_NOT_COMMITTED = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_CONSTRAINT")
-#: Seconds after which a transaction under way counts as stuck: new writes are refused at once.
+#: Seconds after which a running transaction counts as stuck, and new writes are refused at once.
 STUCK_SECONDS = 3.0
 
 
@@ -60,11 +60,11 @@ class _Write:
 
 
 class _Withdrawn(Exception):
-    """A caller gave up while its transaction was under way, so that must not be committed."""
+    """A caller withdrew its write during the transaction, which must therefore be rolled back."""
 
 
 class Writer:
-    """Runs jobs on the writing connection, each all or nothing."""
+    """The writing thread and its queue of jobs, each of which is written completely or not at all."""
 
     def __init__(self, engine: Engine, timeout: float = WRITE_TIMEOUT) -> None:
         """`timeout`, in seconds, is how long a caller waits for its write, and for a commit that has begun."""
@@ -80,17 +80,17 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what waits, then end the thread."""
+        """Finish the waiting writes, then end the thread."""
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join(self._timeout)
             self._thread = None
 
     def do(self, job: Callable[[Connection], T]) -> T:
-        """Run `job` in a transaction and return its result once that is committed.
+        """Run `job` in a transaction and return its result after the commit.
 
-        `job` may run several times (a group that fails is repeated one by one), so it must do nothing but SQL. Raises
-        OutboxUnavailable when nothing was written, and UnconfirmedWrite when the outcome of the commit is unknown.
+        `job` may run several times (the jobs of a failed group are repeated one by one), so it must do nothing but SQL.
+        Raises OutboxUnavailable when nothing was written, and UnconfirmedWrite when the commit's outcome is unknown.
         """
         if self._thread is None:
             raise OutboxUnavailable("the outbox is not open")
@@ -106,7 +106,7 @@ class Writer:
         return write.done.result()  # type: ignore[return-value]
 
     def _withdraw(self, write: _Write) -> bool:
-        """Whether `write` could still be taken back: from then on it is certain never to be committed."""
+        """Withdraw `write`, so that it is never committed. Returns False if its commit has begun."""
         with self._lock:
             write.is_withdrawn = not write.is_committing
             return write.is_withdrawn
@@ -121,8 +121,8 @@ class Writer:
         is_committing = False
         try:
             with self._engine.begin() as connection:
-                # Only now: BEGIN may have waited for another process's lock, and callers have come and gone meanwhile.
-                group = self._still_wanted([*group, *(self._take_waiting() if takes_more else ())])
+                # After BEGIN, which may have waited for another process: callers may have come or withdrawn meanwhile.
+                group = self._not_withdrawn([*group, *(self._take_waiting() if takes_more else ())])
                 results = [write.job(connection) for write in group]
                 self._begin_commit(group)
                 is_committing = True
@@ -131,7 +131,7 @@ class Writer:
         except Exception as exc:
             if is_committing and _is_outcome_unknown(exc):
                 for write in group:
-                    _fail(write, UnconfirmedWrite(f"the commit was cut off: {_reason(exc)}"), exc)
+                    _fail(write, UnconfirmedWrite(f"the commit was interrupted: {_reason(exc)}"), exc)
             elif len(group) > 1:
                 for write in group:
                     self._commit([write])
@@ -150,20 +150,20 @@ class Writer:
                 write = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            if write is None:  # the end, which `_run` must see after this group
+            if write is None:  # `_run` must see the end after this group
                 self._waiting.put(None)
                 break
             taken.append(write)
         return taken
 
-    def _still_wanted(self, group: list[_Write]) -> list[_Write]:
+    def _not_withdrawn(self, group: list[_Write]) -> list[_Write]:
         with self._lock:
             for write in group:
                 write.is_committing = False
             return [write for write in group if not write.is_withdrawn]
 
     def _begin_commit(self, group: list[_Write]) -> None:
-        """End the callers' right to withdraw. Raises _Withdrawn when one of them has used it."""
+        """Prevent further withdrawals. Raises _Withdrawn if a write of the group was withdrawn."""
         with self._lock:
             if any(write.is_withdrawn for write in group):
                 raise _Withdrawn
@@ -179,12 +179,12 @@ def _fail(write: _Write, error: Exception, cause: Exception) -> None:
 
 
 def _is_transient(exc: Exception) -> bool:
-    """Two processes on PostgreSQL blocked each other, and the server chose this one to give way."""
+    """Whether PostgreSQL rolled the transaction back because of a conflict with another one."""
     return isinstance(exc, DBAPIError) and getattr(exc.orig, "sqlstate", None) in _ROLLED_BACK_FOR_ANOTHER
 
 
 def _is_outcome_unknown(exc: Exception) -> bool:
-    """Whether a COMMIT that failed with `exc` may have been carried out all the same."""
+    """Whether a COMMIT that failed with `exc` may nevertheless have been carried out."""
     orig = getattr(exc, "orig", None)
     if name := getattr(orig, "sqlite_errorname", ""):
         return not name.startswith(_SQLITE_NOT_COMMITTED)
@@ -197,5 +197,5 @@ def _reason(exc: Exception) -> str:
 
 
 def _translated(exc: Exception) -> Exception:
-    # An OSError comes from the lock file beside SQLite's own.
+    # An OSError comes from the turnstile's lock file.
     return OutboxUnavailable(_reason(exc)) if isinstance(exc, SQLAlchemyError | OSError) else exc

@@ -1,1 +1,1 @@
-"""How gunicorn serves the application. Its master imports this package without the rest."""
+"""How gunicorn serves the application. gunicorn's master imports this package without the application."""

@@ -1,4 +1,4 @@
-"""Client connections: sockets that no thread waits for, and what the connections wait for instead."""
+"""Client connections for the poller: sockets that never block, and the phases of a connection."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gunicorn.workers.gthread import TConn
 
 from orderconfirm.server.request_buffer import RequestBuffer
 
-#: Bytes read at once.
+#: Bytes that one `recv` reads.
 RECEIVE_BYTES = 65536
-#: Bytes of answers that are kept for all clients until they take them.
+#: Bytes of unsent responses that are kept for all clients together.
 MAX_UNSENT_BYTES = 96 * 1024 * 1024
 
 
-class _Sum:
-    """A number that several threads add to."""
+class _SharedTotal:
+    """A number that several threads change."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -32,43 +32,43 @@ class _Sum:
             self.total += number
 
 
-_unsent = _Sum()
+_unsent = _SharedTotal()
 
 
 class ClientSocket(socket.socket):
-    """A socket whose requests are collected beforehand, and whose answers are sent on afterwards.
+    """A socket that buffers requests and responses.
 
-    The poller calls `receive` and `flush`. In between, a thread answers one request: gunicorn's parser reads it with
-    `recv`, the answer goes out with `sendall`, and neither blocks.
+    The poller receives a request with `receive` and sends what is left of a response with `flush`. In between, a thread
+    handles the request: gunicorn reads it with `recv` and sends the response with `sendall`, and neither blocks.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        family, kind, protocol = sock.family, sock.type, sock.proto
-        super().__init__(family, kind, protocol, fileno=sock.detach())
+        family, socket_type, protocol = sock.family, sock.type, sock.proto
+        super().__init__(family, socket_type, protocol, fileno=sock.detach())
         self.incoming = RequestBuffer()
         self.outgoing = bytearray()
         self._counted = 0
 
     def receive(self) -> bytes:
-        """What has come; b"" when the client sends no more. Raises BlockingIOError when nothing has come."""
+        """Return received bytes; b"" when the client sends no more. Raises BlockingIOError when there are none."""
         return super().recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
 
     def flush(self) -> None:
-        """Send what waits, as far as the client takes it."""
+        """Send as much of the unsent bytes as the client takes."""
         del self.outgoing[: self._send_now(self.outgoing)]
         self._count()
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """The next bytes of the collected request; b"" at its end, whether or not it is whole."""
+        """Return the next bytes of the buffered request; b"" at its end, even if it is incomplete."""
         part = self.incoming.read(size)
         if not part and self.incoming.is_head_too_large:
             raise LimitRequestHeaders("limit request headers total size")
         return part
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send what can be sent at once, and keep the rest for `flush`.
+        """Send what can be sent without blocking, and keep the rest for `flush`.
 
-        Raises ConnectionResetError when too much is kept already for all clients; the connection is closed then.
+        Closes the connection and raises ConnectionResetError when the unsent bytes of all clients exceed the limit.
         """
         rest = memoryview(data)
         if not self.outgoing:
@@ -77,7 +77,7 @@ class ClientSocket(socket.socket):
         self._count()
         if self._counted and _unsent.total > MAX_UNSENT_BYTES:
             self.close()
-            raise ConnectionResetError(errno.ECONNRESET, "too many clients are slow to take their answers")
+            raise ConnectionResetError(errno.ECONNRESET, "too many unsent response bytes")
 
     def close(self) -> None:
         self.outgoing.clear()
@@ -97,33 +97,34 @@ class ClientSocket(socket.socket):
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """gunicorn's connection, and where it stands between two requests."""
+    """gunicorn's connection with its phase between two requests."""
 
     sock: ClientSocket
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, ClientSocket(sock), client, server)
-        self.data_ready = True  # a thread that has it need not wait for data
+        self.data_ready = True  # the request is buffered before a thread gets the connection
         self.phase: Phase | None = None
-        self.is_kept = False
-        self.lingered = 0
+        self.is_keepalive = False
+        #: Bytes that were received and discarded after the last response.
+        self.discarded_bytes = 0
 
     @property
     def address(self) -> str | None:
-        """The client's, or its proxy's; None on a Unix socket."""
+        """The address of the client or its proxy; None on a Unix socket."""
         return self.client[0] if isinstance(self.client, tuple) else None
 
     @property
-    def held(self) -> int:
-        """Bytes of requests and answers in memory."""
+    def buffered_bytes(self) -> int:
+        """Bytes of requests and responses in memory."""
         return len(self.sock.incoming) + len(self.sock.outgoing)
 
 
 @dataclass(eq=False)
 class Phase:
-    """Connections that wait for the same, each for at most `seconds`, the longest waiting first.
+    """Connections that wait for the same event, each for at most `seconds`, in the order of their deadlines.
 
-    The poller waits for `event`, and then calls `proceed`.
+    The poller calls `proceed` when `event` occurs.
     """
 
     seconds: float
@@ -142,13 +143,13 @@ class Phase:
 
     def overdue(self, now: float) -> list[Connection]:
         overdue = []
-        for conn, deadline in self._deadlines.items():  # who came first has the first deadline
+        for conn, deadline in self._deadlines.items():  # in the order of their deadlines
             if deadline > now:
                 break
             overdue.append(conn)
         return overdue
 
-    def hurry(self, seconds: float, now: float) -> None:
-        """Let none wait for more than `seconds` from now on."""
+    def shorten(self, seconds: float, now: float) -> None:
+        """Let no connection wait for more than `seconds` from now."""
         self.seconds = min(self.seconds, seconds)
         self._deadlines = {conn: min(deadline, now + seconds) for conn, deadline in self._deadlines.items()}

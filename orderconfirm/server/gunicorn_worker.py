@@ -1,4 +1,7 @@
-"""gunicorn's worker as the service needs it: a running service outlives it, and its refusals are problems."""
+"""The gunicorn worker of the service.
+
+A worker that cannot start does not end a running service, and requests that are not HTTP get a problem.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +18,34 @@ from orderconfirm.server.connections import Connection
 from orderconfirm.server.poller import PollingWorker
 from orderconfirm.server.refusals import refusal
 
-#: Seconds until another worker is started in place of one that could not start.
-RESTART_SECONDS = 3.0
+#: Seconds before a worker that cannot start is replaced.
+RESTART_DELAY_SECONDS = 3.0
 
-#: One byte, which the master shares with all its workers: 1 once a worker has started.
+#: One byte of memory that the master shares with all workers: 1 once a worker has started.
 _HAS_STARTED = mmap.mmap(-1, 1)
 
 
 class Worker(PollingWorker):
-    """One process of the service."""
+    """A worker process."""
 
     @property
     def is_first(self) -> bool:
-        """Whether no worker of this service has started yet: only then the service itself may refuse to start."""
+        """Whether no worker has started yet. Only then a failure may end the service."""
         return not _HAS_STARTED[0]
 
     def init_process(self) -> None:
-        """Start and run. The master would end the service for a worker that does not start; a later one is replaced."""
+        """Start and run the worker.
+
+        gunicorn ends the service when a worker cannot start. After the first one, such a worker is replaced instead.
+        """
         try:
             super().init_process()
-        except (Exception, SystemExit) as failure:
-            is_wanted = isinstance(failure, SystemExit) and not failure.code
-            if self.booted or self.is_first or is_wanted:
+        except (Exception, SystemExit) as exc:
+            is_regular_exit = isinstance(exc, SystemExit) and not exc.code
+            if self.booted or self.is_first or is_regular_exit:
                 raise
-            self.log.error("a worker cannot start; another one is tried in %d s: %r", RESTART_SECONDS, failure)
-            time.sleep(RESTART_SECONDS)
+            self.log.error("a worker cannot start; it is replaced in %d s: %r", RESTART_DELAY_SECONDS, exc)
+            time.sleep(RESTART_DELAY_SECONDS)
             sys.exit(1)
 
     def run(self) -> None:
@@ -47,24 +53,25 @@ class Worker(PollingWorker):
         super().run()
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        req._expected_100_continue = False  # gunicorn would say it now, with the body here already or given up
-        if not conn.sock.incoming.is_whole:
+        # The poller has sent "100 Continue" if it was needed; gunicorn would send it again.
+        req._expected_100_continue = False
+        if not conn.sock.incoming.is_complete:
             req.force_close()
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Drop what the application did not read of the body; as it is answered, it is not refused any more."""
+        """Discard the unread rest of the body. An error there only ends the connection."""
         try:
             return keepalive and conn.parser.finish_body()
         except errors.ParseException:
             return False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """What is not HTTP never reaches the application; it gets a problem all the same."""
+        """Respond with a problem to a request that is not HTTP."""
         if not isinstance(exc, errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
         request_id = uuid4().hex
-        self.log.warning("a request that is not HTTP: %s (request %s)", type(exc).__name__, request_id)
+        self.log.warning("a request is not HTTP: %s (request %s)", type(exc).__name__, request_id)
         with suppress(OSError):
             client.sendall(refusal(exc, request_id))

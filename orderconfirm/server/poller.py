@@ -1,7 +1,7 @@
-"""gunicorn's poller, reading requests and sending answers itself: no thread waits for a client.
+"""A gunicorn worker whose poller receives requests and sends responses, so that no thread waits for a client.
 
-A connection is silent, then receiving; a thread answers the whole request; then it is sending, until the client has the
-answer; and then idle until the next request, or lingering until it is closed.
+A connection is silent until its first bytes, then receiving. A thread handles the complete request. The connection is
+sending until the client has the response, and then idle until the next request, or lingering until it is closed.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from orderconfirm.server.connections import Connection, Phase
 
-#: Seconds until a new client says something, until its whole request is in, and until it has taken its answer.
+#: Seconds for the first bytes of a new client, for a complete request, and for sending a response.
 SILENT_SECONDS = 5.0
 READ_SECONDS = 10.0
 WRITE_SECONDS = 30.0
-#: Seconds, and bytes, for what still comes in when the last answer is out (RFC 9112 section 9.6): many clients read
-#: their answer only once their whole body has left, however large.
+#: Seconds and bytes that are still received after the last response (RFC 9112 section 9.6), because many clients read
+#: a response only after they have sent their whole body.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
-#: Seconds that a client may still take for any of this once the service stops.
+#: Seconds for each of these phases once the service stops.
 STOP_SECONDS = 2.0
-#: Bytes of requests and answers that are held for all clients. A client that holds no more than a few is not counted.
-MAX_HELD_BYTES = 64 * 1024 * 1024
-FEW_BYTES = 128 * 1024
+#: Bytes of buffered requests and responses of all clients together. The sum is checked only for a client with more than
+#: MIN_CHECKED_BYTES.
+MAX_BUFFERED_BYTES = 64 * 1024 * 1024
+MIN_CHECKED_BYTES = 128 * 1024
 
 
 class PollingWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker with limits to what a client may take: time, connections and memory.
+    """gunicorn's threaded worker with limits on the time, connections and memory that clients use.
 
-    `max_per_address` is the number of connections that one address may have; None if they are a proxy's.
+    `max_per_address` is how many connections one address may have; None for no limit.
     """
 
     max_per_address: int | None = None
@@ -50,17 +51,17 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._sending = Phase(WRITE_SECONDS, EVENT_WRITE, self._send)
         self._idle = Phase(self.cfg.keepalive, EVENT_READ, self._receive)
         self._lingering = Phase(LINGER_SECONDS, EVENT_READ, self._discard)
-        #: In the order in which they give way to new connections.
+        #: In the order in which connections are closed in favour of new ones.
         self._phases = (self._silent, self._lingering, self._idle, self._receiving, self._sending)
         self._connections: set[Connection] = set()
         self._per_address: Counter[str | None] = Counter()
 
     def accept(self, listener: Any) -> bool:
-        """Take a new connection in; the oldest of those that wait give way to it. False when there is none."""
+        """Accept a connection, closing the oldest waiting one if there are too many. Returns False if there is none."""
         try:
             sock, client = listener.accept()
-        except OSError as failure:
-            if failure.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+        except OSError as exc:
+            if exc.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
             return False
         conn = Connection(self.cfg, sock, client, listener.getsockname())
@@ -72,38 +73,38 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._wait(conn, self._silent)
         if self.max_per_address and conn.address and self._per_address[conn.address] > self.max_per_address:
             self._close_oldest(lambda other: other.address == conn.address)
-        self._go_on(conn)  # what it has to say may be here already
+        self._proceed(conn)  # its first bytes may be there already
         return True
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
-        """A thread has answered."""
-        conn.is_kept = fs.exception() is None and bool(fs.result())
+        """Send the response of a request that a thread has handled."""
+        conn.is_keepalive = fs.exception() is None and bool(fs.result())
         self._attempt(self._send, conn)
 
     def murder_pending(self) -> None:
-        """End what takes too long. gunicorn calls this after each look at the poller, at least once a second."""
+        """Abort overdue connections. gunicorn calls this after each poll, at least once a second."""
         now = time.monotonic()
         for phase in self._phases:
             for conn in phase.overdue(now):
-                self._give_up(conn)
+                self._abort(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Let no client hold up the stop.
+        """Shorten all timeouts for the stop.
 
-        gunicorn calls this once, when it has ceased to accept; then it goes on until no connection is left.
+        gunicorn calls this once after it stops accepting, and then polls until no connection is left.
         """
         for listener in self.sockets:
-            # Clients that are connected already would be cut off.
+            # Closing the listener would reset connections that are not accepted yet.
             for _ in range(self.worker_connections):
                 if not self.accept(listener):
                     break
             listener.close()
         now = time.monotonic()
         for phase in self._phases:
-            phase.hurry(0.0 if phase in (self._silent, self._idle) else STOP_SECONDS, now)
+            phase.shorten(0.0 if phase in (self._silent, self._idle) else STOP_SECONDS, now)
 
-    def _go_on(self, conn: Connection, _: Any = None) -> None:
-        if conn.phase:  # else it has given way to another one since the poller saw it
+    def _proceed(self, conn: Connection, _: Any = None) -> None:
+        if conn.phase:  # None if it was closed in favour of another one after the poll
             self._attempt(conn.phase.proceed, conn)
 
     def _attempt(self, step: Callable[[Connection], None], conn: Connection) -> None:
@@ -114,7 +115,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(conn)
         except Exception:
-            self.log.exception("a connection failed")  # and no other one
+            self.log.exception("a connection failed")  # other connections continue
             self._close(conn)
 
     def _receive(self, conn: Connection) -> None:
@@ -126,9 +127,9 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         else:
             self._close(conn)
             return
-        self._answer_or_collect(conn)
+        self._handle_or_collect(conn)
 
-    def _answer_or_collect(self, conn: Connection) -> None:
+    def _handle_or_collect(self, conn: Connection) -> None:
         request = conn.sock.incoming
         if request.is_ready:
             self._leave_phase(conn)
@@ -138,25 +139,25 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
             request.expects_continue = False
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._wait(conn, self._receiving if len(request) else self._idle)
-        self._hold_less(conn)
+        self._limit_buffers(conn)
 
     def _send(self, conn: Connection) -> None:
         if conn.sock.outgoing:
             conn.sock.flush()
         if conn.sock.outgoing:
             self._wait(conn, self._sending)
-            self._hold_less(conn)
-        elif conn.is_kept:
+            self._limit_buffers(conn)
+        elif conn.is_keepalive:
             conn.sock.incoming.next()
-            self._answer_or_collect(conn)
+            self._handle_or_collect(conn)
         else:
             conn.sock.shutdown(socket.SHUT_WR)
             self._wait(conn, self._lingering)
 
     def _discard(self, conn: Connection) -> None:
         part = conn.sock.receive()
-        conn.lingered += len(part)
-        if not part or conn.lingered > LINGER_BYTES:
+        conn.discarded_bytes += len(part)
+        if not part or conn.discarded_bytes > LINGER_BYTES:
             self._close(conn)
 
     def _wait(self, conn: Connection, phase: Phase) -> None:
@@ -165,7 +166,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._leave_phase(conn)
         conn.phase = phase
         phase.add(conn, time.monotonic())
-        self.poller.register(conn.sock, phase.event, partial(self._go_on, conn))
+        self.poller.register(conn.sock, phase.event, partial(self._proceed, conn))
 
     def _leave_phase(self, conn: Connection) -> None:
         if conn.phase:
@@ -173,21 +174,24 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
             conn.phase = None
             self.poller.unregister(conn.sock)
 
-    def _give_up(self, conn: Connection) -> None:
-        """Answer a request that did not come in whole, or close the connection."""
+    def _abort(self, conn: Connection) -> None:
+        """Let a thread refuse an incomplete request, or close the connection."""
         if conn.phase is self._receiving:
             conn.sock.incoming.drop_body()
-            self._answer_or_collect(conn)
+            self._handle_or_collect(conn)
         else:
             self._close(conn)
 
-    def _hold_less(self, conn: Connection) -> None:
-        """Give up on whoever holds most, when all clients together hold too much."""
-        if conn.held > FEW_BYTES and sum(each.held for each in self._connections) > MAX_HELD_BYTES:
-            self._give_up(max(chain(self._receiving, self._sending), key=lambda each: each.held))
+    def _limit_buffers(self, conn: Connection) -> None:
+        """Abort the connection with the largest buffers when all of them together exceed the limit."""
+        if (
+            conn.buffered_bytes > MIN_CHECKED_BYTES
+            and sum(each.buffered_bytes for each in self._connections) > MAX_BUFFERED_BYTES
+        ):
+            self._abort(max(chain(self._receiving, self._sending), key=lambda each: each.buffered_bytes))
 
-    def _close_oldest(self, is_meant: Callable[[Connection], bool]) -> None:
-        if oldest := next(filter(is_meant, chain(*self._phases)), None):
+    def _close_oldest(self, matches: Callable[[Connection], bool]) -> None:
+        if oldest := next(filter(matches, chain(*self._phases)), None):
             self._close(oldest)
 
     def _close(self, conn: Connection) -> None:

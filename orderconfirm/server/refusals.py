@@ -1,4 +1,4 @@
-"""Answers to what is not HTTP, which never reaches the application: problems all the same."""
+"""Problem responses to requests that gunicorn's parser refuses, which never reach the application."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from gunicorn.http import errors
 
 
 def refusal(exc: Exception, request_id: str) -> bytes:
-    """The whole answer to a request that gunicorn's parser refused."""
-    # Imported here: gunicorn's master reads this module too, and needs nothing of the application.
+    """Return the complete HTTP response to a request that the parser refused with `exc`."""
+    # Imported here, because gunicorn's master imports this module and must not load the application.
     from orderconfirm.web import problem_types
 
     if isinstance(exc, errors.LimitRequestLine):
-        kind = problem_types.URI_TOO_LONG
+        problem_type = problem_types.URI_TOO_LONG
     elif isinstance(exc, errors.LimitRequestHeaders):
-        kind = problem_types.HEADERS_TOO_LARGE
+        problem_type = problem_types.HEADERS_TOO_LARGE
     else:
-        kind = problem_types.BAD_REQUEST
-    is_bad = kind is problem_types.BAD_REQUEST
-    detail = f"The request is not HTTP as RFC 9112 has it: {str(exc)[:200]}." if is_bad else kind.detail
-    body = json.dumps({**kind.example, "detail": detail}).encode()
+        problem_type = problem_types.BAD_REQUEST
+    detail = problem_type.detail
+    if problem_type is problem_types.BAD_REQUEST:
+        detail = f"The request is not valid HTTP (RFC 9112): {str(exc)[:200]}."
+    body = json.dumps({**problem_type.example, "detail": detail}).encode()
     head = (
-        f"HTTP/1.1 {kind.status} {kind.title}",
+        f"HTTP/1.1 {problem_type.status} {problem_type.title}",
         "Connection: close",
         f"Content-Type: {problem_types.MIMETYPE}",
         f"Content-Length: {len(body)}",

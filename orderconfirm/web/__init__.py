@@ -1,4 +1,4 @@
-"""What comes in: the JSON API, its documentation, the pages, and how their failures are told."""
+"""The web layer: the JSON API, its documentation, webhooks, health checks and pages. Every route is registered here."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from orderconfirm.limits import MAX_BODY_BYTES
 from orderconfirm.settings import Settings
-from orderconfirm.web import health, hosts, middleware, problems
+from orderconfirm.web import api, health, hosts, middleware, problems
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import document
 from orderconfirm.web.pages import views
-
-#: The largest body that is read, in bytes.
-MAX_BYTES = 1024 * 1024
+from orderconfirm.web.url_converters import OrderIdConverter
+from orderconfirm.web.webhooks import mailtrap
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Register every route."""
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
-    app.url_map.merge_slashes = False  # //x is not x: a redirect would lead to another order
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # as written: what matters comes first
+    """Register the middleware, the error handlers and every route."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False  # /a//b is another order than /a/b, so that a redirect would be wrong
+    app.url_map.converters["order_id"] = OrderIdConverter
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schemas
     app.extensions["authenticator"] = Authenticator(settings)
     middleware.init_app(app)
     hosts.init_app(app, settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
-    document.init_app(app)
-    problems.init_app(app)
-    app.register_blueprint(health.bp)
-    app.register_blueprint(views.bp)
-    if settings.has_demo_page:
-        from orderconfirm.web.pages import demo  # with Flask-WTF, which production has no use for
-
-        demo.init_app(app)
+    _register_blueprints(app, settings)
+    problems.init_app(app)  # last, because it replaces flask-smorest's error handlers
     if settings.cors_origins:
         CORS(
             app,
@@ -42,3 +37,17 @@ def init_app(app: Flask, settings: Settings) -> None:
             expose_headers=["Preference-Applied", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
+
+
+def _register_blueprints(app: Flask, settings: Settings) -> None:
+    documented_api = document.init_app(app)
+    documented_api.register_blueprint(api.bp)
+    documented_api.register_blueprint(mailtrap.bp)
+    app.register_blueprint(document.bp)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(views.bp)
+    if settings.has_demo_page:
+        from orderconfirm.web.pages import demo  # imports Flask-WTF, which production does not need
+
+        demo.init_app(app)
+        app.register_blueprint(demo.bp)

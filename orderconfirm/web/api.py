@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, FieldError
+from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
 from orderconfirm.models import OutboxEntry, Resend, Search, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema
 from orderconfirm.web import problem_types
@@ -49,7 +50,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
     "description": "any text that identifies this request; kept as long as the order's content",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH},
 }
 _PREFER: dict[str, Any] = {
     "in": "header",
@@ -197,7 +198,7 @@ def list_orders(query: dict[str, Any]) -> Any:
 
 @bp.get("/order-confirmation/<order_id:order_id>")
 @bp.operation(problem_types.NOT_FOUND, problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, *problem_types.ALWAYS)
-@bp.response(200, MailSchema, description="The mail and its history.", example=examples.STORY)
+@bp.response(200, MailSchema, description="The mail and its history.", example=examples.DETAIL)
 def show_order(order_id: str) -> Any:
     """Show an order's state, times, history and delivery events."""
     return _detail(_confirmations().status(g.shop, order_id), order_id)
@@ -293,8 +294,8 @@ def _link(entry: OutboxEntry) -> str:
 
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= 255:
-        raise BadRequest("Idempotency-Key must have 1 to 255 characters.")
+    if key is not None and not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH:
+        raise BadRequest(f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters.")
     return key
 
 

@@ -1,4 +1,4 @@
-"""Whether this process lives and does its work, and how the outbox stands: for load balancers and monitoring."""
+"""Health checks for load balancers, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,79 +12,85 @@ from orderconfirm.models import HealthStatus, State
 
 bp = Blueprint("health", __name__)
 
-#: Seconds without a round of the dispatcher after which it does not do its work.
+#: Seconds without a completed round after which the dispatcher counts as stuck.
 STUCK_SECONDS = 60.0
 
 
 @bp.get("/health")
 def health() -> Response:
-    """200 as long as requests are answered."""
+    """Return 200 while the process handles requests."""
     return jsonify({"status": "healthy"})
 
 
 @bp.get("/ready")
 def ready() -> tuple[Response, int]:
-    """200 while orders are taken and the outbox is worked on; 503 otherwise.
+    """Return 200 while orders are accepted and the dispatcher runs, otherwise 503.
 
-    A relay that is away is told, and is no reason to take this process out of service: another one could not send
-    either, and orders wait safely here.
+    A paused relay is reported but does not make the process unready: other processes could not send either, and orders
+    wait safely in the outbox.
     """
     try:
-        condition = _condition()
-    except OutboxUnavailable as failure:
-        return jsonify({"status": "unavailable", "reason": str(failure)}), 503
-    is_stuck = condition.idle_seconds > STUCK_SECONDS
-    reason = "the dispatcher is stuck" if is_stuck else condition.refusal
+        status = _health_status()
+    except OutboxUnavailable as exc:
+        return jsonify({"status": "unavailable", "reason": str(exc)}), 503
+    is_stuck = status.idle_seconds > STUCK_SECONDS
+    reason = "the dispatcher is stuck" if is_stuck else status.refusal
     return jsonify(
         {
             "status": "unavailable" if reason else "ready",
             "reason": reason,
-            "relay": "paused" if condition.is_relay_paused else "in use",
-            "mails": condition.stats.mails,
-            "oldest_due_seconds": round(condition.stats.oldest_due, 1),
-            "possible_copies": condition.stats.possible_copies,
+            "relay": "paused" if status.is_relay_paused else "in use",
+            "mails": status.stats.mails,
+            "oldest_due_seconds": round(status.stats.oldest_due, 1),
+            "possible_copies": status.stats.possible_copies,
         }
     ), 503 if reason else 200
 
 
 @bp.get("/metrics")
 def metrics() -> Response:
-    """The same for Prometheus. The outbox is counted in the database, so that any of several processes tells it right.
+    """Return the same in Prometheus' format; 503 when the outbox cannot be read.
 
-    503 when it cannot be counted.
+    Mails are counted in the database, so every process reports the same numbers.
     """
-    # Imported when first asked for: a service that nobody scrapes does not carry it.
+    # Imported on the first use, to save the memory when nothing scrapes the service.
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(_HealthCollector(_condition()))
+    registry.register(_StatusCollector(_health_status()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _HealthCollector:
-    """A Prometheus collector of one look at the service."""
+class _StatusCollector:
+    """A Prometheus collector for one HealthStatus."""
 
-    def __init__(self, condition: HealthStatus) -> None:
-        self._condition = condition
+    def __init__(self, status: HealthStatus) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
 
-        stats = self._condition.stats
-        mails = GaugeMetricFamily("orderconfirm_mails", "Mails that move or wait for a person", labels=["state"])
+        stats = self._status.stats
+        mails = GaugeMetricFamily(
+            "orderconfirm_mails", "Unfinished mails, and those that need a person", labels=["state"]
+        )
         for state in (state for state in State if state in State.PENDING | State.ATTENTION):
             mails.add_metric([state.value], stats.mails.get(state, 0))
         yield mails
         for name, meaning, value in (
-            ("oldest_due_seconds", "How long the longest waiting mail has been due", stats.oldest_due),
-            ("possible_copies", "Sends whose outcome nobody knows, ever", stats.possible_copies),
-            ("relay_paused", "1 while this process does not send", self._condition.is_relay_paused),
-            ("dispatcher_idle_seconds", "Grows while the dispatcher cannot work", self._condition.idle_seconds),
+            ("oldest_due_seconds", "How long the oldest due mail has been due", stats.oldest_due),
+            ("possible_copies", "Total sends with an unknown outcome", stats.possible_copies),
+            ("relay_paused", "1 while this process does not send", self._status.is_relay_paused),
+            (
+                "dispatcher_idle_seconds",
+                "Seconds since the dispatcher's last completed round",
+                self._status.idle_seconds,
+            ),
         ):
             yield GaugeMetricFamily(f"orderconfirm_{name}", meaning, float(value))
 
 
-def _condition() -> HealthStatus:
-    condition: HealthStatus = current_app.extensions["orderconfirm"].health()
-    return condition
+def _health_status() -> HealthStatus:
+    status: HealthStatus = current_app.extensions["orderconfirm"].health()
+    return status

@@ -46,9 +46,9 @@ def _is_local(host: str, own_name: str) -> bool:
     return is_name_local or _is_address(IPv4Address, name)
 
 
-def _is_address(kind: type[IPv4Address | IPv6Address], text: str) -> bool:
+def _is_address(address_type: type[IPv4Address | IPv6Address], text: str) -> bool:
     try:
-        kind(text)
+        address_type(text)
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What every request and every answer has in common: an id, and what a browser may do with the answer."""
+"""Request ids, and the security and cache headers of every response."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
 
 def init_app(app: Flask) -> None:
-    app.before_request(_name_request)
-    app.before_request(_want_all)
-    app.after_request(_finish_answer)
-    app.teardown_request(_forget_request)
+    app.before_request(_set_request_id)
+    app.before_request(_ignore_range)
+    app.after_request(_finish_response)
+    app.teardown_request(_clear_request_id)
 
 
-def _name_request() -> None:
-    """The caller's own X-Request-ID, if it is fit for a log, else one of ours."""
+def _set_request_id() -> None:
+    """Take the caller's X-Request-ID if it is safe to log, otherwise generate one."""
     given = request.headers.get("X-Request-ID", "")
     request_id.set(given if _REQUEST_ID.match(given) else uuid4().hex)
 
 
-def _want_all() -> None:
-    """Nothing here is large enough to be asked for in parts; a server may ignore that (RFC 9110 section 14.2)."""
+def _ignore_range() -> None:
+    """Drop the Range header, as a server may (RFC 9110 section 14.2): no response is large enough to need it."""
     request.environ.pop("HTTP_RANGE", None)
 
 
-def _finish_answer(answer: Response) -> Response:
-    answer.headers["X-Request-ID"] = request_id.get()
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Referrer-Policy"] = "no-referrer"
-    answer.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    answer.headers.setdefault("Cache-Control", "no-store")  # what says nothing itself is true this moment only
-    answer.headers.pop("Accept-Ranges", None)
-    if answer.status_code == 204 or request.method == "OPTIONS":
-        answer.headers.pop("Content-Type", None)  # nothing has no type
-    return answer
+def _finish_response(response: Response) -> Response:
+    response.headers["X-Request-ID"] = request_id.get()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.pop("Accept-Ranges", None)
+    if response.status_code == 204 or request.method == "OPTIONS":
+        response.headers.pop("Content-Type", None)  # there is no body
+    return response
 
 
-def _forget_request(_: BaseException | None) -> None:
+def _clear_request_id(_: BaseException | None) -> None:
     request_id.set(None)

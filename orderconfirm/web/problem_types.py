@@ -1,4 +1,4 @@
-"""Every kind of failure that the service answers with. A kind's type never changes: callers decide by it."""
+"""The problem types of the API. A type never changes, because callers decide by it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orderconfirm.errors import FieldError
+from orderconfirm.limits import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    MAX_REQUEST_LINE_BYTES,
+    MAX_WEBHOOK_BODY_BYTES,
+)
 
 MIMETYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """A problem type (RFC 9457). `detail` and `faults` are those of its documented example.
+    """A problem type (RFC 9457). `detail` and `errors` are those of its documented example.
 
-    `retry_after` is in seconds; None when the time is not fixed, or trying again is of no use.
+    `retry_after` is in seconds; None when the time varies or a retry is useless.
     """
 
     name: str
@@ -27,14 +35,14 @@ class ProblemType:
 
     @property
     def type(self) -> str:
-        """A URI; a kind without a name says no more than its status does."""
+        """The type's URI; `about:blank` for a type without a name, which means no more than its status."""
         return f"urn:orderconfirm:problem:{self.name}" if self.name else "about:blank"
 
     @property
     def example(self) -> dict[str, Any]:
-        """An answer of this kind, whole."""
+        """The complete body of a documented example."""
         body: dict[str, Any] = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
-        return {**body, "errors": [asdict(fault) for fault in self.errors]} if self.errors else body
+        return {**body, "errors": [asdict(error) for error in self.errors]} if self.errors else body
 
 
 BAD_REQUEST = ProblemType(
@@ -48,74 +56,76 @@ UNAUTHORIZED = ProblemType(
     "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
 )
 CROSS_SITE = ProblemType(
-    *("cross-site", 403, "Forbidden to other sites"),
-    "Without API keys: the page of an origin that `CORS_ORIGINS` does not name had its reader's browser send this.",
-    "Another site's page sent this. CORS_ORIGINS names the origins that may.",
+    *("cross-site", 403, "Cross-site request"),
+    "Without API keys: a browser sent this for a page of another origin, which `CORS_ORIGINS` does not list.",
+    "A page of another site sent this request. CORS_ORIGINS lists the origins that may.",
 )
 CSRF_TOKEN = ProblemType(
     *("csrf-token", 403, "The page is out of date"),
-    "Of the demo page alone, which only development has: its token is missing, or older than the service.",
-    "The page's token is missing, or older than the service, and nothing was done. Reload the page.",
+    "Demo page only, in development: the page's token is missing, or older than the service's last start.",
+    "The page's token is missing, or older than the service's last start. Nothing was done. Reload the page.",
 )
 BAD_SIGNATURE = ProblemType(
     *("bad-signature", 401, "The signature is wrong"),
-    "`Mailtrap-Signature` does not fit the body.",
-    "Mailtrap-Signature does not fit the body: check the signing secret.",
+    "`Mailtrap-Signature` does not match the body.",
+    "Mailtrap-Signature does not match the body: check the signing secret.",
 )
 NOT_FOUND = ProblemType(
     *("not-found", 404, "Not Found"),
-    "There is no such order, or no such address.",
+    "There is no such order or address.",
     "No order ORD-12345 was accepted.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     *("method-not-allowed", 405, "Method Not Allowed"),
-    "`Allow` names the methods that there are.",
+    "`Allow` lists the allowed methods.",
     "The method is not allowed for the requested URL.",
 )
 NOT_ACCEPTABLE = ProblemType(
     *("not-acceptable", 406, "Not Acceptable"),
-    "The answer is JSON, and `Accept` excludes it.",
-    "The answer is JSON: accept application/json.",
+    "The response is JSON, and `Accept` excludes it.",
+    "The response is JSON: accept application/json.",
 )
 REQUEST_TIMEOUT = ProblemType(
     *("request-timeout", 408, "Request Timeout"),
-    "The body did not come in whole: it was too slow, or shorter than `Content-Length` says.",
-    "The body did not come in whole. Send the request again; nothing was stored.",
+    "The body did not arrive completely: it was too slow, or shorter than its `Content-Length`.",
+    "The body did not arrive completely, and nothing was stored. Send the request again.",
 )
 ORDER_CONFLICT = ProblemType(
     *("order-conflict", 409, "Another order has this id"),
-    "`errors` name what differs from the accepted order, which stays as it is; none, once its content is deleted.",
-    "The order id ORD-12345 was accepted before with other content; that order stays as it is.",
+    "`errors` lists the fields that differ from the accepted order, which is unchanged. It is empty once that order's "
+    "content is deleted.",
+    "The order id ORD-12345 was accepted before with other content; that order is unchanged.",
     (FieldError("/total", "differs from the accepted order"),),
 )
 KEY_CONFLICT = ProblemType(
-    *("idempotency-conflict", 409, "Another request came with this key"),
+    *("idempotency-conflict", 409, "The idempotency key is in use"),
     "The `Idempotency-Key` belongs to another request.",
     "The idempotency key 9f1c was already used for another request, about order ORD-12345.",
 )
 WRONG_STATE = ProblemType(
-    *("wrong-state", 409, "The mail is where this cannot be done"),
-    "`detail` says where it is.",
+    *("wrong-state", 409, "The mail's state does not allow this"),
+    "`detail` names the state.",
     "Its mail is sent.",
 )
 CONTENT_DELETED = ProblemType(
     *("content-deleted", 410, "The order's content is deleted"),
-    "It was erased, or, for a resend, its retention is over: there is nothing left to show or to send.",
+    "The order was erased or, for a resend, its retention time is over: nothing is left to show or send.",
     "Order ORD-12345 was erased.",
 )
 TOO_LARGE = ProblemType(
     *("content-too-large", 413, "Content Too Large"),
-    "The body is larger than 1 MiB, that of a webhook than 4 MiB.",
-    "The body has more than 1 MiB, and was not read.",
+    f"The body is larger than {MAX_BODY_BYTES >> 20} MiB, or that of a webhook larger than "
+    f"{MAX_WEBHOOK_BODY_BYTES >> 20} MiB.",
+    f"The body has more than {MAX_BODY_BYTES >> 20} MiB and was not read.",
 )
 URI_TOO_LONG = ProblemType(
     *("uri-too-long", 414, "URI Too Long"),
-    "The request line has more than 8,190 bytes.",
-    "The request line has more than 8,190 bytes: shorten the query.",
+    f"The request line has more than {MAX_REQUEST_LINE_BYTES:,} bytes.",
+    f"The request line has more than {MAX_REQUEST_LINE_BYTES:,} bytes: shorten the query.",
 )
 UNSUPPORTED = ProblemType(
     *("unsupported-media-type", 415, "Unsupported Media Type"),
-    "The body is not said to be JSON, or it is compressed.",
+    "`Content-Type` is not JSON, or the body is compressed.",
     "Send the body as JSON, with the header Content-Type: application/json.",
 )
 MISDIRECTED = ProblemType(
@@ -126,20 +136,21 @@ MISDIRECTED = ProblemType(
 )
 INVALID_ORDER = ProblemType(
     *("invalid-order", 422, "The order is not valid"),
-    "`errors` has one entry a fault, each with a JSON pointer. Nothing was stored.",
-    "1 fault; nothing was stored.",
+    "`errors` has one entry per error, with a JSON pointer to the field. Nothing was stored.",
+    "1 error; nothing was stored.",
     (FieldError("/customer/email", "is missing"),),
 )
 INVALID_REQUEST = ProblemType(
     *("invalid-request", 422, "The request is not valid"),
-    "`errors` has one entry a fault, each with the pointer or the name of what is wrong.",
-    "1 fault; nothing was changed.",
+    "`errors` has one entry per error, with a JSON pointer to the field or parameter.",
+    "1 error; nothing was changed.",
     (FieldError("/limit", "must be from 1 to 200"),),
 )
 HEADERS_TOO_LARGE = ProblemType(
     *("request-header-fields-too-large", 431, "Request Header Fields Too Large"),
     "There are too many headers, or they are too long.",
-    "There are more than 100 headers, one of them has more than 8,190 bytes, or all of them more than 64 KiB.",
+    f"There are more than {MAX_HEADERS} headers, one of them has more than {MAX_HEADER_BYTES:,} bytes, or all of them "
+    f"have more than {MAX_HEAD_BYTES >> 10} KiB.",
 )
 TOO_MANY = ProblemType(
     *("too-many-requests", 429, "Too Many Requests"),
@@ -148,23 +159,23 @@ TOO_MANY = ProblemType(
 )
 INTERNAL = ProblemType(
     *("internal-server-error", 500, "Internal Server Error"),
-    "A mistake of the service; its log says which, under this answer's `X-Request-ID`.",
-    "The service made a mistake; its log says which.",
+    "An error in the service. Its log has the cause, under this response's `X-Request-ID`.",
+    "The service failed; its log has the cause.",
 )
 TEMPLATE = ProblemType(
-    *("template-error", 500, "A template of the mail fails"),
-    "`detail` has its file, line and reason.",
+    *("template-error", 500, "A mail template failed"),
+    "`detail` has the file, the line and the reason.",
     "order_confirmation.txt, line 2: tuple object has no element 9",
 )
 NOT_SENT = ProblemType(
     *("not-sent", 502, "The order confirmation could not be sent"),
-    "`detail` has the relay's words. The order stays known; resend sends it again.",
+    "`detail` has the relay's reply. The order remains stored; resend sends it again.",
     "The order confirmation could not be sent: rcpt: 550 5.1.1 no such user.",
 )
 UNAVAILABLE = ProblemType(
     *("outbox-unavailable", 503, "The outbox is unavailable"),
     "Nothing was stored or changed: send the request again later.",
-    "The outbox does not answer, and nothing was stored or changed. Send the same request again later.",
+    "The outbox is unavailable, and nothing was stored or changed. Send the same request again later.",
     retry_after=10,
 )
 UNCONFIRMED = ProblemType(
@@ -172,22 +183,22 @@ UNCONFIRMED = ProblemType(
     "The database did not confirm the commit, so the request may or may not have taken effect. Sending the same order "
     "again is safe, and so is a resend with the same `Idempotency-Key`.",
     "The database did not confirm the commit, so this may or may not be stored. Send the same order again: it is "
-    "stored once. Before you repeat a resend without an Idempotency-Key, look at the order's state.",
+    "stored once. Before you repeat a resend without an Idempotency-Key, check the order's state.",
     retry_after=10,
 )
 FULL = ProblemType(
     *("outbox-full", 503, "The outbox is full"),
-    "Too many mails wait, and nothing was stored: send the order again later.",
-    "Too many mails wait already, so the order was not stored. Send it again later, under the same order_id.",
+    "Too many mails are waiting, and nothing was stored: send the order again later.",
+    "Too many mails are waiting, so the order was not stored. Send it again later, with the same order_id.",
     retry_after=60,
 )
 
-#: What any operation may answer with.
+#: Problems of every operation.
 ALWAYS = (
     *(UNAUTHORIZED, CROSS_SITE, NOT_ACCEPTABLE, URI_TOO_LONG, MISDIRECTED),
     *(TOO_MANY, HEADERS_TOO_LARGE, INTERNAL),
 )
-#: What an operation that takes JSON may answer with besides.
+#: Further problems of an operation with a JSON body.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
-#: All of the above, in their order: none can be forgotten.
-EVERY = tuple(value for value in list(globals().values()) if isinstance(value, ProblemType))
+#: All problem types, in the order of their definition. Collected here, so that none is left out.
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, ProblemType))

@@ -1,4 +1,4 @@
-"""Every failure as an RFC 9457 problem, made in one place."""
+"""Error handlers: every exception becomes an RFC 9457 problem."""
 
 from __future__ import annotations
 
@@ -27,102 +27,104 @@ from orderconfirm.web.problem_types import ProblemType
 
 log = logging.getLogger(__name__)
 
-#: An answer must not grow with a careless body.
+#: Field errors in one response, at most.
 MAX_ERRORS = 100
 
-_NOTHING_HERE = "There is nothing at this address: /docs tells what there is."
-#: By status, for failures that werkzeug raises: the first kind of each.
-_HTTP = {kind.status: kind for kind in reversed(problem_types.EVERY)}
+_UNKNOWN_ADDRESS = "There is nothing at this address; /docs describes the API."
+#: The problem type of each status, for exceptions that werkzeug raises: the first one defined.
+_BY_STATUS = {problem_type.status: problem_type for problem_type in reversed(problem_types.ALL)}
 
 
-def problem(kind: ProblemType, detail: str, **members: Any) -> Response:
-    """A problem+json answer; `members` are its further fields."""
-    body = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail, **members}
-    answer = Response(json.dumps(body, ensure_ascii=False), kind.status, mimetype=problem_types.MIMETYPE)
-    if kind.retry_after:
-        answer.headers["Retry-After"] = str(kind.retry_after)
-    return answer
+def problem(problem_type: ProblemType, detail: str, **members: Any) -> Response:
+    """Return a problem+json response; `members` are added to its body."""
+    body = {
+        "type": problem_type.type,
+        "title": problem_type.title,
+        "status": problem_type.status,
+        "detail": detail,
+        **members,
+    }
+    response = Response(json.dumps(body, ensure_ascii=False), problem_type.status, mimetype=problem_types.MIMETYPE)
+    if problem_type.retry_after:
+        response.headers["Retry-After"] = str(problem_type.retry_after)
+    return response
 
 
 def init_app(app: Flask) -> None:
-    """Translate every exception that leaves a view."""
+    """Register a handler for every exception that a view may raise."""
     app.register_error_handler(InvalidRequest, _invalid_request)
     app.register_error_handler(OrderConflict, _order_conflict)
-    app.register_error_handler(KeyConflict, lambda failure: problem(problem_types.KEY_CONFLICT, _sentence(failure)))
-    app.register_error_handler(WrongState, lambda failure: problem(problem_types.WRONG_STATE, _sentence(failure)))
-    app.register_error_handler(
-        ContentDeleted, lambda failure: problem(problem_types.CONTENT_DELETED, _sentence(failure))
-    )
+    app.register_error_handler(KeyConflict, lambda exc: problem(problem_types.KEY_CONFLICT, _sentence(exc)))
+    app.register_error_handler(WrongState, lambda exc: problem(problem_types.WRONG_STATE, _sentence(exc)))
+    app.register_error_handler(ContentDeleted, lambda exc: problem(problem_types.CONTENT_DELETED, _sentence(exc)))
     app.register_error_handler(TemplateError, _template_error)
     app.register_error_handler(OutboxUnavailable, _outbox_unavailable)
     app.register_error_handler(OutboxFull, _outbox_full)
     app.register_error_handler(UnconfirmedWrite, _unconfirmed_write)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Exception, _unexpected_error)
 
 
-def _sentence(failure: Exception) -> str:
-    words = str(failure)
-    return f"{words[:1].upper()}{words[1:]}."
+def _sentence(exc: Exception) -> str:
+    text = str(exc)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
-def _invalid_request(failure: InvalidRequest) -> Response:
-    errors = [asdict(fault) for fault in failure.errors[:MAX_ERRORS]]
-    count = "1 fault" if len(failure.errors) == 1 else f"{len(failure.errors)} faults"
-    if len(failure.errors) > MAX_ERRORS:
-        count += f", of which {MAX_ERRORS} are told"
-    if isinstance(failure, InvalidOrder):
+def _invalid_request(exc: InvalidRequest) -> Response:
+    errors = [asdict(error) for error in exc.errors[:MAX_ERRORS]]
+    count = "1 error" if len(exc.errors) == 1 else f"{len(exc.errors)} errors"
+    if len(exc.errors) > MAX_ERRORS:
+        count += f", of which {MAX_ERRORS} are listed"
+    if isinstance(exc, InvalidOrder):
         return problem(problem_types.INVALID_ORDER, f"{count}; nothing was stored.", errors=errors)
     return problem(problem_types.INVALID_REQUEST, f"{count}; nothing was changed.", errors=errors)
 
 
-def _order_conflict(failure: OrderConflict) -> Response:
-    detail = f"The order id {failure.order_id} was accepted before with other content; that order stays as it is."
-    if not failure.pointers:
-        detail += " Its content is deleted since, so what differs cannot be named."
-    errors = [{"pointer": pointer, "detail": "differs from the accepted order"} for pointer in failure.pointers]
+def _order_conflict(exc: OrderConflict) -> Response:
+    detail = f"The order id {exc.order_id} was accepted before with other content; that order is unchanged."
+    if not exc.pointers:
+        detail += " Its content has been deleted, so the differences cannot be listed."
+    errors = [{"pointer": pointer, "detail": "differs from the accepted order"} for pointer in exc.pointers]
     return problem(problem_types.ORDER_CONFLICT, detail, errors=errors)
 
 
 def _too_large(_: RequestEntityTooLarge) -> Response:
-    return problem(
-        problem_types.TOO_LARGE,
-        f"The body has more than {(request.max_content_length or 0) >> 20} MiB, and was not read.",
-    )
+    limit = (request.max_content_length or 0) >> 20
+    return problem(problem_types.TOO_LARGE, f"The body has more than {limit} MiB and was not read.")
 
 
-def _template_error(failure: TemplateError) -> Response:
-    log.error("a template failed", extra={"reason": str(failure)})
-    return problem(problem_types.TEMPLATE, str(failure))
+def _template_error(exc: TemplateError) -> Response:
+    log.error("a template failed", extra={"reason": str(exc)})
+    return problem(problem_types.TEMPLATE, str(exc))
 
 
-def _outbox_unavailable(failure: OutboxUnavailable) -> Response:
-    log.error("the outbox is unavailable", extra={"reason": str(failure)})
+def _outbox_unavailable(exc: OutboxUnavailable) -> Response:
+    log.error("the outbox is unavailable", extra={"reason": str(exc)})
     return problem(problem_types.UNAVAILABLE, problem_types.UNAVAILABLE.detail)
 
 
-def _unconfirmed_write(failure: UnconfirmedWrite) -> Response:
-    log.error("a write is not confirmed", extra={"reason": str(failure)})
+def _unconfirmed_write(exc: UnconfirmedWrite) -> Response:
+    log.error("a write is unconfirmed", extra={"reason": str(exc)})
     return problem(problem_types.UNCONFIRMED, problem_types.UNCONFIRMED.detail)
 
 
-def _outbox_full(failure: OutboxFull) -> Response:
-    log.error("the outbox is full", extra={"reason": str(failure)})
+def _outbox_full(exc: OutboxFull) -> Response:
+    log.error("the outbox is full", extra={"reason": str(exc)})
     return problem(problem_types.FULL, problem_types.FULL.detail)
 
 
-def _http_error(failure: HTTPException) -> Response:
-    status = failure.code or 500
-    kind = _HTTP.get(status) or ProblemType("", status, failure.name, "", "")
-    detail = failure.description or failure.name
-    answer = problem(kind, _NOTHING_HERE if detail == NotFound.description else detail)
-    for name, value in failure.get_headers():  # Allow, Retry-After, WWW-Authenticate
+def _http_error(exc: HTTPException) -> Response:
+    status = exc.code or 500
+    problem_type = _BY_STATUS.get(status) or ProblemType("", status, exc.name, "", "")
+    detail = exc.description or exc.name
+    response = problem(problem_type, _UNKNOWN_ADDRESS if detail == NotFound.description else detail)
+    for name, value in exc.get_headers():  # Allow, Retry-After, WWW-Authenticate
         if name != "Content-Type":
-            answer.headers[name] = value
-    return answer
+            response.headers[name] = value
+    return response
 
 
-def _unexpected(failure: Exception) -> Response:
-    log.error("a request failed", exc_info=failure)
+def _unexpected_error(exc: Exception) -> Response:
+    log.error("a request failed", exc_info=exc)
     return _http_error(InternalServerError(problem_types.INTERNAL.detail))

@@ -1,4 +1,4 @@
-"""Request bodies and query strings: read strictly, their faults told as ours."""
+"""Strict parsing of request bodies and query strings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orderconfirm.web import problem_types
 
 
 class StrictParser(FlaskParser):
-    """What flask-smorest reads arguments with: its documentation and our validation are one thing."""
+    """webargs' parser for flask-smorest, so that one schema both validates and documents an operation."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None, "headers": None}
 
@@ -34,26 +34,27 @@ class StrictParser(FlaskParser):
             return super().parse(*arguments, **options)
 
     def load_json(self, req: Any, schema: Schema) -> Any:
-        """The decoded body. Raises 400, 408, 413 or 415; leaves the pointers of ignored fields in `g`."""
+        """Return the decoded body and set `g.ignored_fields` to the pointers of its unknown fields.
+
+        Raises 400, 408, 413 or 415, and InvalidRequest for a body that is not an object.
+        """
         raw = raw_body()
         if not raw and getattr(schema, "is_optional", False):
             return {}
         if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
             raise UnsupportedMediaType(problem_types.UNSUPPORTED.detail)
         if (coding := request.content_encoding or "identity").lower() != "identity":
-            raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it as it is.")
+            raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it unencoded.")
         body = decode(raw)
         if not isinstance(body, Mapping):
-            raise _failure(schema, [FieldError("", "the body must be a JSON object")])
+            raise _invalid(schema, [FieldError("", "the body must be a JSON object")])
         g.ignored_fields = ignored_fields(schema, body)
         return body
 
     def load_querystring(self, req: Any, schema: Schema) -> Any:
-        """The query. Raises InvalidRequest for a name that stands twice, or says nothing: it would be ignored."""
+        """Return the query parameters. Raises InvalidRequest for repeated and for empty ones."""
         errors = [
-            FieldError(
-                f"/{name[:60]}", "stands twice: send it once" if len(values) > 1 else "says nothing: leave it out"
-            )
+            FieldError(f"/{name[:60]}", "appears twice: send it once" if len(values) > 1 else "is empty: leave it out")
             for name, values in request.args.lists()
             if len(values) > 1 or values[0].strip() in ("", "-")
         ]
@@ -65,28 +66,29 @@ class StrictParser(FlaskParser):
         self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> NoReturn:
         messages: Any = error.messages
-        # webargs puts the place (json, query, headers) around what is wrong there.
-        raise _failure(schema, field_errors(next(iter(messages.values())))) from None
+        # webargs nests the messages under their location (json, query or headers).
+        raise _invalid(schema, field_errors(next(iter(messages.values())))) from None
 
 
-def _failure(schema: Schema, errors: list[FieldError]) -> InvalidRequest:
+def _invalid(schema: Schema, errors: list[FieldError]) -> InvalidRequest:
     return InvalidOrder(errors) if isinstance(schema, OrderSchema) else InvalidRequest(errors)
 
 
 def raw_body() -> bytes:
-    """The body as it came. Raises 400, 408 or 413."""
-    most = request.max_content_length or math.inf
+    """Return the body as received. Raises 400, 408 or 413."""
+    max_length = request.max_content_length or math.inf
     if request.content_length is None and request.max_content_length:
-        request.max_content_length += 1  # werkzeug cuts what is too long without a word: one byte tells
+        # werkzeug silently truncates a body of unknown length. One more byte shows that it was too long.
+        request.max_content_length += 1
     try:
         body = request.get_data(cache=False)
     except ParseException as exc:
-        raise BadRequest("The body's chunks are not as RFC 9112 has them.") from exc
+        raise BadRequest("The body's chunked encoding is not valid (RFC 9112).") from exc
     except (ClientDisconnected, OSError) as exc:
         raise RequestTimeout(problem_types.REQUEST_TIMEOUT.detail) from exc
-    if len(body) > most:
+    if len(body) > max_length:
         raise RequestEntityTooLarge
-    # werkzeug does not count what the server hands out of a body of known length.
+    # werkzeug does not check that the server delivers as many bytes as Content-Length says.
     if len(body) < (request.content_length or 0):
         raise RequestTimeout(problem_types.REQUEST_TIMEOUT.detail)
     return body

@@ -1,4 +1,4 @@
-"""What the API answers, as schemas: what is documented is what is sent."""
+"""Schemas of the API's responses, and the functions that build them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from orderconfirm.web import problem_types
 _EVENTS = validate.OneOf([event.value for event in Event])
 _STATES = validate.OneOf([state.value for state in State])
 _DELIVERIES = validate.OneOf([delivery.value for delivery in Delivery])
-_STATUS = "failed: the same order was accepted before, and its mail will not come by itself; `reason` tells why"
-_WARNINGS = "what does not add up"
-_IGNORED = "pointers of unknown fields"
-_EMAIL = "whom it is for, in lower case; null once its content is deleted"
-_REVISION = "0 for the confirmation of the order, then one more for each mail sent again"
+_STATUS = "failed: the same order was accepted before, and its mail was not sent; `reason` gives the cause"
+_WARNINGS = "a difference between the total and its parts"
+_IGNORED = "JSON pointers of unknown fields"
+_EMAIL = "the recipient, in lower case; null once the content is deleted"
+_REVISION = "0 for the order's first mail; each resend adds 1"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
 
-def _text(example: str, about: str = "", **options: Any) -> fields.String:
-    return fields.String(metadata={"description": about, "examples": [example]}, **options)
+def _text(example: str, description: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata={"description": description, "examples": [example]}, **options)
 
 
-def _time(example: str, about: str = "", **options: Any) -> fields.String:
-    return fields.String(metadata={"description": about, "format": "date-time", "examples": [example]}, **options)
+def _time(example: str, description: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata={"description": description, "format": "date-time", "examples": [example]}, **options)
 
 
 class LinksSchema(Schema):
@@ -33,12 +33,12 @@ class LinksSchema(Schema):
 
 
 class SummarySchema(Schema):
-    """A mail in short."""
+    """A mail without its history."""
 
     order_id = _text("ORD-12345", required=True)
-    state = _text("queued", "where the mail is", required=True, validate=_STATES)
-    delivery = _text("delivered", "what became of it since", allow_none=True, validate=_DELIVERIES)
-    reason = _text("rcpt: 550 5.1.1 no such user", "why it is there", allow_none=True, required=True)
+    state = _text("queued", "the mail's state", required=True, validate=_STATES)
+    delivery = _text("delivered", "the last reported delivery", allow_none=True, validate=_DELIVERIES)
+    reason = _text("rcpt: 550 5.1.1 no such user", "the reason for the state", allow_none=True, required=True)
     revision = fields.Integer(required=True, metadata={"description": _REVISION, "examples": [0]})
     message_id = _text(_MESSAGE_ID, required=True)
     email = _text("john.doe@example.com", _EMAIL, allow_none=True, required=True)
@@ -56,10 +56,10 @@ class PlacedSchema(SummarySchema):
 
 
 class HistorySchema(Schema):
-    """One thing that happened to a mail; `stage`, `code` and `text` quote the relay."""
+    """An event in a mail's history; `stage`, `code` and `text` are the relay's reply."""
 
     at = _time("2025-03-15T14:30:03+00:00", required=True)
-    revision = fields.Integer(required=True, metadata={"description": "of which of the order's mails", "examples": [0]})
+    revision = fields.Integer(required=True, metadata={"description": "the revision of the mail", "examples": [0]})
     event = _text("sent", required=True, validate=_EVENTS)
     state = _text("sent", required=True, validate=_STATES)
     stage = _text("end_of_data", allow_none=True)
@@ -69,27 +69,27 @@ class HistorySchema(Schema):
 
 
 class DeliveryEventSchema(Schema):
-    """One thing that the relay told of a sent mail."""
+    """A delivery event, reported by the relay."""
 
     event_id = _text("8a1e2c6e-0c1f-4f0e-9d0d-6b2d7c1f5a3b", required=True)
-    revision = fields.Integer(required=True, metadata={"description": "of which of the order's mails", "examples": [0]})
-    event = _text("delivery", "the relay's own word", required=True)
+    revision = fields.Integer(required=True, metadata={"description": "the revision of the mail", "examples": [0]})
+    event = _text("delivery", "the relay's name for the event", required=True)
     at = _time("2025-03-15T14:30:09+00:00", required=True)
     code = fields.Integer(allow_none=True, metadata={"examples": [250]})
     text = _text("250 2.0.0 OK", allow_none=True)
 
 
 class MailSchema(SummarySchema):
-    """A mail with its story."""
+    """A mail with its history and delivery events."""
 
     changed_at = _time("2025-03-15T14:30:03+00:00", required=True)
-    due_at = _time("2025-03-15T14:31:00+00:00", "when it is tried again", allow_none=True, required=True)
+    due_at = _time("2025-03-15T14:31:00+00:00", "the time of the next attempt", allow_none=True, required=True)
     attempts = fields.Integer(required=True, metadata={"examples": [1]})
-    possible_copies = fields.Integer(required=True, metadata={"description": "sends whose outcome nobody knows"})
+    possible_copies = fields.Integer(required=True, metadata={"description": "sends with an unknown outcome"})
     earlier_mails = fields.List(
         fields.Nested(SummarySchema),
         required=True,
-        metadata={"description": "those that the order had before this one was sent again, oldest first"},
+        metadata={"description": "the order's mails before the last resend, oldest first"},
     )
     history = fields.List(fields.Nested(HistorySchema), required=True)
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
@@ -99,18 +99,18 @@ class PageSchema(Schema):
     """A page of mails, newest first."""
 
     orders = fields.List(fields.Nested(SummarySchema), required=True)
-    next_cursor = _text("1742049002.25_4711", "for the next page; null after the last", allow_none=True, required=True)
+    next_cursor = _text("1742049002.25_4711", "of the next page; null on the last page", allow_none=True, required=True)
 
 
 class SizeSchema(Schema):
-    """Bytes of each part."""
+    """Size of each part in bytes."""
 
     text = fields.Integer(required=True)
     html = fields.Integer(required=True)
 
 
 class PreviewSchema(Schema):
-    """The mail that an order would become."""
+    """The mail of an order that was not stored."""
 
     subject = _text("Our Shop: order ORD-12345 confirmed", required=True)
     text = _text("Our Shop\n\nThank you for your order\n…", required=True)
@@ -121,14 +121,14 @@ class PreviewSchema(Schema):
 
 
 class ReceivedSchema(Schema):
-    """What was taken of a webhook's events."""
+    """How many of a webhook's events were stored."""
 
-    received = fields.Integer(
-        required=True, metadata={"examples": [2], "description": "events, without those that cannot be read"}
+    received = fields.Integer(required=True, metadata={"examples": [2], "description": "readable events"})
+    new = fields.Integer(
+        required=True, metadata={"examples": [1], "description": "readable events that were not stored before"}
     )
-    new = fields.Integer(required=True, metadata={"examples": [1], "description": "those that had not come before"})
     unreadable = fields.Integer(
-        required=True, metadata={"examples": [0], "description": "those that are no JSON object"}
+        required=True, metadata={"examples": [0], "description": "events that are not JSON objects"}
     )
 
 
@@ -142,16 +142,20 @@ class ProblemSchema(Schema):
 
     type = fields.String(
         required=True,
-        metadata={"description": "never changes: decide by it", "examples": [problem_types.INVALID_ORDER.type]},
-        validate=validate.OneOf([*(kind.type for kind in problem_types.EVERY), "about:blank"]),
+        metadata={
+            "description": "never changes, so that programs can decide by it",
+            "examples": [problem_types.INVALID_ORDER.type],
+        },
+        validate=validate.OneOf([*(each.type for each in problem_types.ALL), "about:blank"]),
     )
     title = _text("The order is not valid", required=True)
     status = fields.Integer(required=True, metadata={"examples": [422]})
-    detail = _text("1 fault; nothing was stored.", required=True)
+    detail = _text("1 error; nothing was stored.", required=True)
     errors = fields.List(fields.Nested(FieldErrorSchema))
 
 
 def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
+    """Return a mail as in SummarySchema. `link` is the path of its order."""
     return {
         "order_id": entry.order_id,
         "state": entry.state.value,
@@ -166,11 +170,11 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
 
 
 def detail(entry: OutboxEntry, link: str) -> dict[str, Any]:
-    is_moving = entry.state in State.DUE
+    """Return a mail as in MailSchema. `link` is the path of its order."""
     return {
         **summary(entry, link),
         "changed_at": entry.changed_at.isoformat(),
-        "due_at": entry.due_at.isoformat() if is_moving else None,
+        "due_at": entry.due_at.isoformat() if entry.state in State.DUE else None,
         "attempts": entry.attempts,
         "possible_copies": entry.possible_copies,
         "earlier_mails": [summary(each, link) for each in entry.earlier],

@@ -187,7 +187,7 @@ def test_a_start_after_a_few_days_without_orders_is_nothing_special(queue: Outbo
 
 def test_a_time_told_by_a_claim_shows_the_jump_before_any_mail_can_expire(queue: OutboxQueue) -> None:
     clock = ClockWatch(queue._database, LEASE)
-    clock.look(0.0)
+    clock.check(0.0)
     assert clock.is_trusted
-    clock.check(clock.read().now + 40 * DAY, 0.1)
+    clock.check_claim(clock.read().now + 40 * DAY, 0.1)
     assert not clock.is_trusted

@@ -95,7 +95,7 @@ def test_each_list_is_read_from_its_index_in_order(
         lambda queue, admin: queue.claim(1, 60),
         lambda queue, admin: queue.seconds_to_next(),
         lambda queue, admin: reclaim(queue),
-        lambda queue, admin: ClockWatch(queue._database, 60).look(0.0),
+        lambda queue, admin: ClockWatch(queue._database, 60).check(0.0),
         lambda queue, admin: admin.find("shop", "1"),
         lambda queue, admin: admin.cancel("shop", "1"),
         lambda queue, admin: admin.requeue("shop", "1"),

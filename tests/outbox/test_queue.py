@@ -154,7 +154,7 @@ def test_a_clock_that_goes_back_does_not_make_mails_wait_for_the_old_time(queue:
     queue.settle(claimed, Outcome(State.QUEUED, "deferred", "451", delay=30))
     run(queue, "UPDATE outbox SET due_at = due_at + 7200, changed_at = changed_at + 7200")
     assert queue.claim(5, 60) == []
-    ClockWatch(queue._database, 60).look(0.0)
+    ClockWatch(queue._database, 60).check(0.0)
     assert len(queue.claim(5, 60)) == 1
     wait = queue.seconds_to_next()
     assert wait is not None and 25 < wait <= 30

@@ -158,7 +158,7 @@ def test_a_new_worker_without_a_database_waits_for_it_and_then_works(tmp_path: P
         wait_until(lambda: get(port, "/health")[0] == 200, seconds=20)
         status, headers, ready = get(port, "/ready")
         assert (status, ready) == (503, {"status": "unavailable", "reason": "the outbox is not open"})
-        assert "the outbox cannot be opened, and is tried again" in log.read_text()
+        assert "the outbox cannot be opened; trying again" in log.read_text()
         assert post(port, "K1") == 503
         for path in (f"{PATH}/K0", f"{PATH}s"):
             status, headers, told = get(port, path)
@@ -229,7 +229,7 @@ def test_a_worker_that_cannot_load_is_tried_again_and_does_not_end_the_service(
         good = (tmp_path / "templates" / TEMPLATE).read_text()
         (tmp_path / "templates" / TEMPLATE).write_text("{{")
         replace_worker(process)
-        wait_until(lambda: "another one is tried" in (tmp_path / "service.log").read_text(), seconds=20)
+        wait_until(lambda: "a worker cannot start" in (tmp_path / "service.log").read_text(), seconds=20)
         (tmp_path / "templates" / TEMPLATE).write_text(good)
         wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
         assert process.poll() is None

@@ -10,8 +10,8 @@ from gunicorn.config import Config
 from gunicorn.http.errors import ParseException
 from gunicorn.http.parser import RequestParser
 
-from orderconfirm.server.request_buffer import MAX_BODY_BYTES, MAX_CHUNKED_BYTES, MAX_HEAD_BYTES, RequestBuffer
-from orderconfirm.web.webhooks import mailtrap as webhooks
+from orderconfirm.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_WEBHOOK_BODY_BYTES
+from orderconfirm.server.request_buffer import MAX_BUFFERED_BODY_BYTES, MAX_CHUNKED_BYTES, RequestBuffer
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: shop\r\n\r\n"
 
@@ -54,12 +54,12 @@ def all_of(buffer: RequestBuffer) -> bytes:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_request_is_whole_with_its_last_byte_and_not_before(name: str) -> None:
+def test_a_request_is_complete_with_its_last_byte_and_not_before(name: str) -> None:
     pieces = one_by_one(WHOLE[name])
     buffer = fed(pieces[:-1])
     assert not buffer.is_ready
     buffer.feed(pieces[-1])
-    assert buffer.is_ready and buffer.is_whole
+    assert buffer.is_ready and buffer.is_complete
     assert all_of(buffer) == WHOLE[name]
 
 
@@ -72,7 +72,7 @@ def test_it_ends_where_gunicorn_ends_it(name: str) -> None:
     buffer = fed([WHOLE[name] + NEXT])
     assert all_of(buffer) == WHOLE[name]
     buffer.next()
-    assert buffer.is_whole
+    assert buffer.is_complete
     assert all_of(buffer) == NEXT
 
 
@@ -83,7 +83,7 @@ def test_part_of_the_next_request_waits_for_the_rest_of_it(name: str) -> None:
     buffer.next()
     assert not buffer.is_ready
     buffer.feed(NEXT[9:])
-    assert buffer.is_whole
+    assert buffer.is_complete
     assert all_of(buffer) == NEXT
 
 
@@ -113,23 +113,23 @@ def test_what_gunicorn_will_refuse_is_not_waited_for(name: str) -> None:
 
 
 def test_a_body_beyond_every_limit_is_not_waited_for() -> None:
-    assert MAX_BODY_BYTES >= webhooks.MAX_BYTES
-    assert fed([posted(f"Content-Length: {MAX_BODY_BYTES + 1}")]).is_ready
-    assert not fed([posted(f"Content-Length: {MAX_BODY_BYTES}")]).is_ready
+    assert max(MAX_BODY_BYTES, MAX_WEBHOOK_BODY_BYTES) <= MAX_BUFFERED_BODY_BYTES
+    assert fed([posted(f"Content-Length: {MAX_BUFFERED_BODY_BYTES + 1}")]).is_ready
+    assert not fed([posted(f"Content-Length: {MAX_BUFFERED_BODY_BYTES}")]).is_ready
     endless = fed([posted(CHUNKED)])
     count = 0
     while not endless.is_ready:
         endless.feed(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
         count += 1
-    assert MAX_BODY_BYTES < count * 0x10000 <= MAX_CHUNKED_BYTES
-    assert not endless.is_whole
+    assert MAX_BUFFERED_BODY_BYTES < count * 0x10000 <= MAX_CHUNKED_BYTES
+    assert not endless.is_complete
 
 
 def test_a_request_that_is_given_up_keeps_its_head_alone() -> None:
     head = posted("Content-Length: 5")
     buffer = fed([head + b"hell"])
     buffer.drop_body()
-    assert (buffer.is_ready, buffer.is_whole) == (True, False)
+    assert (buffer.is_ready, buffer.is_complete) == (True, False)
     assert all_of(buffer) == head
 
 
@@ -144,7 +144,7 @@ def test_a_client_is_told_to_continue_where_it_waits_for_that() -> None:
     ("start", "piece"),
     [
         (b"GET / HTTP/1.1\r\nA: ", b"a"),
-        (posted(f"Content-Length: {MAX_BODY_BYTES}"), b"a"),
+        (posted(f"Content-Length: {MAX_BUFFERED_BODY_BYTES}"), b"a"),
         (posted(CHUNKED, body=b"100000\r\n"), b"a"),
         (posted(CHUNKED), b"1\r\na\r\n"),
     ],

@@ -419,7 +419,7 @@ class TestCancelAndErase:
             assert (answer.status_code, problem_of(answer)) == (410, "content-deleted")
         answer = place(client, "1", total=120)
         assert (problem_of(answer), answer.get_json()["errors"]) == ("order-conflict", [])
-        assert "cannot be named" in answer.get_json()["detail"]
+        assert "cannot be listed" in answer.get_json()["detail"]
         assert client.delete(f"{URL}/1").status_code == 204
         assert query(tmp_path, "SELECT count(*) FROM history WHERE event = 'erased'") == [(1,)]
         assert (place(client, "1").status_code, len(sink[0].mails)) == (200, 1)

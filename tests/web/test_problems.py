@@ -191,9 +191,7 @@ PROVOKED: dict[str, Callable[[Bench], TestResponse]] = {
 
 
 #: The server's own refusals are in test_hostile.py: they need a server.
-OURS = [
-    kind for kind in problem_types.EVERY if kind not in (problem_types.URI_TOO_LONG, problem_types.HEADERS_TOO_LARGE)
-]
+OURS = [kind for kind in problem_types.ALL if kind not in (problem_types.URI_TOO_LONG, problem_types.HEADERS_TOO_LARGE)]
 
 
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.name)

@@ -1,4 +1,4 @@
-"""What our API's operations have in common: how arguments are read, and how what may go wrong is documented."""
+"""A blueprint whose operations parse their arguments strictly and document their problems."""
 
 from __future__ import annotations
 
@@ -14,67 +14,68 @@ from orderconfirm.web.request_parsing import StrictParser
 View = TypeVar("View", bound=Callable[..., Any])
 
 _TEXT = {"type": "string"}
-_HEADERS = {"X-Request-ID": {"description": "the caller's own, or one of ours; it stands in the log", "schema": _TEXT}}
+#: Headers of every response.
+_HEADERS = {"X-Request-ID": {"description": "the caller's id, or a generated one; it is in the log", "schema": _TEXT}}
 _RETRY_AFTER = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
-_WWW_AUTHENTICATE = {"description": "how a key is sent (RFC 6750)", "schema": _TEXT}
+_WWW_AUTHENTICATE = {"description": "how to send a key (RFC 6750)", "schema": _TEXT}
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """flask-smorest's, reading arguments our way."""
+    """flask-smorest's blueprint with StrictParser and `operation`."""
 
     ARGUMENTS_PARSER = StrictParser()
 
     def response(self, *arguments: Any, **options: Any) -> Callable[[View], View]:
-        """flask-smorest's, with the headers that every answer has."""
+        """Document a response, including the headers that every response has."""
         headers = {**_HEADERS, **options.pop("headers", {})}
         decorate: Callable[[View], View] = super().response(*arguments, headers=headers, **options)
         return decorate
 
     def alt_response(self, *arguments: Any, **options: Any) -> Callable[[View], View]:
-        """The same."""
+        """Document an alternative response, including the headers that every response has."""
         headers = {**_HEADERS, **options.pop("headers", {})}
         decorate: Callable[[View], View] = super().alt_response(*arguments, headers=headers, **options)
         return decorate
 
-    def operation(self, *failures: ProblemType, **more: Any) -> Callable[[View], View]:
-        """Document an operation: its id is the view's name, `failures` are the kinds it may answer with.
+    def operation(self, *problems: ProblemType, **options: Any) -> Callable[[View], View]:
+        """Document an operation that may respond with these problems. Its operationId is the view's name.
 
-        `more` is OpenAPI's; in `responses` it adds to what `response` and `alt_response` say.
+        `options` are those of an OpenAPI operation; `responses` among them extend the documented responses.
         """
-        responses = _responses(failures)
-        for status, response in more.pop("responses", {}).items():
-            of_failure = responses.get(status, {})
-            headers = {**of_failure.get("headers", {}), **response.get("headers", {})}
-            responses[status] = {**of_failure, **response, **({"headers": headers} if headers else {})}
+        responses = _problem_responses(problems)
+        for status, response in options.pop("responses", {}).items():
+            documented = responses.get(status, {})
+            headers = {**documented.get("headers", {}), **response.get("headers", {})}
+            responses[status] = {**documented, **response, **({"headers": headers} if headers else {})}
 
         def decorate(view: View) -> View:
-            documented: View = self.doc(operationId=view.__name__, responses=responses, **more)(view)
-            return documented
+            decorated: View = self.doc(operationId=view.__name__, responses=responses, **options)(view)
+            return decorated
 
         return decorate
 
 
-def _responses(failures: tuple[ProblemType, ...]) -> dict[int, Any]:
-    by_status: dict[int, list[ProblemType]] = {}
-    for kind in failures:
-        by_status.setdefault(kind.status, []).append(kind)
-    return {status: failure(alike) for status, alike in sorted(by_status.items())}
-
-
-def failure(alike: list[ProblemType]) -> dict[str, Any]:
-    """What a status means: every kind that has it, with its example."""
+def problem_response(problems: list[ProblemType]) -> dict[str, Any]:
+    """Return the OpenAPI response of a status: all its problem types, each with its example."""
     headers: dict[str, Any] = {**_HEADERS}
-    if problem_types.UNAUTHORIZED in alike:
+    if problem_types.UNAUTHORIZED in problems:
         headers["WWW-Authenticate"] = _WWW_AUTHENTICATE
-    if problem_types.TOO_MANY in alike or any(kind.retry_after for kind in alike):
+    if problem_types.TOO_MANY in problems or any(each.retry_after for each in problems):
         headers["Retry-After"] = _RETRY_AFTER
     return {
-        "description": " ".join(kind.meaning for kind in alike),
+        "description": " ".join(each.meaning for each in problems),
         "content": {
             problem_types.MIMETYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {kind.name: {"summary": kind.title, "value": kind.example} for kind in alike},
+                "examples": {each.name: {"summary": each.title, "value": each.example} for each in problems},
             }
         },
         "headers": headers,
     }
+
+
+def _problem_responses(problems: tuple[ProblemType, ...]) -> dict[int, Any]:
+    by_status: dict[int, list[ProblemType]] = {}
+    for each in problems:
+        by_status.setdefault(each.status, []).append(each)
+    return {status: problem_response(same_status) for status, same_status in sorted(by_status.items())}

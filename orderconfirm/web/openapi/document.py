@@ -1,4 +1,4 @@
-"""The API's documentation: OpenAPI 3.1 made from the schemas, and two readers of it, all served by us."""
+"""The API's documentation: an OpenAPI 3.1 document generated from the schemas, with Swagger UI and ReDoc."""
 
 from __future__ import annotations
 
@@ -7,59 +7,53 @@ from pathlib import Path
 
 import flask_smorest
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, request, send_from_directory
-from werkzeug.routing import BaseConverter, PathConverter
+from werkzeug.routing import PathConverter
 
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 from orderconfirm.order.schemas import AddressSchema
-from orderconfirm.web import api, problem_types
+from orderconfirm.web import problem_types
 from orderconfirm.web.openapi import field_schemas
-from orderconfirm.web.openapi.blueprint import failure
+from orderconfirm.web.openapi.blueprint import problem_response
 from orderconfirm.web.response_schemas import ProblemSchema
-from orderconfirm.web.webhooks import mailtrap as webhooks
+from orderconfirm.web.url_converters import OrderIdConverter
 
 bp = Blueprint("documentation", __name__, template_folder="../pages/templates")
 
-#: Both readers write styles of their own into the page; ReDoc searches in a worker.
+#: Swagger UI and ReDoc add inline styles to the page, and ReDoc's search runs in a worker.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; worker-src blob:; font-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 )
-#: From packages that carry them, by the names they are served under.
+#: Package and path of each served file.
 _ASSETS = {
     "swagger-ui.css": ("flask_swagger_ui", "dist/swagger-ui.css"),
     "swagger-ui-bundle.js": ("flask_swagger_ui", "dist/swagger-ui-bundle.js"),
 }
-
+_ASSET_MAX_AGE_SECONDS = 86400
 
 _ORDER_ID: dict[str, object] = {
     "type": "string",
     "minLength": 1,
-    "maxLength": 128,
-    "description": "the order's own; its slashes may stand as they are",
+    "maxLength": MAX_ORDER_ID_LENGTH,
+    "description": "the shop's id of the order; slashes need not be escaped",
     "examples": ["ORD-12345"],
 }
 
 
-class OrderId(BaseConverter):
-    """An order id may hold slashes; the last part of a path is still a verb where there is one."""
-
-    regex = "(?!preview$)(?!.*/(?:cancel|resend)$)[^/].*?"
-    part_isolating = False
-
-
 class DocumentedApi(flask_smorest.Api):  # type: ignore[misc]
-    """flask-smorest's, without the error answer of its own: we give ours."""
+    """flask-smorest's API without its default error response."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
 
-def init_app(app: Flask) -> None:
-    """Register the API with its documentation."""
+def init_app(app: Flask) -> DocumentedApi:
+    """Return the API at which documented blueprints are registered."""
     app.config.update(
         API_TITLE="orderconfirm",
         API_VERSION="1",
         OPENAPI_VERSION="3.1.0",
         API_SPEC_OPTIONS={
-            "info": {"description": _about()},
+            "info": {"description": _description()},
             "components": {
                 "securitySchemes": {
                     "bearer": {"type": "http", "scheme": "bearer"},
@@ -69,28 +63,26 @@ def init_app(app: Flask) -> None:
             "security": [{"bearer": []}, {"key": []}],
         },
     )
-    app.url_map.converters["order_id"] = OrderId
-    documented = DocumentedApi(app)
-    for converter in (OrderId, PathConverter):
-        documented.register_converter(converter, lambda _: _ORDER_ID)
-    field_schemas.register(documented.ma_plugin.converter)
-    # What is referred to by name alone.
-    documented.spec.components.schema("Problem", schema=ProblemSchema)
-    documented.spec.components.schema("Address", schema=AddressSchema)
-    # What no operation answers, but the service in its place.
-    for kind in (problem_types.METHOD_NOT_ALLOWED, problem_types.CSRF_TOKEN):
-        documented.spec.components.response(kind.name, failure([kind]))
-    documented.register_blueprint(api.bp)
-    documented.register_blueprint(webhooks.bp)
-    for foreign in ("Error", "PaginationMetadata"):  # flask-smorest's own, which no answer has
-        documented.spec.components.schemas.pop(foreign, None)
-    app.extensions["openapi"] = documented
-    app.register_blueprint(bp)
+    documented_api = DocumentedApi(app)
+    for converter in (OrderIdConverter, PathConverter):
+        documented_api.register_converter(converter, lambda _: _ORDER_ID)
+    field_schemas.register(documented_api.ma_plugin.converter)
+    components = documented_api.spec.components
+    for unused in ("Error", "PaginationMetadata"):  # flask-smorest's own
+        components.schemas.pop(unused)
+    # Schemas that are referred to by name.
+    components.schema("Problem", schema=ProblemSchema)
+    components.schema("Address", schema=AddressSchema)
+    # Problems of no documented operation.
+    for problem_type in (problem_types.METHOD_NOT_ALLOWED, problem_types.CSRF_TOKEN):
+        components.response(problem_type.name, problem_response([problem_type]))
+    app.extensions["openapi"] = documented_api
+    return documented_api
 
 
-def _about() -> str:
-    """The document's first words, in Markdown, with every failure there is."""
-    rows = [f"| `{kind.name}` | {kind.status} | {kind.meaning} |" for kind in problem_types.EVERY]
+def _description() -> str:
+    """Return the document's introduction in Markdown, with a table of all problem types."""
+    rows = [f"| `{each.name}` | {each.status} | {each.meaning} |" for each in problem_types.ALL]
     return "\n".join(
         (
             "Takes orders and mails personal order confirmations, losing none.",
@@ -105,26 +97,27 @@ def _about() -> str:
 
 
 @bp.after_request
-def restrict(answer: Response) -> Response:
-    answer.headers["Content-Security-Policy"] = _POLICY
-    return answer
+def set_content_security_policy(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
 
 
 @bp.get("/openapi.json")
 def openapi() -> Response:
-    """The document. It changes with the version only, so that it is made once, and may be kept and asked for again."""
+    """Return the document. It depends on nothing but the version, so it is built once per process and has an ETag."""
     extensions = current_app.extensions
     if "document" not in extensions:
         extensions["document"] = jsonify(extensions["openapi"].spec.to_dict()).get_data()
-    answer = Response(extensions["document"], mimetype="application/json")
-    answer.headers["Cache-Control"] = "no-cache"
-    answer.add_etag()
-    answer.make_conditional(request)
-    return answer
+    response = Response(extensions["document"], mimetype="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 @bp.get("/docs")
 def docs() -> str:
+    """Show the document with Swagger UI."""
     return render_template(
         "documentation.html", styles=["swagger-ui.css"], scripts=["swagger-ui-bundle.js"], starter="docs.js"
     )
@@ -132,6 +125,7 @@ def docs() -> str:
 
 @bp.get("/redoc")
 def redoc() -> str:
+    """Show the document with ReDoc."""
     return render_template("documentation.html", styles=[], scripts=[], starter="redoc.js")
 
 
@@ -141,4 +135,4 @@ def asset(name: str) -> Response:
         abort(404)
     package, path = _ASSETS[name]
     file = Path(str(files(package))) / path
-    return send_from_directory(file.parent, file.name, max_age=86400)
+    return send_from_directory(file.parent, file.name, max_age=_ASSET_MAX_AGE_SECONDS)

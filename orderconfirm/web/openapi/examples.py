@@ -1,4 +1,4 @@
-"""One order's way through the API: the documented example of every body and of every answer."""
+"""The documented examples of all request and response bodies, for one order."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _SENT_EVENT: Example = {
     "text": "2.0.0 Ok: queued",
     "seconds": 0.142,
 }
-#: What a line of the story has when the relay spoke.
-_RELAY_S = ("stage", "code", "text", "seconds")
-_REMARKS: Example = {"warnings": [], "ignored_fields": []}
+#: Fields of a history event that quote the relay's reply.
+_REPLY_FIELDS = ("stage", "code", "text", "seconds")
+_NO_WARNINGS: Example = {"warnings": [], "ignored_fields": []}
 
-QUEUED: Example = {"status": "success", "message": "Order confirmation queued", **_SUMMARY, **_REMARKS}
+QUEUED: Example = {"status": "success", "message": "Order confirmation queued", **_SUMMARY, **_NO_WARNINGS}
 REPEATED: Example = {
     "status": "success",
     "message": "Order confirmation email was sent before, at 2025-03-15T14:30:02+00:00",
     **_SENT,
-    **_REMARKS,
+    **_NO_WARNINGS,
 }
-PLACED: Example = {"status": "success", "message": "Order confirmation email sent", **_SENT, **_REMARKS}
-STORY: Example = {
+PLACED: Example = {"status": "success", "message": "Order confirmation email sent", **_SENT, **_NO_WARNINGS}
+DETAIL: Example = {
     **_SENT,
     "delivery": "delivered",
     "changed_at": "2025-03-15T14:30:02.351000+00:00",
@@ -68,7 +68,7 @@ STORY: Example = {
 _RESENT_AT = "2025-03-16T09:12:40.730000+00:00"
 RESEND: Example = {"email": "john.doe@example.org", "reason": "the customer mistyped it"}
 RESENT: Example = {
-    **STORY,
+    **DETAIL,
     "state": "queued",
     "delivery": None,
     "message_id": "<b81d7f2e4c6a49d0a3f5e7c9d1b2a4f6@shop.example>",
@@ -94,11 +94,11 @@ RESENT: Example = {
     ],
 }
 CANCELLED: Example = {
-    **STORY,
+    **DETAIL,
     "state": "cancelled",
     "delivery": None,
     "attempts": 0,
-    "history": [{**_SENT_EVENT, "event": "cancelled", "state": "cancelled", **dict.fromkeys(_RELAY_S)}],
+    "history": [{**_SENT_EVENT, "event": "cancelled", "state": "cancelled", **dict.fromkeys(_REPLY_FIELDS)}],
     "deliveries": [],
 }
 PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104_4711"}
@@ -107,7 +107,7 @@ PREVIEW: Example = {
     "text": "Our Shop\n\nThank you for your order, John!\n…",
     "html": '<!DOCTYPE html><html lang="en" dir="ltr">…</html>',
     "size": {"text": 1094, "html": 9806},
-    **_REMARKS,
+    **_NO_WARNINGS,
 }
 EVENTS: Example = {
     "events": [

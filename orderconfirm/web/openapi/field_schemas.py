@@ -1,4 +1,4 @@
-"""What our own kinds of fields take, in the words of JSON Schema: for readers of the documentation, and for testers."""
+"""JSON Schemas of the custom marshmallow fields."""
 
 from __future__ import annotations
 
@@ -13,69 +13,72 @@ from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress,
 
 JsonSchema = dict[str, Any]
 
-#: Nothing at all, or a lone dash: shops send it for what they do not know, and it counts as absent.
+#: Blank text or a single dash. Shops send it for unknown values, and it counts as absent.
 _BLANK: JsonSchema = {"type": "string", "pattern": r"^\s*-?\s*$"}
 _DIGITS = r"\d{1,12}(\.\d{1,40})?\s*$"
-#: Texts of a form: its name in JSON Schema, and what it is in words.
-_FORMS: dict[type[Text], tuple[str | None, str]] = {
-    MailAddress: ("email", "a mail address with an ASCII local part"),
-    WebUrl: ("uri", "an absolute http or https address"),
-    CurrencyCode: (None, "three letters like USD"),
-    LocaleTag: (None, "a language tag like de-AT or pt_BR"),
-    TimeZoneName: (None, "a name of the IANA database like Europe/Berlin"),
+#: Text fields with a format: its name in JSON Schema, if there is one, and its description.
+_FORMATS: dict[type[Text], tuple[str | None, str]] = {
+    MailAddress: ("email", "an email address with an ASCII local part"),
+    WebUrl: ("uri", "an absolute http or https URL"),
+    CurrencyCode: (None, "three letters, such as USD"),
+    LocaleTag: (None, "a language tag, such as de-AT or pt_BR"),
+    TimeZoneName: (None, "an IANA time zone, such as Europe/Berlin"),
 }
 
 
 def register(converter: Any) -> None:
-    """Teach apispec's converter our fields."""
-    for kind in (Text, *_FORMS, Timestamp, Number, PostalAddress):
-        converter.field_mapping[kind] = (None, None)
-    converter.add_attribute_function(_describe)
+    """Add the custom fields to apispec's converter."""
+    for field_type in (Text, *_FORMATS, Timestamp, Number, PostalAddress):
+        converter.field_mapping[field_type] = (None, None)
+    converter.add_attribute_function(_json_schema)
 
 
-def _describe(_: MarshmallowPlugin, field: Field[Any], **__: Any) -> JsonSchema:
+def _json_schema(_: MarshmallowPlugin, field: Field[Any], **__: Any) -> JsonSchema:
     if isinstance(field, Number):
-        described = _number(field)
+        schema = _number(field)
     elif isinstance(field, PostalAddress):
-        described = _address()
+        schema = _address()
     elif isinstance(field, Timestamp):
-        described = {"anyOf": [{"type": "string"}], "description": "an ISO 8601 time; without a zone, UTC"}
+        schema = {"anyOf": [{"type": "string"}], "description": "an ISO 8601 time; UTC if it has no zone"}
     elif isinstance(field, Text):
-        described = _text(field)
+        schema = _text(field)
     else:
         return {}
     if field.allow_none:
-        described["anyOf"].append({"type": "null"})
-    return {**described, **field.metadata}
+        schema["anyOf"].append({"type": "null"})
+    return {**schema, **field.metadata}
 
 
 def _text(field: Text) -> JsonSchema:
-    form, words = _FORMS.get(type(field), (None, None))
+    name, description = _FORMATS.get(type(field), (None, None))
     string: JsonSchema = {"type": "string", "maxLength": field.max_length}
-    if form:
-        string["format"] = form
+    if name:
+        string["format"] = name
     elif field.required:
         string |= {"minLength": 1, "pattern": r"\S"}
-    variants = [string]
-    if form and not field.required:
-        variants.append(_BLANK)
+    alternatives = [string]
+    if name and not field.required:
+        alternatives.append(_BLANK)
     if field.numbers:
-        variants.append({"type": "number"})
-    return {"anyOf": variants, **({"description": words} if words else {})}
+        alternatives.append({"type": "number"})
+    return {"anyOf": alternatives, **({"description": description} if description else {})}
 
 
 def _number(field: Number) -> JsonSchema:
-    least = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.minimum, {})
-    sign = r"\+?" if least else "[+-]?"
+    minimum = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.minimum, {})
+    sign = r"\+?" if minimum else "[+-]?"
     return {
         "anyOf": [
-            {"type": "number", "exclusiveMaximum": int(field.below), **least},
+            {"type": "number", "exclusiveMaximum": int(field.below), **minimum},
             {"type": "string", "pattern": rf"^\s*{sign}{_DIGITS}"},
         ],
-        "description": 'a number, or a string of digits with a dot like "79.90"',
+        "description": 'a number, or a string such as "79.90"',
     }
 
 
 def _address() -> JsonSchema:
     text = {"type": "string", "maxLength": 1000}
-    return {"anyOf": [text, {"$ref": "#/components/schemas/Address"}], "description": "text, or its parts"}
+    return {
+        "anyOf": [text, {"$ref": "#/components/schemas/Address"}],
+        "description": "text, or the parts of the address",
+    }

@@ -1,1 +1,1 @@
-"""What a browser sees."""
+"""Pages for the browser: the demo page and the local inbox."""

@@ -1,4 +1,4 @@
-"""The demo page's own way in: without a key, but with a token that no other site's page can read or send."""
+"""The demo page's endpoints. They need no API key, but a CSRF token that pages of other sites cannot read or send."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ bp.add_url_rule("/<order_id:order_id>", view_func=api.show_order)
 
 
 def init_app(app: Flask) -> None:
-    """Register the way in, and what gives the page its token: `csrf_meta_tag`, for templates."""
+    """Set up the session cookie and `csrf_meta_tag`, with which the template embeds the token."""
     app.secret_key = SECRET_KEY
     app.config.update(
-        # Cookies know no port: the usual name would be shared with every other server on this machine.
+        # Cookies ignore the port, so a default name would be shared with other servers on this machine.
         SESSION_COOKIE_NAME="orderconfirm_demo",
         SESSION_COOKIE_SAMESITE="Strict",
-        # A page may stay open for long: its token lasts as long as its cookie.
+        # The token is valid as long as its cookie, because a page may stay open for a long time.
         WTF_CSRF_TIME_LIMIT=None,
     )
     app.jinja_env.globals["csrf_meta_tag"] = csrf_meta_tag
-    app.register_blueprint(bp)
 
 
 @bp.before_request
 def authenticate() -> None:
-    """Who has the page's token has its cookie's too, and acts as the demo's shop. Raises ValidationError."""
+    """Check the token against the session cookie, and act as the demo's shop. Raises ValidationError."""
     validate_csrf(request.headers.get("X-CSRFToken"))
     settings: Settings = current_app.extensions["orderconfirm"].settings
     authenticator: Authenticator = current_app.extensions["authenticator"]
@@ -40,5 +39,5 @@ def authenticate() -> None:
 
 
 @bp.errorhandler(ValidationError)
-def refuse(_: ValidationError) -> Response:
+def csrf_error(_: ValidationError) -> Response:
     return problem(problem_types.CSRF_TOKEN, problem_types.CSRF_TOKEN.detail)

@@ -1,4 +1,4 @@
-"""What a browser sees: the demo page and the local inbox."""
+"""The views of the demo page and of the local inbox."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from orderconfirm.web.openapi import examples
 
 bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
-#: Of the inbox, on one page.
-MAILS_SHOWN = 100
-#: The service's own pages load nothing from elsewhere and run nothing inline.
+#: Mails on one page of the inbox.
+PAGE_SIZE = 100
+#: For the service's own pages: nothing from other sites, no inline scripts or styles.
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-#: A mail has inline styles and remote pictures, and must run nothing at all.
+#: For a mail: inline styles and remote images, no scripts.
 _MAIL_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'self'"
 )
 
 
 @bp.after_request
-def restrict(answer: Response) -> Response:
-    """Tell the browser what these pages may do."""
-    answer.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-    return answer
+def set_content_security_policy(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+    return response
 
 
 @bp.get("/")
 def demo() -> str:
-    """The form that sends an order as a shop would."""
+    """Show the form that sends an order the way a shop does."""
     settings = _settings()
     if not settings.has_demo_page:
         abort(404)
@@ -40,32 +39,33 @@ def demo() -> str:
 
 @bp.get("/inbox")
 def inbox() -> str:
-    """The mails of the local inbox, newest first, some at a time."""
+    """Show a page of the local inbox, newest mails first."""
     search = request.args.get("search", "")
     skip = max(0, request.args.get("skip", 0, type=int))
-    mails, count = _inbox().newest(search, skip, MAILS_SHOWN)
-    return _page("inbox.html", mails=mails, count=count, search=search, skip=skip, step=MAILS_SHOWN)
+    mails, count = _inbox().newest(search, skip, PAGE_SIZE)
+    return _page("inbox.html", mails=mails, count=count, search=search, skip=skip, step=PAGE_SIZE)
 
 
 @bp.get("/inbox/<mail_id>")
 def inbox_message(mail_id: str) -> str:
+    """Show a mail's headers, HTML, text and source."""
     return _page("message.html", mail=_mail(mail_id))
 
 
 @bp.get("/inbox/<mail_id>/html")
 def inbox_html(mail_id: str) -> Response:
-    """The mail's HTML alone, for the sandboxed frame."""
-    answer = Response(_mail(mail_id).html, mimetype="text/html")
-    answer.headers["Content-Security-Policy"] = _MAIL_POLICY
-    return answer
+    """Return only the mail's HTML, for the sandboxed frame."""
+    response = Response(_mail(mail_id).html, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _MAIL_POLICY
+    return response
 
 
 @bp.get("/inbox/<mail_id>/source")
 def inbox_source(mail_id: str) -> Response:
-    """The message as it came over SMTP."""
-    answer = Response(_inbox().source(_mail(mail_id).id) or b"", mimetype="message/rfc822")
-    answer.headers["Content-Disposition"] = 'attachment; filename="order-confirmation.eml"'
-    return answer
+    """Return the message as it was received over SMTP."""
+    response = Response(_inbox().source(_mail(mail_id).id) or b"", mimetype="message/rfc822")
+    response.headers["Content-Disposition"] = 'attachment; filename="order-confirmation.eml"'
+    return response
 
 
 def _page(template: str, **values: Any) -> str:

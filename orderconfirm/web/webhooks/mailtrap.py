@@ -17,6 +17,7 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
+from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
 from orderconfirm.logs import printable
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.web import problem_types
@@ -33,7 +34,6 @@ bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="De
 
 #: Mailtrap sends up to 500 events at a time, each with up to several kilobytes of the receiver's words.
 MAX_EVENTS = 1000
-MAX_BYTES = 4 * 1024 * 1024
 #: The database's largest id.
 _MAX_ID = 2**63 - 1
 #: Larger timestamps are in milliseconds: in seconds they would lie beyond the year 3000.
@@ -100,7 +100,7 @@ def take_mailtrap_events() -> Any:
     secret = runtime.settings.mailtrap_webhook_secret
     if not secret:
         raise NotFound(_NO_WEBHOOK.detail)
-    request.max_content_length = MAX_BYTES
+    request.max_content_length = MAX_WEBHOOK_BODY_BYTES
     body = raw_body()
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()

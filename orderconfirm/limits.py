@@ -1,0 +1,17 @@
+"""Limits of what a client may send. gunicorn's master imports this module too, so it imports nothing."""
+
+from __future__ import annotations
+
+#: Bytes of the body of an API request, and of a webhook: one webhook carries hundreds of events.
+MAX_BODY_BYTES = 1024 * 1024
+MAX_WEBHOOK_BODY_BYTES = 4 * 1024 * 1024
+
+#: gunicorn's largest limit. The filters of a list are in the query, so that request lines get long.
+MAX_REQUEST_LINE_BYTES = 8190
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 8190
+#: Bytes of the request line and all headers together.
+MAX_HEAD_BYTES = 64 * 1024
+
+#: Characters of an Idempotency-Key.
+MAX_IDEMPOTENCY_KEY_LENGTH = 255

@@ -1,0 +1,121 @@
+"""gunicorn's server hooks: start, reload and stop of the service.
+
+gunicorn's master imports this module, so it must not import Flask or the application.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from orderconfirm.errors import OrderConfirmError, SettingsError
+from orderconfirm.server.memory import tune_allocator
+from orderconfirm.settings import Settings, load_environment, unknown_names
+
+#: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
+_APP_LOAD_ERROR = 4
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment. Ends the process with one line per problem when they are not valid."""
+    try:
+        return load_environment(os.environ)
+    except SettingsError as exc:
+        print("orderconfirm cannot start:", *exc.problems, sep="\n  ", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def on_starting(server: Any) -> None:
+    """Prepare the master: warn about unknown settings, and end at once when an address cannot be bound.
+
+    gunicorn itself would try an address five times.
+    """
+    tune_allocator()
+    for warning in unknown_names(os.environ):
+        server.log.warning("%s", warning)
+    if server.master_pid or "LISTEN_FDS" in os.environ:
+        return  # the sockets are inherited
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            _check_address(*address)
+
+
+def when_ready(server: Any) -> None:
+    """Replace gunicorn's reload, which stops the old workers before it knows that new ones can start."""
+    server.handle_hup = partial(_reload, server, server.handle_hup)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the runtime in a worker, because threads do not survive a fork."""
+    runtime = worker.wsgi.extensions["orderconfirm"]
+    # Behind a proxy all clients share an address. Otherwise one address may use a quarter of the connections: several
+    # shops may share it, with several connections each.
+    worker.max_per_address = None if runtime.settings.trusted_proxies else worker.cfg.worker_connections // 4
+    try:
+        # A missing database ends the service only at its first start.
+        runtime.start(keeps_trying=not worker.is_first)
+    except OrderConfirmError as exc:
+        _exit(_APP_LOAD_ERROR, str(exc))
+    if worker.age == 1:  # once per service, not once per worker
+        _log_ready(worker.log, runtime.settings)
+    _begin_stop_at_sigterm(runtime)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Stop the runtime after the last request: it finishes the mails in flight."""
+    if app := getattr(worker, "wsgi", None):  # None if the worker could not load it
+        app.extensions["orderconfirm"].stop()
+
+
+def _begin_stop_at_sigterm(runtime: Any) -> None:
+    """Start to drain the mails at SIGTERM.
+
+    After the last request would be too late: a client that sends its body slowly would use up the mails' time.
+    """
+    stop_worker = signal.getsignal(signal.SIGTERM)
+
+    def handle_sigterm(number: int, frame: Any) -> None:
+        runtime.begin_stop()
+        stop_worker(number, frame)  # type: ignore[operator,misc]
+
+    signal.signal(signal.SIGTERM, handle_sigterm)
+
+
+def _check_address(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                _exit(1, f"PORT {port} is taken: set another one")
+            _exit(1, f"it cannot listen on {host}:{port}: {exc.strerror}")
+
+
+def _reload(server: Any, reload: Callable[[], None]) -> None:
+    trial = subprocess.run([sys.executable, "-c", "import wsgi"], capture_output=True, text=True)
+    if trial.returncode:
+        server.log.error("Not reloaded; the service continues unchanged: %s", trial.stderr.strip())
+    else:
+        reload()
+
+
+def _log_ready(log: Any, settings: Settings) -> None:
+    address = f"http://localhost:{settings.port}"
+    places = [f"orders: {address}/api/order-confirmation"]
+    if settings.has_demo_page:
+        places.append(f"demo page: {address}/")
+    places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
+    log.info("orderconfirm is ready. %s", ", ".join(places))
+
+
+def _exit(code: int, reason: str) -> NoReturn:
+    print(f"orderconfirm cannot start: {reason}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,23 @@
+"""Settings of the C library's allocator that keep the service small."""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+
+#: glibc's M_ARENA_MAX. By default each thread has its own arena, which keeps the memory of the largest body that the
+#: thread has read: 260 MB for 32 threads and hostile bodies, instead of 150 MB with one arena. A single arena costs
+#: little, because only one Python thread runs at a time.
+_ARENA_MAX = -8
+#: glibc's M_MMAP_THRESHOLD. glibc raises it with the first large body, and then allocates large bodies between small
+#: objects, from where their memory is not returned. A threshold that was set explicitly stays.
+_MMAP_THRESHOLD = -3
+_MMAP_THRESHOLD_BYTES = 128 * 1024
+
+
+def tune_allocator() -> None:
+    """Limit the memory that this process and its later forks keep. Does nothing where the C library is not glibc."""
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
