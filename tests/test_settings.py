@@ -121,6 +121,7 @@ def test_another_relay_uses_tls_by_default(environ: dict[str, str], security: st
         ({"MAIL_USERNAME": "u"}, "MAIL_USERNAME and MAIL_PASSWORD"),
         ({"MAILTRAP_SANDBOX_USER": "u", "EMAIL_SENDER": "a@b.example"}, "MAILTRAP_SANDBOX_PASSWORD"),
         ({"MAILTRAP_WEBHOOK_SECRET": SECRET, "MAILTRAP_HEADERS": "false"}, "MAILTRAP_HEADERS is false"),
+        ({"API_KEYS": ","}, "API_KEYS has no keys"),
         ({"API_KEYS": f"one:{'k' * 16},two:{'k' * 16}"}, "the key of two for another shop"),
         ({"API_KEYS": f"one:{'ü' * 16}"}, "that is not allowed in a header"),
         ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest()}"}, "the SHA-256 of an empty string"),

@@ -136,6 +136,8 @@ class ApiKey:
 def api_keys(text: str) -> tuple[ApiKey, ...]:
     """Parse shop:key pairs. A key may be given as sha256=<64 hex digits>, to keep it out of the environment."""
     keys: list[ApiKey] = []
+    if not text.strip(", "):
+        raise ValueError("has no keys: remove it, or set it to shop:key")
     for part in filter(None, (part.strip() for part in text.split(","))):
         shop, separator, key = part.partition(":")
         if not separator or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", shop):

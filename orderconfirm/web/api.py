@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.errors import ContentDeleted, FieldError
+from orderconfirm.errors import ContentDeleted, FieldError, OutboxUnavailable
 from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
 from orderconfirm.models import OutboxEntry, Resend, Search, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema
@@ -139,7 +140,8 @@ def place_order(order: dict[str, Any]) -> Any:
     # Only a preference (RFC 7240 section 2): without a free slot the request does not wait.
     if wait is not None and _wait_slots.acquire(blocking=False):
         try:
-            entry = _confirmations().outcome(g.shop, entry.order_id, wait) or entry
+            with suppress(OutboxUnavailable):  # the order is stored, whether or not its outcome can be read
+                entry = _confirmations().outcome(g.shop, entry.order_id, wait) or entry
         finally:
             _wait_slots.release()
         headers = {"Preference-Applied": f"wait={wait}"}
@@ -226,7 +228,10 @@ def resend_order(changes: dict[str, Any], order_id: str) -> Any:
     result = _confirmations().resend(Resend(g.shop, order_id, **changes, idempotency_key=_idempotency_key()))
     if result is None:
         raise _unknown(order_id)
-    return _detail(_confirmations().status(g.shop, order_id), order_id), 202 if result.is_new else 200
+    entry: OutboxEntry | None = result.entry
+    with suppress(OutboxUnavailable):  # the resend is stored, whether or not its history can be read
+        entry = _confirmations().status(g.shop, order_id)
+    return _detail(entry, order_id), 202 if result.is_new else 200
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")

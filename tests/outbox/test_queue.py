@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import sqlite3
 import threading
@@ -365,3 +366,38 @@ def raises_unavailable(queue: OutboxQueue) -> None:
         find(queue, "1")
     except OutboxUnavailable:
         pass
+
+
+def test_without_its_write_ahead_log_nothing_is_written(tmp_path: Path) -> None:
+    """A cancellation or an outcome that only the deleted log holds would be lost as well."""
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        [claimed] = queue.claim(1, 60)
+        (tmp_path / "outbox.db-wal").unlink()
+        with pytest.raises(OutboxUnavailable, match="write-ahead log was deleted"):
+            queue.settle(claimed, SENT)
+
+
+def test_a_missing_database_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+    with pytest.raises(OutboxUnavailable, match="is missing: put it back"):
+        database.open(must_exist=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_whose_lock_file_was_replaced_locks_the_new_one(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, opened(f"sqlite:///{tmp_path}/outbox.db") as other:
+        locks = tmp_path / "outbox.db.alive"
+        shutil.copytree(locks, tmp_path / "copy")
+        shutil.rmtree(locks)
+        (tmp_path / "copy").rename(locks)
+        queue.add(mail("1"))
+        queue.claim(1, -1)
+        reclaim(queue, tokens=["none"], trusts_clock=False)
+        assert reclaim(other) == 0
+
+
+def test_a_process_that_holds_the_turnstile_without_the_lock_stops_nobody(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, (tmp_path / "outbox.db.turnstile").open("wb") as turnstile:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        assert queue.add(mail("1")).is_new
