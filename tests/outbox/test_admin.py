@@ -1,4 +1,4 @@
-"""What a person does with the outbox, on a real SQLite file and a real PostgreSQL."""
+"""OutboxAdmin, Retention and DeliveryEventStore on a real SQLite file and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def admin(queue: OutboxQueue) -> OutboxAdmin:
 
 
 def end(queue: OutboxQueue, order_id: str, outcome: Outcome) -> None:
-    """Take an order in and let its first attempt end so."""
+    """Add an order and end its first attempt with `outcome`."""
     queue.add(mail(order_id))
     [claimed] = queue.claim(1, 60)
     queue.settle(claimed, outcome)
@@ -37,7 +37,7 @@ NOW = datetime(2025, 3, 15, tzinfo=UTC)
 FAILED = Outcome(State.FAILED, "failed", "550 no")
 
 
-def test_a_failed_mail_is_put_back_with_all_its_time(queue: OutboxQueue) -> None:
+def test_a_requeued_mail_starts_without_earlier_attempts(queue: OutboxQueue) -> None:
     end(queue, "1", FAILED)
     before = find(queue, "1")
     assert admin(queue).requeue("shop", "1") == 1
@@ -47,7 +47,7 @@ def test_a_failed_mail_is_put_back_with_all_its_time(queue: OutboxQueue) -> None
     assert [event.event for event in find(queue, "1").history] == ["failed", "requeued"]
 
 
-def test_all_failed_mails_are_put_back_and_no_others(queue: OutboxQueue) -> None:
+def test_requeue_all_requeues_only_mails_in_the_given_states(queue: OutboxQueue) -> None:
     for number in range(3):
         end(queue, f"f{number}", FAILED)
     end(queue, "held", Outcome(State.HELD, "held"))
@@ -58,34 +58,34 @@ def test_all_failed_mails_are_put_back_and_no_others(queue: OutboxQueue) -> None
 
 
 @pytest.mark.parametrize("outcome", [SENT, Outcome(State.CANCELLED, "cancelled")])
-def test_what_is_sent_or_withdrawn_stays_so(queue: OutboxQueue, outcome: Outcome) -> None:
+def test_a_sent_or_cancelled_mail_cannot_be_changed(queue: OutboxQueue, outcome: Outcome) -> None:
     end(queue, "1", outcome)
     assert admin(queue).requeue("shop", "1") == 0
     assert admin(queue).cancel("shop", "1") is False
     assert find(queue, "1").state is outcome.state
 
 
-def test_a_waiting_mail_is_withdrawn_and_never_claimed(queue: OutboxQueue) -> None:
+def test_a_cancelled_mail_is_never_claimed(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
     assert admin(queue).cancel("shop", "1") is True
     assert queue.claim(5, 60) == []
     assert find(queue, "1").state is State.CANCELLED
 
 
-def test_a_mail_on_its_way_cannot_be_withdrawn(queue: OutboxQueue) -> None:
+def test_a_mail_that_is_being_sent_cannot_be_cancelled(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
     queue.claim(1, 60)
     assert admin(queue).cancel("shop", "1") is False
 
 
-def test_an_unknown_outcome_need_not_wait(queue: OutboxQueue) -> None:
+def test_a_mail_with_an_unknown_outcome_can_be_requeued(queue: OutboxQueue) -> None:
     end(queue, "1", Outcome(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
     assert queue.claim(1, 60) == []
     assert admin(queue).requeue("shop", "1") == 1
     assert [claimed.possible_copies for claimed in queue.claim(1, 60)] == [1]
 
 
-def test_finished_content_is_forgotten_and_its_id_is_not(queue: OutboxQueue) -> None:
+def test_a_purge_deletes_finished_content_and_keeps_the_order_id(queue: OutboxQueue) -> None:
     end(queue, "old", SENT)
     run(queue, "UPDATE outbox SET changed_at = changed_at - 1000")
     end(queue, "new", SENT)
@@ -95,24 +95,26 @@ def test_finished_content_is_forgotten_and_its_id_is_not(queue: OutboxQueue) -> 
     replayed = queue.add(mail("old"))
     assert (replayed.is_new, replayed.payload, replayed.fingerprint) == (False, None, "f")
     with queue._database.reading() as connection:
-        kept = connection.exec_driver_sql("SELECT order_id FROM outbox WHERE recipient IS NOT NULL").scalars().all()
-    assert sorted(kept) == ["new", "waiting"]
+        order_ids = (
+            connection.exec_driver_sql("SELECT order_id FROM outbox WHERE recipient IS NOT NULL").scalars().all()
+        )
+    assert sorted(order_ids) == ["new", "waiting"]
 
 
-def test_what_was_forgotten_cannot_be_sent_again(queue: OutboxQueue) -> None:
+def test_a_purged_mail_cannot_be_requeued(queue: OutboxQueue) -> None:
     end(queue, "1", FAILED)
     Retention(queue._database).purge(-1)
     assert admin(queue).requeue("shop", "1") == 0
 
 
-def test_the_newest_mails_come_first_and_only_those_asked_for(queue: OutboxQueue) -> None:
+def test_newest_returns_the_newest_mails_in_the_given_states(queue: OutboxQueue) -> None:
     for number in range(5):
         queue.add(mail(str(number)))
     assert [entry.order_id for entry in admin(queue).newest(list(State), 3)] == ["4", "3", "2"]
     assert admin(queue).newest([State.FAILED], 3) == []
 
 
-def test_figures_tell_what_moves_what_needs_a_person_and_how_long_it_waits(queue: OutboxQueue) -> None:
+def test_stats_count_mails_and_the_age_of_the_oldest(queue: OutboxQueue) -> None:
     for number in range(3):
         end(queue, f"f{number}", FAILED)
     end(queue, "u", Outcome(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
@@ -124,7 +126,7 @@ def test_figures_tell_what_moves_what_needs_a_person_and_how_long_it_waits(queue
     assert stats.possible_copies == 1
 
 
-def test_a_retry_keeps_a_time_limit_that_has_not_come(queue: OutboxQueue) -> None:
+def test_a_requeue_keeps_a_future_time_limit_and_drops_a_past_one(queue: OutboxQueue) -> None:
     end(queue, "early", FAILED)
     end(queue, "late", FAILED)
     run(queue, "UPDATE outbox SET send_before = due_at + 3600 WHERE order_id = 'early'")
@@ -136,33 +138,33 @@ def test_a_retry_keeps_a_time_limit_that_has_not_come(queue: OutboxQueue) -> Non
     }
 
 
-def test_a_damaged_row_can_still_be_looked_at(queue: OutboxQueue) -> None:
+def test_a_damaged_row_can_still_be_read(queue: OutboxQueue) -> None:
     end(queue, "1", FAILED)
     run(queue, "UPDATE outbox SET accepted_at = 1e300")
     assert find(queue, "1").accepted_at.year == 1970
     assert [entry.order_id for entry in admin(queue).newest([State.FAILED], 9)] == ["1"]
 
 
-def at_once(*acts: Callable[[], Any]) -> list[Any]:
-    """What each returns or raises."""
+def run_concurrently(*functions: Callable[[], Any]) -> list[Any]:
+    """Return what each function returns, or the type of what it raises."""
 
-    def outcome(act: Callable[[], Any]) -> Any:
+    def result_of(function: Callable[[], Any]) -> Any:
         try:
-            return act()
-        except OrderConfirmError as failure:
-            return type(failure)
+            return function()
+        except OrderConfirmError as exc:
+            return type(exc)
 
-    with ThreadPoolExecutor(len(acts)) as threads:
-        return list(threads.map(outcome, acts))
+    with ThreadPoolExecutor(len(functions)) as threads:
+        return list(threads.map(result_of, functions))
 
 
-def test_two_processes_never_send_what_one_of_them_erased(queue: OutboxQueue, url: str) -> None:
+def test_an_order_erased_by_another_process_is_never_sent(queue: OutboxQueue, url: str) -> None:
     for number in range(20):
         end(queue, f"{number}", FAILED)
     with opened(url) as other:
         for number in range(20):
             order_id = f"{number}"
-            resent, erased, retried = at_once(
+            resent, erased, retried = run_concurrently(
                 lambda: admin(queue).resend(Resend("shop", order_id, "b@example.com"), str),  # noqa: B023
                 lambda: Retention(other._database).erase("shop", order_id),  # noqa: B023
                 lambda: admin(other).requeue("shop", order_id),  # noqa: B023
@@ -173,12 +175,12 @@ def test_two_processes_never_send_what_one_of_them_erased(queue: OutboxQueue, ur
     assert queue.claim(99, 60) == []
 
 
-def test_two_processes_send_an_order_again_once(queue: OutboxQueue, url: str) -> None:
+def test_concurrent_resends_of_two_processes_send_one_mail(queue: OutboxQueue, url: str) -> None:
     with opened(url) as other:
         for number in range(20):
             order_id = f"{number}"
             end(queue, order_id, Outcome(State.EXPIRED, "expired"))
-            at_once(
+            run_concurrently(
                 lambda: admin(queue).resend(Resend("shop", order_id), str),  # noqa: B023
                 lambda: admin(other).resend(Resend("shop", order_id), str),  # noqa: B023
                 lambda: admin(other).requeue("shop", order_id),  # noqa: B023
@@ -186,10 +188,10 @@ def test_two_processes_send_an_order_again_once(queue: OutboxQueue, url: str) ->
             assert len(queue.claim(9, 60)) == 1
 
 
-def test_two_processes_give_one_key_to_one_order(queue: OutboxQueue, url: str) -> None:
+def test_an_idempotency_key_is_used_once_by_two_processes(queue: OutboxQueue, url: str) -> None:
     with opened(url) as other:
         for number in range(20):
-            outcomes = at_once(
+            outcomes = run_concurrently(
                 lambda: queue.add(replace(mail(f"{number}a"), idempotency_key=f"k{number}")),  # noqa: B023
                 lambda: other.add(replace(mail(f"{number}b"), idempotency_key=f"k{number}")),  # noqa: B023
             )
@@ -197,7 +199,7 @@ def test_two_processes_give_one_key_to_one_order(queue: OutboxQueue, url: str) -
     assert len(queue.claim(99, 60)) == 20
 
 
-def test_a_key_is_free_again_when_its_order_s_content_is_deleted(queue: OutboxQueue) -> None:
+def test_a_key_can_be_used_again_after_its_order_is_purged(queue: OutboxQueue) -> None:
     queue.add(replace(mail("1"), idempotency_key="k"))
     with pytest.raises(KeyConflict):
         queue.add(replace(mail("2"), idempotency_key="k"))
@@ -207,22 +209,22 @@ def test_a_key_is_free_again_when_its_order_s_content_is_deleted(queue: OutboxQu
     assert queue.add(replace(mail("2"), idempotency_key="k")).is_new
 
 
-def test_an_order_s_mails_are_forgotten_together_with_its_keys(queue: OutboxQueue) -> None:
+def test_all_mails_and_keys_of_an_order_are_purged_together(queue: OutboxQueue) -> None:
     end(queue, "1", FAILED)
-    again = Resend("shop", "1", "b@example.com", idempotency_key="k")
-    assert admin(queue).resend(again, str) is not None
+    resend = Resend("shop", "1", "b@example.com", idempotency_key="k")
+    assert admin(queue).resend(resend, str) is not None
     assert Retention(queue._database).purge(-1) == 0
-    assert admin(queue).resend(again, str) == (replace(find(queue, "1"), history=(), earlier=()), False)
+    assert admin(queue).resend(resend, str) == (replace(find(queue, "1"), history=(), earlier=()), False)
     [claimed] = queue.claim(1, 60)
     queue.settle(claimed, SENT)
     assert Retention(queue._database).purge(-1) == 1
     newest = find(queue, "1")
     assert [(mail.recipient, mail.reason) for mail in (*newest.earlier, newest)] == [(None, None)] * 2
     with pytest.raises(ContentDeleted):
-        admin(queue).resend(again, str)
+        admin(queue).resend(resend, str)
 
 
-def test_what_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
+def test_purged_data_is_gone_from_the_disk(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
         end(queue, "1", FAILED)
         assert Retention(queue._database).purge(-1) == 1
@@ -230,7 +232,7 @@ def test_what_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
             assert b"a@example.com" not in (tmp_path / name).read_bytes()
 
 
-def test_two_processes_take_events_of_the_same_mails_in_whatever_order(queue: OutboxQueue, url: str) -> None:
+def test_two_processes_record_events_of_the_same_mails_without_a_deadlock(queue: OutboxQueue, url: str) -> None:
     for number in range(20):
         end(queue, f"{number}", SENT)
 
@@ -256,8 +258,8 @@ def test_two_processes_take_events_of_the_same_mails_in_whatever_order(queue: Ou
     with opened(url) as other:
         for turn in range(5):
             here, there = events(f"a{turn}-", range(20)), events(f"{turn}-b", reversed(range(20)))
-            taken = at_once(
+            recorded = run_concurrently(
                 lambda: DeliveryEventStore(queue._database).record(here),  # noqa: B023
                 lambda: DeliveryEventStore(other._database).record(there),  # noqa: B023
             )
-            assert taken == [20, 20]
+            assert recorded == [20, 20]

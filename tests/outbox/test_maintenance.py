@@ -1,4 +1,4 @@
-"""What runs beside the sending, on a real database, with the clocks passed in or moved by hand."""
+"""Maintenance and ClockWatch on a real database, with given clocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEASE = 100.0
 
 
 class JumpingClock(ClockWatch):
-    """A clock that is off by `offset` seconds."""
+    """A clock watch whose database clock is ahead by `offset` seconds."""
 
     offset = 0.0
 
@@ -40,13 +40,13 @@ def make_maintenance(queue: OutboxQueue, clock: ClockWatch | None = None, holds:
 
 
 def abandon(queue: OutboxQueue, order_id: str) -> None:
-    """A mail whose lease has run out, held by a process that nobody knows."""
+    """Add a mail with an expired lease of an unknown process."""
     queue.add(mail(order_id))
     queue.claim(1, -1)
     run(queue, f"UPDATE outbox SET lease_owner = 'gone' WHERE order_id = '{order_id}'")
 
 
-def test_an_abandoned_mail_comes_back_at_the_next_look(queue: OutboxQueue, log: list[str]) -> None:
+def test_an_abandoned_mail_is_queued_again_at_the_next_check(queue: OutboxQueue, log: list[str]) -> None:
     maintenance = make_maintenance(queue)
     maintenance.run([], 10.0)
     abandon(queue, "1")
@@ -57,13 +57,13 @@ def test_an_abandoned_mail_comes_back_at_the_next_look(queue: OutboxQueue, log: 
     assert any("may arrive twice" in line for line in log)
 
 
-def test_in_doubt_it_is_held_when_that_is_wanted(queue: OutboxQueue) -> None:
+def test_an_abandoned_mail_is_held_with_holds_unknown(queue: OutboxQueue) -> None:
     abandon(queue, "1")
     make_maintenance(queue, holds=True).run([], 0.0)
     assert find(queue, "1").state is State.HELD
 
 
-def test_after_a_jump_of_the_clock_leases_are_left_alone_as_long_as_one_lasts(
+def test_after_a_jump_of_the_clock_no_lease_expires_for_the_length_of_a_lease(
     queue: OutboxQueue, jumping: JumpingClock, log: list[str]
 ) -> None:
     maintenance = make_maintenance(queue, jumping)
@@ -75,13 +75,13 @@ def test_after_a_jump_of_the_clock_leases_are_left_alone_as_long_as_one_lasts(
     maintenance.run([], POLL_INTERVAL)
     assert log[0] == "the database's clock jumped"
     assert find(queue, "1").state is State.SENDING
-    # Later looks find no further jump: the monotonic clock has moved as well.
+    # Later checks find no further jump, because the monotonic clock has moved as well.
     jumping.offset += LEASE + POLL_INTERVAL
     maintenance.run([], POLL_INTERVAL + LEASE + POLL_INTERVAL)
     assert find(queue, "1").state is State.QUEUED
 
 
-def test_a_clock_that_goes_back_leaves_no_mail_behind(queue: OutboxQueue, jumping: JumpingClock) -> None:
+def test_mails_are_due_in_time_after_the_clock_is_set_back(queue: OutboxQueue, jumping: JumpingClock) -> None:
     maintenance = make_maintenance(queue, jumping)
     jumping.offset = 3600.0
     maintenance.run([], 0.0)
@@ -93,14 +93,14 @@ def test_a_clock_that_goes_back_leaves_no_mail_behind(queue: OutboxQueue, jumpin
     assert len(queue.claim(1, 60)) == 1
 
 
-def test_a_start_after_the_clock_went_back_leaves_no_mail_behind(queue: OutboxQueue) -> None:
+def test_mails_are_due_in_time_after_a_start_with_the_clock_set_back(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
     run(queue, "UPDATE outbox SET due_at = due_at + 3600, changed_at = changed_at + 3600")
     make_maintenance(queue).run([], 0.0)
     assert len(queue.claim(1, 60)) == 1
 
 
-def test_old_content_is_deleted_now_and_then(queue: OutboxQueue) -> None:
+def test_old_content_is_purged_at_intervals(queue: OutboxQueue) -> None:
     maintenance = make_maintenance(queue)
     maintenance.run([], 0.0)
     queue.add(mail("1"))
@@ -117,7 +117,7 @@ DAY = 86400.0
 
 
 def sent_long_ago(queue: OutboxQueue, order_id: str, days: float) -> None:
-    """A mail that was sent `days` ago: the same as one sent now, if the clock then goes ahead."""
+    """Add a mail that was sent `days` ago."""
     queue.add(mail(order_id))
     [claimed] = queue.claim(1, 60)
     queue.settle(claimed, SENT)
@@ -129,7 +129,7 @@ def has_content(queue: OutboxQueue, order_id: str) -> bool:
     return queue.add(mail(order_id)).payload is not None
 
 
-def test_a_clock_that_jumps_far_ahead_deletes_nothing_for_a_day(
+def test_after_a_jump_far_ahead_nothing_is_purged_for_a_day(
     queue: OutboxQueue, jumping: JumpingClock, log: list[str]
 ) -> None:
     maintenance = make_maintenance(queue, jumping)
@@ -139,18 +139,18 @@ def test_a_clock_that_jumps_far_ahead_deletes_nothing_for_a_day(
     maintenance.run([], PURGE_INTERVAL)
     assert has_content(queue, "1")
     assert "no content is deleted" in log[1]
-    # Another process, or this one after a restart, knows of it too.
+    # Another process, or this one after a restart, does not trust the clock either.
     make_maintenance(queue, jumping).run([], 0.0)
     assert has_content(queue, "1")
 
 
-def test_a_clock_that_is_set_right_again_is_trusted_at_once(queue: OutboxQueue, jumping: JumpingClock) -> None:
+def test_a_corrected_clock_is_trusted_at_once(queue: OutboxQueue, jumping: JumpingClock) -> None:
     maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
     sent_long_ago(queue, "1", days=1)
     jumping.offset = 40 * DAY
     maintenance.run([], PURGE_INTERVAL)
-    # Set back by 40 days: what was noted then lies in the future.
+    # Set back by 40 days, so that the recorded jump is in the future.
     jumping.offset = 0.0
     run(
         queue,
@@ -160,7 +160,7 @@ def test_a_clock_that_is_set_right_again_is_trusted_at_once(queue: OutboxQueue, 
     assert not has_content(queue, "1")
 
 
-def test_after_a_day_the_clock_is_believed(queue: OutboxQueue, jumping: JumpingClock) -> None:
+def test_a_day_after_a_jump_the_clock_is_trusted(queue: OutboxQueue, jumping: JumpingClock) -> None:
     maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
     sent_long_ago(queue, "1", days=1)
@@ -172,21 +172,21 @@ def test_after_a_day_the_clock_is_believed(queue: OutboxQueue, jumping: JumpingC
     assert not has_content(queue, "1")
 
 
-def test_a_start_with_a_clock_far_ahead_of_the_last_event_deletes_nothing(queue: OutboxQueue, log: list[str]) -> None:
+def test_a_start_with_a_clock_far_ahead_of_the_last_event_purges_nothing(queue: OutboxQueue, log: list[str]) -> None:
     sent_long_ago(queue, "1", days=40)
     make_maintenance(queue).run([], 0.0)
     assert has_content(queue, "1")
     assert "no content is deleted" in log[0]
 
 
-def test_a_start_after_a_few_days_without_orders_is_nothing_special(queue: OutboxQueue, log: list[str]) -> None:
+def test_a_start_after_a_few_days_without_orders_trusts_the_clock(queue: OutboxQueue, log: list[str]) -> None:
     sent_long_ago(queue, "1", days=MAX_ABSENCE / DAY - 1)
     make_maintenance(queue).run([], 0.0)
     assert not has_content(queue, "1")
     assert log == []
 
 
-def test_a_time_told_by_a_claim_shows_the_jump_before_any_mail_can_expire(queue: OutboxQueue) -> None:
+def test_a_claim_from_the_far_future_makes_the_clock_distrusted(queue: OutboxQueue) -> None:
     clock = ClockWatch(queue._database, LEASE)
     clock.check(0.0)
     assert clock.is_trusted

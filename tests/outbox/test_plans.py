@@ -1,4 +1,4 @@
-"""Nothing reads all the mails to find a few: SQLite's plan for each statement, which is the same for any content."""
+"""SQLite's query plans: no statement reads all mails to find a few. The plans do not depend on the content."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from orderconfirm.outbox.stats import read_stats
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
 CURSOR = "1742000000.5_77"
-#: What is read of the table: `SEARCH` finds its place in an index, `SCAN` goes from its beginning.
+#: Plan lines that read the table: `SEARCH` uses an index, `SCAN` reads from the beginning.
 READS = re.compile(r"(?:SEARCH|SCAN) outbox\b.*")
-#: Indexes that hold nothing but what waits or is under way may be read as a whole.
+#: The indexes of due and of leased mails are small enough for a scan.
 SMALL = re.compile(r"SCAN outbox USING INDEX outbox_(due|leased)")
 
 
@@ -38,19 +38,19 @@ def queue(tmp_path: Path) -> Iterator[OutboxQueue]:
 
 @contextmanager
 def plans(queue: OutboxQueue) -> Iterator[list[str]]:
-    """The plans of what is executed meanwhile, line by line; there once the block has ended."""
+    """Yield a list that has the plan lines of the executed statements once the block has ended."""
     executed: list[tuple[str, Any]] = []
     lines: list[str] = []
 
-    def remember(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+    def record(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         executed.append((statement, parameters))
 
     engines = (queue._database._reading, queue._database._writing)
     for engine in engines:
-        event.listen(engine, "before_cursor_execute", remember)
+        event.listen(engine, "before_cursor_execute", record)
     yield lines
     for engine in engines:
-        event.remove(engine, "before_cursor_execute", remember)
+        event.remove(engine, "before_cursor_execute", record)
     file = sqlite3.connect(queue._database._files.database if queue._database._files else "")
     for statement, parameters in executed:
         if statement.startswith(("SELECT", "UPDATE", "WITH")):
@@ -61,7 +61,7 @@ def plans(queue: OutboxQueue) -> Iterator[list[str]]:
 @pytest.mark.parametrize("times", [{}, {"since": MOMENT}, {"until": MOMENT}, {"since": MOMENT, "until": MOMENT}])
 @pytest.mark.parametrize("cursor", [None, CURSOR])
 @pytest.mark.parametrize(
-    ("wanted", "place"),
+    ("filters", "index"),
     [
         ({}, "newest (shop=?"),
         ({"states": (State.HELD,)}, "state (shop=? AND state=?"),
@@ -72,23 +72,23 @@ def plans(queue: OutboxQueue) -> Iterator[list[str]]:
         ({"recipient": "a@example.com", "states": (State.SENT, State.HELD)}, "recipient (shop=? AND recipient=?"),
     ],
 )
-def test_each_list_is_read_from_its_index_in_order(
-    queue: OutboxQueue, wanted: dict[str, Any], place: str, cursor: str | None, times: dict[str, Any]
+def test_each_list_is_read_from_an_index_in_order(
+    queue: OutboxQueue, filters: dict[str, Any], index: str, cursor: str | None, times: dict[str, Any]
 ) -> None:
     with plans(queue) as lines:
-        OutboxAdmin(queue._database).search("shop", Search(**wanted, **times), cursor, 50)
-    found = [line for line in lines if READS.match(line) and "INTEGER PRIMARY KEY" not in line]
-    of_each_state = "states" in wanted and "recipient" not in wanted
-    assert len(found) == (len(wanted["states"]) if of_each_state else 1)
-    for line in found:
-        assert line.startswith(f"SEARCH outbox USING INDEX outbox_{place}")
+        OutboxAdmin(queue._database).search("shop", Search(**filters, **times), cursor, 50)
+    reads = [line for line in lines if READS.match(line) and "INTEGER PRIMARY KEY" not in line]
+    of_each_state = "states" in filters and "recipient" not in filters
+    assert len(reads) == (len(filters["states"]) if of_each_state else 1)
+    for line in reads:
+        assert line.startswith(f"SEARCH outbox USING INDEX outbox_{index}")
         assert ("accepted_at" in line) == bool(cursor or times)
-    # The newest of each state are the only ones that are sorted.
+    # Only the newest mails of several states are sorted.
     assert sum("TEMP B-TREE" in line for line in lines) == of_each_state
 
 
 @pytest.mark.parametrize(
-    "work",
+    "operation",
     [
         lambda queue, admin: queue.add(mail("1")),
         lambda queue, admin: admin.resend(Resend("shop", "1"), str),
@@ -105,17 +105,17 @@ def test_each_list_is_read_from_its_index_in_order(
         lambda queue, admin: read_stats(queue._database),
     ],
 )
-def test_what_is_done_every_day_finds_its_mails_in_an_index(
-    queue: OutboxQueue, work: Callable[[OutboxQueue, OutboxAdmin], Any]
+def test_everyday_operations_find_their_mails_in_an_index(
+    queue: OutboxQueue, operation: Callable[[OutboxQueue, OutboxAdmin], Any]
 ) -> None:
     with plans(queue) as lines:
-        work(queue, OutboxAdmin(queue._database))
-    found = [line for line in lines if READS.match(line)]
-    assert found
-    assert [line for line in found if line.startswith("SCAN") and not SMALL.match(line)] == []
+        operation(queue, OutboxAdmin(queue._database))
+    reads = [line for line in lines if READS.match(line)]
+    assert reads
+    assert [line for line in reads if line.startswith("SCAN") and not SMALL.match(line)] == []
 
 
-def test_what_waits_for_an_address_is_found_by_it(queue: OutboxQueue) -> None:
+def test_mails_to_an_address_are_found_by_an_index(queue: OutboxQueue) -> None:
     deliveries = DeliveryEventStore(queue._database)
     queue.add(mail("1"))
     bounce = RelayEvent(
@@ -124,13 +124,13 @@ def test_what_waits_for_an_address_is_found_by_it(queue: OutboxQueue) -> None:
     with plans(queue) as lines:
         deliveries.record([bounce])
         OutboxAdmin(queue._database).resend(Resend("shop", "1"), str)
-    found = [line for line in lines if READS.match(line)]
-    assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in found) == 2
-    assert not [line for line in found if line.startswith("SCAN")]
+    reads = [line for line in lines if READS.match(line)]
+    assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in reads) == 2
+    assert not [line for line in reads if line.startswith("SCAN")]
 
 
 @pytest.mark.parametrize("name", ["find", "cancel", "requeue"])
-def test_one_order_is_found_by_its_id(queue: OutboxQueue, name: str) -> None:
+def test_an_order_is_found_by_its_id(queue: OutboxQueue, name: str) -> None:
     with plans(queue) as lines:
         getattr(OutboxAdmin(queue._database), name)("shop", "1")
     assert [line for line in lines if READS.match(line) and "(shop=? AND order_id=?" not in line] == []

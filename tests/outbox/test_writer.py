@@ -1,4 +1,4 @@
-"""The writing thread on a real SQLite file and a real PostgreSQL: a caller that gives up has changed nothing."""
+"""The writing thread on a real SQLite file and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.writer import Writer
 
-#: Seconds that a caller waits in these tests.
+#: Seconds that a caller waits for its write in these tests.
 TIMEOUT = 0.4
 
 
@@ -49,18 +49,18 @@ def notes(writer: Writer) -> set[str]:
     return set(writer.do(lambda connection: connection.exec_driver_sql("SELECT word FROM notes").scalars().all()))
 
 
-def test_what_a_caller_was_told_is_not_written_is_never_written(url: str, writer: Writer) -> None:
+def test_a_write_that_timed_out_is_never_written(url: str, writer: Writer) -> None:
     with ThreadPoolExecutor(8) as threads:
         with locked(url, "notes"):
-            late = [threads.submit(write_note, writer, f"late {number}") for number in range(8)]
-            assert {type(each.exception(10)) for each in late} == {OutboxUnavailable}
+            futures = [threads.submit(write_note, writer, f"late {number}") for number in range(8)]
+            assert {type(each.exception(10)) for each in futures} == {OutboxUnavailable}
         wait_until(lambda: writer._began_at is None)
         write_note(writer, "after")
     assert notes(writer) == {"after"}
 
 
 class SlowJob:
-    """A job whose SQL is done, and which then goes on for as long as the test wants."""
+    """A job that writes a note and then runs until `may_end` is set."""
 
     def __init__(self, word: str) -> None:
         self._word = word
@@ -72,7 +72,7 @@ class SlowJob:
         assert self.may_end.wait(10)
 
 
-def test_a_job_given_up_while_it_runs_is_rolled_back(writer: Writer) -> None:
+def test_a_job_that_times_out_while_it_runs_is_rolled_back(writer: Writer) -> None:
     job = SlowJob("slow")
     with pytest.raises(OutboxUnavailable, match="did not answer"):
         writer.do(job)
@@ -81,7 +81,7 @@ def test_a_job_given_up_while_it_runs_is_rolled_back(writer: Writer) -> None:
     assert notes(writer) == set()
 
 
-def test_a_job_given_up_takes_none_of_its_group_with_it(writer: Writer) -> None:
+def test_a_job_that_times_out_does_not_affect_others_of_its_group(writer: Writer) -> None:
     gate, slow = SlowJob("gate"), SlowJob("slow")
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(writer.do, gate)
@@ -100,7 +100,7 @@ def test_a_job_given_up_takes_none_of_its_group_with_it(writer: Writer) -> None:
 
 @contextmanager
 def stalled_commit(writer: Writer) -> Iterator[threading.Event]:
-    """A disk whose flush takes as long as the test wants."""
+    """Let commits wait until the yielded event is set, as for a slow disk."""
     may_end = threading.Event()
 
     def stall(_: Connection) -> None:
@@ -113,29 +113,29 @@ def stalled_commit(writer: Writer) -> Iterator[threading.Event]:
         may_end.set()
 
 
-def after(seconds: float, action: threading.Event) -> threading.Timer:
-    timer = threading.Timer(seconds, action.set)
+def set_after(seconds: float, event: threading.Event) -> threading.Timer:
+    timer = threading.Timer(seconds, event.set)
     timer.start()
     return timer
 
 
-def test_a_commit_that_has_begun_is_waited_for(writer: Writer) -> None:
+def test_a_caller_waits_for_a_commit_that_has_begun(writer: Writer) -> None:
     with stalled_commit(writer) as may_end:
-        timer = after(TIMEOUT * 1.5, may_end)
+        timer = set_after(TIMEOUT * 1.5, may_end)
         write_note(writer, "slow")
         timer.join()
     assert notes(writer) == {"slow"}
 
 
-def test_a_commit_that_does_not_end_is_said_to_be_unconfirmed(writer: Writer) -> None:
+def test_a_commit_that_does_not_end_is_unconfirmed(writer: Writer) -> None:
     with stalled_commit(writer), pytest.raises(UnconfirmedWrite, match="did not end the commit"):
         write_note(writer, "slow")
     wait_until(lambda: writer._began_at is None)
     assert notes(writer) == {"slow"}
 
 
-def test_a_connection_lost_in_a_commit_leaves_its_outcome_open(postgres: str) -> None:
-    """The session is ended while a deferred trigger keeps its COMMIT busy."""
+def test_a_connection_lost_during_a_commit_leaves_it_unconfirmed(postgres: str) -> None:
+    """A deferred trigger prolongs the COMMIT, during which the session is terminated."""
     engine = writing_engine(postgres)
     with psycopg.connect(postgres, autocommit=True) as session:
         session.execute("DROP TABLE IF EXISTS notes; CREATE TABLE notes (word VARCHAR(40))")
@@ -151,15 +151,17 @@ def test_a_connection_lost_in_a_commit_leaves_its_outcome_open(postgres: str) ->
         writer.start()
         with ThreadPoolExecutor(1) as threads:
             write: Future[None] = threads.submit(write_note, writer, "lost")
-            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"
-            wait_until(lambda: session.execute(ended).rowcount)
+            terminate = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"
+            )
+            wait_until(lambda: session.execute(terminate).rowcount)
             assert isinstance(write.exception(10), UnconfirmedWrite)
         session.execute("DROP TABLE notes; DROP FUNCTION slow_commit")
         writer.stop()
     engine.dispose()
 
 
-def test_behind_a_transaction_that_is_stuck_nobody_waits(
+def test_behind_a_stuck_transaction_writes_fail_at_once(
     url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orderconfirm.outbox.writer.STUCK_SECONDS", TIMEOUT / 4)
@@ -174,7 +176,7 @@ def test_behind_a_transaction_that_is_stuck_nobody_waits(
     assert notes(writer) == {"first"}
 
 
-#: Commits without a pause, as a process with a long backlog does.
+#: Commits without a pause, like a process with a long backlog.
 BUSY_PROCESS = """
 import sys
 from orderconfirm.outbox.engines import writing_engine
@@ -188,7 +190,7 @@ while True:
 """
 
 
-def test_a_busy_process_leaves_another_one_a_part_of_the_lock(tmp_path: Path) -> None:
+def test_a_busy_process_does_not_starve_another_one(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/outbox.db"
     engine = writing_engine(url)
     with engine.begin() as connection:
@@ -205,7 +207,7 @@ def test_a_busy_process_leaves_another_one_a_part_of_the_lock(tmp_path: Path) ->
         busy.kill()
         busy.communicate()
         engine.dispose()
-    # Commits of the busy process between two of ours.
+    # Commits of the busy process between two of this one.
     waits = [after - before for before, after in pairwise(counts)]
-    # With SQLite's own waiting it is thousands.
+    # With SQLite's own waiting there are thousands.
     assert max(waits) < 20

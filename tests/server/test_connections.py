@@ -1,4 +1,4 @@
-"""Clients by the hundred that say nothing, little, or too much: nobody else waits for them."""
+"""Hundreds of clients that send nothing, part of a request, or too much: other clients do not wait for them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from processes import free_port, service, wait_until
 from orderconfirm.server.poller import READ_SECONDS, SILENT_SECONDS
 
 PATH = "/api/order-confirmation"
-#: Of one worker, and of one address.
+#: Connections of one worker, and of one address.
 MAX_CONNECTIONS = 800
 MAX_PER_ADDRESS = 200
-#: Seconds in which an answer comes, when nobody is waited for.
+#: Seconds within which a response comes if no other client delays it.
 SOON = 6.0
 
 BODY = json.dumps(make_body()).encode()
@@ -36,18 +36,18 @@ def request(body: bytes, *headers: str, path: str = f"{PATH}/preview") -> bytes:
 
 def connect(port: int, message: bytes = b"", host: str = "127.0.0.1") -> socket.socket:
     connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what it does not read stays with the service
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # unread bytes stay in the service
     connection.settimeout(30)
     connection.bind((host, 0))
     connection.connect(("127.0.0.1", port))
-    with suppress(OSError):  # it may be given up before all of it is sent
+    with suppress(OSError):  # the service may close the connection before all is sent
         connection.sendall(message)
     return connection
 
 
 @contextmanager
 def crowd(port: int, count: int, message: bytes = b"", hosts: int = 1) -> Iterator[list[socket.socket]]:
-    """Clients of several addresses, which say this and wait."""
+    """Clients of several addresses that send `message` and wait."""
     with ExitStack() as connections:
         yield [
             connections.enter_context(connect(port, message, host=f"127.0.1.{number % hosts + 1}"))
@@ -56,22 +56,22 @@ def crowd(port: int, count: int, message: bytes = b"", hosts: int = 1) -> Iterat
 
 
 def heads_of(connection: socket.socket, count: int) -> bytes:
-    """What comes, until there are so many answers."""
-    answer = b""
-    while answer.count(b"HTTP/1.1 ") < count:
+    """Receive until there are `count` responses."""
+    response = b""
+    while response.count(b"HTTP/1.1 ") < count:
         part = connection.recv(65536)
-        assert part, answer
-        answer += part
-    return answer
+        assert part, response
+        response += part
+    return response
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Everything that comes until the connection is closed."""
-    answer = b""
+    """Receive until the connection is closed."""
+    response = b""
     with suppress(ConnectionResetError):
         while part := connection.recv(65536):
-            answer += part
-    return answer
+            response += part
+    return response
 
 
 def status_of(connection: socket.socket) -> int:
@@ -88,7 +88,7 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def seconds_to_an_answer(port: int) -> float:
+def seconds_to_a_response(port: int) -> float:
     began = time.monotonic()
     with connect(port, request(BODY, "Connection: close")) as connection:
         assert status_of(connection) == 200
@@ -112,29 +112,29 @@ HALF_A_BODY = request(BODY)[:-100]
 CROWDS = {
     "200 with half a head": (200, HALF_A_HEAD),
     "200 with half a body": (200, HALF_A_BODY),
-    "200 that expect to be told to go on, and then do not": (200, request(BODY, "Expect: 100-continue")[: -len(BODY)]),
-    "100 that do not read their answers": (100, ASSET * 3),
-    "1,100 that say nothing": (1100, b""),
+    "200 that expect 100 Continue and send nothing more": (200, request(BODY, "Expect: 100-continue")[: -len(BODY)]),
+    "100 that do not read their responses": (100, ASSET * 3),
+    "1,100 that send nothing": (1100, b""),
     "1,100 with half a head": (1100, HALF_A_HEAD),
 }
 
 
 @pytest.mark.parametrize("hosts", [1, 50])
 @pytest.mark.parametrize("name", CROWDS)
-def test_a_crowd_holds_nobody_up(port: int, name: str, hosts: int) -> None:
+def test_a_crowd_does_not_delay_other_clients(port: int, name: str, hosts: int) -> None:
     count, message = CROWDS[name]
     with crowd(port, count, message, hosts):
-        assert max(seconds_to_an_answer(port) for _ in range(3)) < SOON
+        assert max(seconds_to_a_response(port) for _ in range(3)) < SOON
 
 
-def test_who_says_nothing_is_closed_before_long(port: int) -> None:
+def test_a_connection_without_any_bytes_is_closed_soon(port: int) -> None:
     with connect(port) as connection:
         began = time.monotonic()
         assert all_of(connection) == b""
         assert SILENT_SECONDS - 1 < time.monotonic() - began < READ_SECONDS
 
 
-def test_an_address_has_its_share_of_connections_and_its_oldest_silent_one_gives_way(port: int) -> None:
+def test_above_the_limit_of_an_address_its_oldest_silent_connection_is_closed(port: int) -> None:
     with (
         crowd(port, MAX_PER_ADDRESS) as silent,
         connect(port, host="127.0.0.9") as other,
@@ -144,14 +144,14 @@ def test_an_address_has_its_share_of_connections_and_its_oldest_silent_one_gives
         assert not any(map(is_closed, [*silent[1:], other]))
 
 
-def test_behind_a_proxy_an_address_has_no_share(tmp_path: Path) -> None:
+def test_behind_a_proxy_an_address_has_no_limit(tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port(), TRUSTED_PROXIES="1"), crowd(port, MAX_PER_ADDRESS + 50) as silent:
-        assert seconds_to_an_answer(port) < SOON
+        assert seconds_to_a_response(port) < SOON
         assert not any(map(is_closed, silent))
 
 
-def test_of_all_connections_those_that_never_spoke_give_way_first(port: int) -> None:
+def test_above_the_limit_of_a_worker_silent_connections_are_closed_first(port: int) -> None:
     with (
         connect(port, request(BODY)) as idle,
         crowd(port, MAX_CONNECTIONS + 50, hosts=10) as silent,
@@ -159,38 +159,38 @@ def test_of_all_connections_those_that_never_spoke_give_way_first(port: int) -> 
         heads_of(idle, 1)
         wait_until(lambda: sum(map(is_closed, silent)) >= 50, seconds=SOON)
         assert not is_closed(idle)
-        assert seconds_to_an_answer(port) < SOON
+        assert seconds_to_a_response(port) < SOON
 
 
-def test_a_caller_without_a_key_is_answered_at_once_and_lingers_without_a_thread(tmp_path: Path) -> None:
+def test_clients_without_a_key_are_refused_at_once_and_do_not_occupy_threads(tmp_path: Path) -> None:
     port = free_port()
-    begun = request(b"x" * 10_000_000)[:1000]
-    with service(tmp_path, port, free_port(), API_KEYS="shop:" + "k" * 32), crowd(port, 64, begun, hosts=64) as callers:
-        for caller in callers:
-            assert heads_of(caller, 1).startswith(b"HTTP/1.1 401 ")
+    head = request(b"x" * 10_000_000)[:1000]
+    with service(tmp_path, port, free_port(), API_KEYS="shop:" + "k" * 32), crowd(port, 64, head, hosts=64) as clients:
+        for client in clients:
+            assert heads_of(client, 1).startswith(b"HTTP/1.1 401 ")
         began = time.monotonic()
         with connect(port, request(BODY, "Connection: close", f"X-API-Key: {'k' * 32}")) as connection:
             assert status_of(connection) == 200
         assert time.monotonic() - began < SOON
 
 
-def test_requests_that_come_together_are_answered_one_after_the_other(port: int) -> None:
+def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     with connect(port, request(BODY) + request(b"{}") + request(BODY)[:-1]) as connection:
-        answers = heads_of(connection, 2)
+        responses = heads_of(connection, 2)
         connection.sendall(BODY[-1:])
-        answers += heads_of(connection, 1)
-    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"422", b"200"]
+        responses += heads_of(connection, 1)
+    assert [part[:3] for part in responses.split(b"HTTP/1.1 ")[1:]] == [b"200", b"422", b"200"]
 
 
-def test_a_body_that_was_not_read_is_not_taken_for_the_next_request(port: int) -> None:
+def test_an_unread_body_is_not_taken_for_the_next_request(port: int) -> None:
     hidden = request(request(BODY), path="/health")
     with connect(port, hidden + b"GET /ready HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n") as connection:
-        answers = all_of(connection).split(b"HTTP/1.1 ")[1:]
-    assert [part[:3] for part in answers] == [b"405", b"200"]
+        responses = all_of(connection).split(b"HTTP/1.1 ")[1:]
+    assert [part[:3] for part in responses] == [b"405", b"200"]
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_client_that_waits_for_it_is_told_to_continue_once(port: int, is_chunked: bool) -> None:
+def test_a_client_that_expects_it_gets_one_100_continue(port: int, is_chunked: bool) -> None:
     head, body = request(BODY, "Expect: 100-continue", "Connection: close").split(b"\r\n\r\n")
     if is_chunked:
         head = head.replace(f"Content-Length: {len(BODY)}".encode(), b"Transfer-Encoding: chunked")
@@ -201,13 +201,13 @@ def test_a_client_that_waits_for_it_is_told_to_continue_once(port: int, is_chunk
         assert all_of(connection).count(b"HTTP/1.1 ") == 1
 
 
-def test_a_client_is_not_told_to_continue_with_a_body_that_is_too_large(port: int) -> None:
+def test_a_client_with_too_large_a_body_gets_no_100_continue(port: int) -> None:
     head = request(b"x" * 10_000_000, "Expect: 100-continue").split(b"\r\n\r\n")[0]
     with connect(port, head + b"\r\n\r\n") as connection:
         assert heads_of(connection, 1).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_slow_reader_gets_its_whole_answer(port: int) -> None:
+def test_a_slow_reader_gets_the_complete_response(port: int) -> None:
     with connect(port, ASSET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as connection:
         head, _, body = all_of(connection).partition(b"\r\n\r\n")
     [length] = [line.split()[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
@@ -215,15 +215,15 @@ def test_a_slow_reader_gets_its_whole_answer(port: int) -> None:
 
 
 def memory_of(process: subprocess.Popen[bytes]) -> int:
-    """Bytes of the master and its workers."""
+    """Return the memory of the master and its workers in bytes."""
     group = subprocess.check_output(["ps", "-o", "rss=", "-g", str(process.pid)], text=True)
     return sum(map(int, group.split())) * 1024
 
 
-@pytest.mark.parametrize("message", [request(LARGE_BODY)[:-1], ASSET * 3], ids=["large bodies", "large answers"])
-def test_what_is_held_for_a_crowd_has_an_end(running: tuple[int, subprocess.Popen[bytes]], message: bytes) -> None:
+@pytest.mark.parametrize("message", [request(LARGE_BODY)[:-1], ASSET * 3], ids=["large bodies", "large responses"])
+def test_the_buffers_of_a_crowd_are_limited(running: tuple[int, subprocess.Popen[bytes]], message: bytes) -> None:
     port, process = running
     idle = memory_of(process)
     with crowd(port, 400, message, hosts=10):
-        seconds_to_an_answer(port)
+        seconds_to_a_response(port)
         assert memory_of(process) - idle < 200_000_000

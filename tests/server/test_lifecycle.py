@@ -1,4 +1,4 @@
-"""A service that starts, reloads, loses a worker and stops, whatever its clients and its database do meanwhile."""
+"""Start, reload, loss of a worker, and stop of a service, with difficult clients and a missing database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from processes import free_port, post, query, service, start, wait_until
 from smtp_server import Sink, smtp_server
 
 PATH = "/api/order-confirmation"
-#: Seconds in which a service stops that waits for nobody; STOP_TIMEOUT leaves it 25.
+#: Seconds within which a service stops if no client delays it; STOP_TIMEOUT allows 25.
 SOON = 10.0
 
 
@@ -30,19 +30,19 @@ def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
 
 
 def replace_worker(process: subprocess.Popen[bytes]) -> None:
-    """kill -9 for the only worker; returns when the master has another."""
+    """Kill the only worker with SIGKILL, and wait until the master has another."""
     [worker] = workers_of(process)
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: workers_of(process) - {worker}, seconds=20)
 
 
 def get(port: int, path: str) -> tuple[int, Any, Any]:
-    """Status, headers and body; 0 when nothing answers."""
+    """Return status, headers and body; status 0 without a response."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return answer.status, answer.headers, json.load(answer)
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.headers, json.load(refused)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+            return response.status, response.headers, json.load(response)
+    except urllib.error.HTTPError as exc:
+        return exc.code, exc.headers, json.load(exc)
     except OSError:
         return 0, {}, None
 
@@ -62,8 +62,8 @@ def is_refused(port: int) -> bool:
 
 
 ASSET = b"GET /static/vendor/redoc-3.0.1/redoc.standalone.js HTTP/1.1\r\nHost: shop\r\n\r\n"
-#: Clients that say nothing, send half a head, send half a body, are idle, do not read their answers, do not close.
-WAITING = [
+#: Requests of clients that send nothing, half a head or half a body, are idle, do not read, or do not close.
+SLOW_CLIENTS = [
     b"",
     b"POST /api/order-confirmation HTTP/1.1\r\nContent-Le",
     b"POST /api/order-confirmation HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{",
@@ -73,12 +73,12 @@ WAITING = [
 ]
 
 
-def test_no_client_holds_up_the_stop(tmp_path: Path) -> None:
+def test_no_client_delays_the_stop(tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port()) as process, ExitStack() as connections:
-        for message in WAITING:
+        for message in SLOW_CLIENTS:
             connections.enter_context(connected(port, message))
-        wait_for_outcome(port, 1)  # by now they wait
+        wait_for_outcome(port, 1)  # by now the clients above are connected
         began = time.monotonic()
         process.terminate()
         assert process.wait(30) == 0
@@ -86,7 +86,7 @@ def test_no_client_holds_up_the_stop(tmp_path: Path) -> None:
 
 
 def wait_for_outcome(port: int, seconds: int) -> bytes:
-    """Place an order and wait so long for its mail."""
+    """Place an order and wait up to `seconds` for its mail."""
     with connected(port, waiting_order(seconds)) as connection:
         return connection.recv(65536)
 
@@ -97,12 +97,12 @@ def waiting_order(seconds: int) -> bytes:
     return f"POST {PATH} HTTP/1.1\r\nHost: shop\r\n{headers}\r\n\r\n".encode() + body
 
 
-def test_requests_under_way_are_answered_while_new_clients_are_refused(tmp_path: Path) -> None:
+def test_a_stop_finishes_running_requests_and_refuses_new_clients(tmp_path: Path) -> None:
     sink, port = Sink(), free_port()
     sink.held_at = "DATA"
     with smtp_server(sink=sink) as (_, relay_port), service(tmp_path, port, relay_port) as process:
         with (
-            connected(port, waiting_order(10)) as under_way,
+            connected(port, waiting_order(10)) as waiting,
             connected(port, b"") as silent,
         ):
             assert sink.reached.wait(10)
@@ -110,12 +110,12 @@ def test_requests_under_way_are_answered_while_new_clients_are_refused(tmp_path:
             wait_until(lambda: is_refused(port), seconds=5)
             assert silent.recv(1) == b""
             sink.held_at = None
-            assert under_way.recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert waiting.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert process.wait(SOON) == 0
     assert query(tmp_path, "SELECT state FROM outbox") == [("sent",)]
 
 
-def test_a_first_start_without_a_database_is_refused_with_one_sentence(tmp_path: Path) -> None:
+def test_a_first_start_without_a_database_fails_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "outbox.db").mkdir()
     process = start(tmp_path, free_port(), free_port())
     assert process.wait(30) == 4
@@ -145,7 +145,7 @@ def reload(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("event", [lose_worker, reload])
-def test_a_new_worker_without_a_database_waits_for_it_and_then_works(tmp_path: Path, event: Any) -> None:
+def test_a_new_worker_waits_for_a_missing_database(tmp_path: Path, event: Any) -> None:
     port, folder, away = free_port(), tmp_path / "data", tmp_path / "away"
     folder.mkdir()
     with smtp_server() as (sink, relay_port), service(folder, port, relay_port) as process:
@@ -153,7 +153,7 @@ def test_a_new_worker_without_a_database_waits_for_it_and_then_works(tmp_path: P
         wait_until(lambda: get(port, f"{PATH}/K0")[2]["state"] == "sent")
         log = away / "service.log"
         folder.rename(away)
-        folder.write_bytes(b"")  # where the database's folder was, there can be none now
+        folder.write_bytes(b"")  # a file in its place, so that the folder cannot be created
         event(process)
         wait_until(lambda: get(port, "/health")[0] == 200, seconds=20)
         status, headers, ready = get(port, "/ready")
@@ -161,9 +161,9 @@ def test_a_new_worker_without_a_database_waits_for_it_and_then_works(tmp_path: P
         assert "the outbox cannot be opened; trying again" in log.read_text()
         assert post(port, "K1") == 503
         for path in (f"{PATH}/K0", f"{PATH}s"):
-            status, headers, told = get(port, path)
+            status, headers, body = get(port, path)
             assert (status, headers["Retry-After"]) == (503, "10")
-            assert told["type"] == "urn:orderconfirm:problem:outbox-unavailable"
+            assert body["type"] == "urn:orderconfirm:problem:outbox-unavailable"
         folder.unlink()
         away.rename(folder)
         assert wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
@@ -172,7 +172,7 @@ def test_a_new_worker_without_a_database_waits_for_it_and_then_works(tmp_path: P
         sink.wait_for_orders(2, seconds=20)
 
 
-def test_a_stop_ends_the_wait_for_the_database(tmp_path: Path) -> None:
+def test_a_stop_ends_the_wait_for_a_database(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "data"
     folder.mkdir()
     with service(folder, port, free_port()) as process:
@@ -188,8 +188,8 @@ TEMPLATE = "order_confirmation.subject.txt"
 
 
 @pytest.fixture
-def own_files(tmp_path: Path) -> dict[str, str]:
-    """A template and a secret of the shop's own."""
+def custom_files(tmp_path: Path) -> dict[str, str]:
+    """Settings with a custom template and a file of API keys."""
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / TEMPLATE).write_text("Order {{ order.number }}")
     (tmp_path / "keys").write_text("")
@@ -197,39 +197,37 @@ def own_files(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "words"),
+    ("file", "content", "name"),
     [(f"templates/{TEMPLATE}", "{{", TEMPLATE), ("keys", "nonsense", "API_KEYS")],
 )
-def test_what_cannot_start_is_not_reloaded(
-    tmp_path: Path, own_files: dict[str, str], file: str, content: str, words: str
+def test_a_reload_that_could_not_start_is_refused(
+    tmp_path: Path, custom_files: dict[str, str], file: str, content: str, name: str
 ) -> None:
     port = free_port()
-    with service(tmp_path, port, free_port(), **own_files) as process:
+    with service(tmp_path, port, free_port(), **custom_files) as process:
         before = workers_of(process)
-        good = (tmp_path / file).read_text()
+        valid = (tmp_path / file).read_text()
         (tmp_path / file).write_text(content)
         process.send_signal(signal.SIGHUP)
         line = wait_until(
             lambda: [line for line in (tmp_path / "service.log").read_text().splitlines() if "Not reloaded" in line],
             seconds=20,
         )
-        assert words in line[0]
+        assert name in line[0]
         assert workers_of(process) == before
         assert post(port, "K0") == 202
-        (tmp_path / file).write_text(good)
+        (tmp_path / file).write_text(valid)
         reload(process)
         wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
 
 
-def test_a_worker_that_cannot_load_is_tried_again_and_does_not_end_the_service(
-    tmp_path: Path, own_files: dict[str, str]
-) -> None:
+def test_a_worker_that_cannot_load_is_replaced_until_it_can(tmp_path: Path, custom_files: dict[str, str]) -> None:
     port = free_port()
-    with service(tmp_path, port, free_port(), **own_files) as process:
-        good = (tmp_path / "templates" / TEMPLATE).read_text()
+    with service(tmp_path, port, free_port(), **custom_files) as process:
+        valid = (tmp_path / "templates" / TEMPLATE).read_text()
         (tmp_path / "templates" / TEMPLATE).write_text("{{")
         replace_worker(process)
         wait_until(lambda: "a worker cannot start" in (tmp_path / "service.log").read_text(), seconds=20)
-        (tmp_path / "templates" / TEMPLATE).write_text(good)
+        (tmp_path / "templates" / TEMPLATE).write_text(valid)
         wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
         assert process.poll() is None

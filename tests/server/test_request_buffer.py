@@ -1,4 +1,4 @@
-"""Where a request ends, in whatever pieces it comes: the same place as for gunicorn's parser."""
+"""The end of a request, received in pieces of any size, is the one that gunicorn's parser finds."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def posted(*fields: str, body: bytes = b"") -> bytes:
 
 
 CHUNKED = "Transfer-Encoding: chunked"
-WHOLE = {
+COMPLETE = {
     "without a body": posted(),
     "with a length": posted("Content-Length: 5", body=b"hello"),
     "with an empty body": posted("Content-Length: 0"),
-    "with a length in odd letters and blanks": posted("cONTENT-lENGTH: \t 5 \t", body=b"hello"),
+    "with a length in mixed case and with blanks": posted("cONTENT-lENGTH: \t 5 \t", body=b"hello"),
     "with a body that looks like a head": posted("Content-Length: 16", body=b"\r\n\r\nA: b\r\n\r\n\r\n\r\n"),
     "in chunks": posted(CHUNKED, body=b"5\r\nhello\r\nA\r\n0123456789\r\n0\r\n\r\n"),
     "in chunks that have extensions": posted(CHUNKED, body=b'5 ;a=b;c="d"\r\nhello\r\n0;e\r\n\r\n'),
     "in chunks with trailers": posted(CHUNKED, body=b"5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n"),
-    "in no chunk at all": posted(CHUNKED, body=b"000\r\n\r\n"),
-    "in several codings": posted("Transfer-Encoding: gzip, chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
-    "in codings of several lines": posted("Transfer-Encoding: gzip", CHUNKED, body=b"5\r\nhello\r\n0\r\n\r\n"),
+    "with only the last chunk": posted(CHUNKED, body=b"000\r\n\r\n"),
+    "with several codings": posted("Transfer-Encoding: gzip, chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+    "with codings in several headers": posted("Transfer-Encoding: gzip", CHUNKED, body=b"5\r\nhello\r\n0\r\n\r\n"),
     "after an empty line": b"\r\n" + posted("Content-Length: 5", body=b"hello"),
     "without headers": b"GET / HTTP/1.0\r\n\r\n",
 }
@@ -53,32 +53,32 @@ def all_of(buffer: RequestBuffer) -> bytes:
     return b"".join(iter(lambda: buffer.read(3), b""))
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_request_is_complete_with_its_last_byte_and_not_before(name: str) -> None:
-    pieces = one_by_one(WHOLE[name])
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_request_is_complete_with_its_last_byte(name: str) -> None:
+    pieces = one_by_one(COMPLETE[name])
     buffer = fed(pieces[:-1])
     assert not buffer.is_ready
     buffer.feed(pieces[-1])
     assert buffer.is_ready and buffer.is_complete
-    assert all_of(buffer) == WHOLE[name]
+    assert all_of(buffer) == COMPLETE[name]
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_it_ends_where_gunicorn_ends_it(name: str) -> None:
-    source = iter(one_by_one(WHOLE[name] + NEXT))
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_request_ends_where_gunicorn_s_parser_ends_it(name: str) -> None:
+    source = iter(one_by_one(COMPLETE[name] + NEXT))
     parser = RequestParser(Config(), source, ("127.0.0.1", 1))
     next(parser).body.read()
     assert parser.unreader.take_buffered() + b"".join(source) == NEXT
-    buffer = fed([WHOLE[name] + NEXT])
-    assert all_of(buffer) == WHOLE[name]
+    buffer = fed([COMPLETE[name] + NEXT])
+    assert all_of(buffer) == COMPLETE[name]
     buffer.next()
     assert buffer.is_complete
     assert all_of(buffer) == NEXT
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_part_of_the_next_request_waits_for_the_rest_of_it(name: str) -> None:
-    buffer = fed([WHOLE[name] + NEXT[:9]])
+@pytest.mark.parametrize("name", COMPLETE)
+def test_the_beginning_of_the_next_request_is_kept(name: str) -> None:
+    buffer = fed([COMPLETE[name] + NEXT[:9]])
     all_of(buffer)
     buffer.next()
     assert not buffer.is_ready
@@ -91,10 +91,10 @@ REFUSED = {
     "a bare line feed": b"GET / HTTP/1.1\nHost: shop\n",
     "two lengths": posted("Content-Length: 3", "Content-Length: 5"),
     "a length and chunks": posted("Content-Length: 5", CHUNKED),
-    "a length that is no number": posted("Content-Length: many"),
+    "a length that is not a number": posted("Content-Length: many"),
     "a length of 5,000 digits": posted("Content-Length: " + "9" * 5000),
     "a coding that is not chunked": posted("Transfer-Encoding: gzip"),
-    "a chunk size that is none": posted(CHUNKED, body=b"-1\r\n"),
+    "a negative chunk size": posted(CHUNKED, body=b"-1\r\n"),
     "an endless chunk size": posted(CHUNKED, body=b"1" * 9000),
     "a chunk without its end": posted(CHUNKED, body=b"2\r\n{}xx"),
     "a head that is too large": posted("A: " + "a" * MAX_HEAD_BYTES)[:-2],
@@ -102,17 +102,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_gunicorn_will_refuse_is_not_waited_for(name: str) -> None:
+def test_a_request_that_gunicorn_refuses_is_ready_at_once(name: str) -> None:
     buffer = fed([REFUSED[name]])
     assert buffer.is_ready
     if not buffer.is_head_too_large:
         with pytest.raises((ParseException, OSError)):
             body = next(RequestParser(Config(), iter([all_of(buffer)]), ("127.0.0.1", 1))).body
             if not body.read():
-                raise OSError  # there is less of it than was said
+                raise OSError  # the body is shorter than its length
 
 
-def test_a_body_beyond_every_limit_is_not_waited_for() -> None:
+def test_a_body_beyond_every_limit_is_not_collected() -> None:
     assert max(MAX_BODY_BYTES, MAX_WEBHOOK_BODY_BYTES) <= MAX_BUFFERED_BODY_BYTES
     assert fed([posted(f"Content-Length: {MAX_BUFFERED_BODY_BYTES + 1}")]).is_ready
     assert not fed([posted(f"Content-Length: {MAX_BUFFERED_BODY_BYTES}")]).is_ready
@@ -125,7 +125,7 @@ def test_a_body_beyond_every_limit_is_not_waited_for() -> None:
     assert not endless.is_complete
 
 
-def test_a_request_that_is_given_up_keeps_its_head_alone() -> None:
+def test_drop_body_keeps_only_the_head() -> None:
     head = posted("Content-Length: 5")
     buffer = fed([head + b"hell"])
     buffer.drop_body()
@@ -133,7 +133,7 @@ def test_a_request_that_is_given_up_keeps_its_head_alone() -> None:
     assert all_of(buffer) == head
 
 
-def test_a_client_is_told_to_continue_where_it_waits_for_that() -> None:
+def test_an_expectation_of_100_continue_is_recognised() -> None:
     expectation = ("Content-Length: 5", "expect: 100-CONTINUE")
     assert fed([posted(*expectation)]).expects_continue
     assert not fed([posted(*expectation).replace(b"HTTP/1.1", b"HTTP/1.0")]).expects_continue
@@ -150,14 +150,14 @@ def test_a_client_is_told_to_continue_where_it_waits_for_that() -> None:
     ],
     ids=["a head", "a body", "a chunk", "chunks"],
 )
-def test_each_byte_costs_the_same_however_many_came_before(start: bytes, piece: bytes) -> None:
+def test_the_cost_of_a_byte_does_not_grow_with_the_request(start: bytes, piece: bytes) -> None:
     def cost(count: int) -> float:
         def once() -> float:
             buffer = fed([start])
-            began = time.thread_time()
+            started_at = time.thread_time()
             for _ in range(count):
                 buffer.feed(piece)
-            return time.thread_time() - began
+            return time.thread_time() - started_at
 
         return min(once() for _ in range(5))
 

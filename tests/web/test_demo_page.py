@@ -1,4 +1,4 @@
-"""The demo page in a real browser, served by a real process: what it sends arrives, and what others send does not."""
+"""The demo page in a real browser, served by a real process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from processes import free_port, post, query, service, wait_until
 
 KEYS = "first:first-shop-s-long-key,other:other-shop-s-long-key"
-#: No relay: the mail stays in the local inbox.
+#: Without a relay the mail stays in the local inbox.
 NO_RELAY = {"MAIL_SERVER": ""}
 ATTACK = """async ([url, headers, body]) => {
     const mode = headers["X-CSRFToken"] ? "cors" : "no-cors";
@@ -36,7 +36,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def errors(page: Page) -> list[str]:
-    """What the console complains of, and what the policy refuses with it."""
+    """Errors on the page's console, including violations of its Content-Security-Policy."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -56,7 +56,7 @@ def orders(folder: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(("keys", "shop"), [("", "default"), (KEYS, "first")], ids=["open", "with keys"])
-def test_the_form_sends_its_order_and_its_mail_is_in_the_inbox(
+def test_an_order_of_the_form_is_sent_and_its_mail_is_in_the_inbox(
     page: Page, errors: list[str], tmp_path: Path, keys: str, shop: str
 ) -> None:
     port = free_port()
@@ -73,7 +73,7 @@ def test_the_form_sends_its_order_and_its_mail_is_in_the_inbox(
     assert errors == []
 
 
-def test_a_page_that_is_older_than_the_service_says_what_to_do(page: Page, tmp_path: Path) -> None:
+def test_a_page_that_is_older_than_the_service_asks_for_a_reload(page: Page, tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port(), DEMO_PAGE="true"):
         open_page(page, port)
@@ -88,7 +88,7 @@ def test_a_page_that_is_older_than_the_service_says_what_to_do(page: Page, tmp_p
         page.locator("#progress .badge.good").wait_for()
 
 
-def test_a_new_worker_knows_the_token_of_the_one_before(page: Page, tmp_path: Path) -> None:
+def test_a_new_worker_accepts_the_token_of_the_previous_one(page: Page, tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port(), **NO_RELAY) as process:
         open_page(page, port)
@@ -98,17 +98,17 @@ def test_a_new_worker_knows_the_token_of_the_one_before(page: Page, tmp_path: Pa
         page.locator("#progress .badge.good").wait_for()
 
 
-def test_another_site_s_page_can_change_nothing(browser: Browser, tmp_path: Path) -> None:
-    """To a browser, 127.0.0.1 is another site than localhost; its page has no policy of ours here."""
+def test_a_page_of_another_site_can_change_nothing(browser: Browser, tmp_path: Path) -> None:
+    """To a browser, 127.0.0.1 is another site than localhost. `bypass_csp` lets its page send anything."""
     port = free_port()
     ours, api = f"http://localhost:{port}", f"http://localhost:{port}/api/order-confirmation"
-    told: list[tuple[str, int]] = []
+    responses: list[tuple[str, int]] = []
     with service(tmp_path, port, free_port(), **NO_RELAY), browser.new_context(bypass_csp=True) as context:
         assert post(port, "1") == 202
         page = context.new_page()
         open_page(page, port)  # the browser has the demo page's cookie from here on
         page.goto(f"http://127.0.0.1:{port}/health")
-        page.on("response", lambda answer: told.append((answer.url.removeprefix(ours), answer.status)))
+        page.on("response", lambda response: responses.append((response.url.removeprefix(ours), response.status)))
         for url, body in ((f"{ours}/demo/orders", "{}"), (api, "{}"), (f"{api}/1/cancel", None)):
             page.evaluate(ATTACK, [url, {}, body])
             page.evaluate(ATTACK, [url, {"Content-Type": "application/json", "X-CSRFToken": "x"}, body])
@@ -117,8 +117,8 @@ def test_another_site_s_page_can_change_nothing(browser: Browser, tmp_path: Path
             page.get_by_role("button").click()
         assert "Reload the page" in page.content()
         [(_, state)] = orders(tmp_path)
-    # What needs a preflight does not even come to an answer.
-    assert told == [
+    # Requests that need a preflight are not sent at all.
+    assert responses == [
         ("/demo/orders", 403),
         ("/api/order-confirmation", 403),
         ("/api/order-confirmation/1/cancel", 403),

@@ -1,4 +1,4 @@
-"""The document says what the service does: every operation is tried with what it allows, and with what it does not."""
+"""The OpenAPI document: complete, with valid examples, and true for every operation."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ bearer = "{KEY}"
 [auth.openapi.key]
 api_key = "{KEY}"
 
-# What JSON Schema cannot say is still checked by us: amounts in the decimals of their currency, real time zones and
-# calendars, and the state that an order is in.
+# The service also checks what JSON Schema cannot express: the decimals of a currency, time zones, calendar dates, and
+# the state of an order.
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "404", "409", "410", "422"]
 
-# A value may be refused for its size before anybody looks at it.
+# A value may be refused for its size before it is validated.
 [checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "410", "413", "414", "415", "422", "429", "431"]
 """
@@ -48,32 +48,32 @@ expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "410", "41
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     client = create_app(Settings.from_env({})).test_client()
-    told: dict[str, Any] = decode(client.get("/openapi.json").get_data())  # refuses a name that stands twice
-    return told
+    document: dict[str, Any] = decode(client.get("/openapi.json").get_data())  # refuses repeated names
+    return document
 
 
 def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every body in the document: where it stands, and what is said of it."""
+    """Yield the place and the content object of every body in the document."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method == "parameters":
                 continue
             for place, part in (("request", operation.get("requestBody", {})), *operation["responses"].items()):
-                for kind, content in part.get("content", {}).items():
-                    yield f"{method} {path} {place} {kind}", content
+                for mimetype, content in part.get("content", {}).items():
+                    yield f"{method} {path} {place} {mimetype}", content
 
 
-def test_every_answer_is_described_and_all_but_one_have_a_body(document: dict[str, Any]) -> None:
+def test_every_response_is_described_and_only_a_204_has_no_body(document: dict[str, Any]) -> None:
     operations = [op for path in document["paths"].values() for name, op in path.items() if name != "parameters"]
     assert {operation["operationId"] for operation in operations} == set(OPERATIONS)
     for operation in operations:
         assert operation["operationId"] and operation["summary"]
-        for status, answer in operation["responses"].items():
-            assert answer["description"]
-            assert ("content" in answer) == (status != "204"), (operation["operationId"], status)
+        for status, response in operation["responses"].items():
+            assert response["description"]
+            assert ("content" in response) == (status != "204"), (operation["operationId"], status)
 
 
-def test_every_body_has_an_example_and_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+def test_every_body_has_examples_which_are_valid(document: dict[str, Any]) -> None:
     places = dict(contents(document))
     assert len(places) > 70
     for place, content in places.items():
@@ -86,15 +86,15 @@ def test_every_body_has_an_example_and_every_example_fits_its_schema(document: d
             assert validator.is_valid(example), (place, next(validator.iter_errors(example)).message)
 
 
-def test_every_kind_of_failure_is_in_the_document(document: dict[str, Any]) -> None:
-    every = {kind for kind in vars(problem_types).values() if isinstance(kind, problem_types.ProblemType)}
+def test_every_problem_type_is_in_the_document(document: dict[str, Any]) -> None:
+    every = {value for value in vars(problem_types).values() if isinstance(value, problem_types.ProblemType)}
     assert set(problem_types.ALL) == every
-    assert len({kind.type for kind in every}) == len(every)
-    assert {kind.type for kind in every} < set(
+    assert len({each.type for each in every}) == len(every)
+    assert {each.type for each in every} < set(
         document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
     )
-    for kind in every:
-        assert f"| `{kind.name}` | {kind.status} |" in document["info"]["description"]
+    for each in every:
+        assert f"| `{each.name}` | {each.status} |" in document["info"]["description"]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Every kind of failure, provoked over HTTP: the answer is, word for word, the documented example."""
+"""Every problem type, provoked over HTTP: the response is exactly the documented example."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ URL = "/api/order-confirmation"
 HOOK = "/api/webhooks/mailtrap"
 
 
-class Bench:
-    """What a provocation needs: a service with settings of its own, and the relay it sends through."""
+class Harness:
+    """A service that a test configures, its folder, and the relay it sends through."""
 
     def __init__(self, start_app: Callable[..., Flask], sink: Sink, relay_port: int, folder: Path) -> None:
         self._start_app = start_app
@@ -37,140 +37,140 @@ class Bench:
         return self._start_app(**{**relay_variables(self._relay_port), **settings}).test_client()
 
 
-def bad_request(bench: Bench) -> TestResponse:
-    return bench.client().post(URL, data="x", content_type="application/json")
+def bad_request(harness: Harness) -> TestResponse:
+    return harness.client().post(URL, data="x", content_type="application/json")
 
 
-def unauthorized(bench: Bench) -> TestResponse:
-    return bench.client(API_KEYS="shop:a-long-random-key").get(f"{URL}/ORD-12345")
+def unauthorized(harness: Harness) -> TestResponse:
+    return harness.client(API_KEYS="shop:a-long-random-key").get(f"{URL}/ORD-12345")
 
 
-def bad_signature(bench: Bench) -> TestResponse:
-    return bench.client(MAILTRAP_WEBHOOK_SECRET="s" * 32).post(HOOK, json={"events": []})
+def bad_signature(harness: Harness) -> TestResponse:
+    return harness.client(MAILTRAP_WEBHOOK_SECRET="s" * 32).post(HOOK, json={"events": []})
 
 
-def cross_site(bench: Bench) -> TestResponse:
-    return bench.client().post(f"{URL}/ORD-12345/cancel", headers={"Sec-Fetch-Site": "cross-site"})
+def cross_site(harness: Harness) -> TestResponse:
+    return harness.client().post(f"{URL}/ORD-12345/cancel", headers={"Sec-Fetch-Site": "cross-site"})
 
 
-def csrf_token(bench: Bench) -> TestResponse:
-    return bench.client(DEMO_PAGE="true").post("/demo/orders", json=make_body())
+def csrf_token(harness: Harness) -> TestResponse:
+    return harness.client(DEMO_PAGE="true").post("/demo/orders", json=make_body())
 
 
-def misdirected_request(bench: Bench) -> TestResponse:
-    return bench.client().get(f"{URL}/ORD-12345", headers={"Host": "evil.example"})
+def misdirected_request(harness: Harness) -> TestResponse:
+    return harness.client().get(f"{URL}/ORD-12345", headers={"Host": "evil.example"})
 
 
-def not_found(bench: Bench) -> TestResponse:
-    return bench.client().get(f"{URL}/ORD-12345")
+def not_found(harness: Harness) -> TestResponse:
+    return harness.client().get(f"{URL}/ORD-12345")
 
 
-def method_not_allowed(bench: Bench) -> TestResponse:
-    return bench.client().put(URL, json=make_body())
+def method_not_allowed(harness: Harness) -> TestResponse:
+    return harness.client().put(URL, json=make_body())
 
 
-def not_acceptable(bench: Bench) -> TestResponse:
-    return bench.client().get(f"{URL}/ORD-12345", headers={"Accept": "text/html"})
+def not_acceptable(harness: Harness) -> TestResponse:
+    return harness.client().get(f"{URL}/ORD-12345", headers={"Accept": "text/html"})
 
 
-def request_timeout(bench: Bench) -> TestResponse:
-    longer = {"CONTENT_LENGTH": "100"}
-    return bench.client().post(URL, data="{", content_type="application/json", environ_overrides=longer)
+def request_timeout(harness: Harness) -> TestResponse:
+    content_length = {"CONTENT_LENGTH": "100"}
+    return harness.client().post(URL, data="{", content_type="application/json", environ_overrides=content_length)
 
 
-def order_conflict(bench: Bench) -> TestResponse:
-    client = bench.client()
+def order_conflict(harness: Harness) -> TestResponse:
+    client = harness.client()
     client.post(URL, json=make_body())
     return client.post(URL, json=make_body(total="120.00"))
 
 
-def idempotency_conflict(bench: Bench) -> TestResponse:
-    client = bench.client()
+def idempotency_conflict(harness: Harness) -> TestResponse:
+    client = harness.client()
     client.post(URL, json=make_body(), headers={"Idempotency-Key": "9f1c"})
     return client.post(URL, json=make_body(order_id="other"), headers={"Idempotency-Key": "9f1c"})
 
 
-def wrong_state(bench: Bench) -> TestResponse:
-    client = bench.client()
+def wrong_state(harness: Harness) -> TestResponse:
+    client = harness.client()
     assert client.post(URL, json=make_body(), headers={"Prefer": "wait=10"}).status_code == 200
     return client.post(f"{URL}/ORD-12345/cancel")
 
 
-def content_deleted(bench: Bench) -> TestResponse:
-    client = bench.client()
+def content_deleted(harness: Harness) -> TestResponse:
+    client = harness.client()
     client.post(URL, json=make_body(), headers={"Prefer": "wait=10"})
     assert client.delete(f"{URL}/ORD-12345").status_code == 204
     return client.get(f"{URL}/ORD-12345")
 
 
-def content_too_large(bench: Bench) -> TestResponse:
-    return bench.client().post(URL, json=make_body(notes="x" * 1_100_000))
+def content_too_large(harness: Harness) -> TestResponse:
+    return harness.client().post(URL, json=make_body(notes="x" * 1_100_000))
 
 
-def unsupported_media_type(bench: Bench) -> TestResponse:
-    return bench.client().post(URL, data="{}", content_type="text/plain")
+def unsupported_media_type(harness: Harness) -> TestResponse:
+    return harness.client().post(URL, data="{}", content_type="text/plain")
 
 
-def invalid_order(bench: Bench) -> TestResponse:
-    return bench.client().post(URL, json=make_body(customer={"name": "John Doe"}))
+def invalid_order(harness: Harness) -> TestResponse:
+    return harness.client().post(URL, json=make_body(customer={"name": "John Doe"}))
 
 
-def invalid_request(bench: Bench) -> TestResponse:
-    return bench.client().get("/api/order-confirmations?limit=0")
+def invalid_request(harness: Harness) -> TestResponse:
+    return harness.client().get("/api/order-confirmations?limit=0")
 
 
-def too_many_requests(bench: Bench) -> TestResponse:
-    client = bench.client(API_RATE_LIMIT="1/1m")
+def too_many_requests(harness: Harness) -> TestResponse:
+    client = harness.client(API_RATE_LIMIT="1/1m")
     client.get(f"{URL}/ORD-12345")
     return client.get(f"{URL}/ORD-12345")
 
 
-def internal_server_error(bench: Bench) -> TestResponse:
-    client = bench.client()
-    client.application.extensions["orderconfirm"].confirmations = None  # a mistake of ours
+def internal_server_error(harness: Harness) -> TestResponse:
+    client = harness.client()
+    client.application.extensions["orderconfirm"].confirmations = None  # an error in the service
     return client.get(f"{URL}/ORD-12345")
 
 
-def template_error(bench: Bench) -> TestResponse:
+def template_error(harness: Harness) -> TestResponse:
     text = "Thank you\n{% if order.notes == 'purple' %}{{ order.lines[9].name }}{% endif %}"
-    (bench.folder / "order_confirmation.txt").write_text(text)
-    return bench.client(TEMPLATES_DIR=str(bench.folder)).post(f"{URL}/preview", json=make_body(notes="purple"))
+    (harness.folder / "order_confirmation.txt").write_text(text)
+    return harness.client(TEMPLATES_DIR=str(harness.folder)).post(f"{URL}/preview", json=make_body(notes="purple"))
 
 
-def not_sent(bench: Bench) -> TestResponse:
-    bench.sink.replies["RCPT"] = ["550 5.1.1 no such user"]
-    return bench.client().post(URL, json=make_body(), headers={"Prefer": "wait=10"})
+def not_sent(harness: Harness) -> TestResponse:
+    harness.sink.replies["RCPT"] = ["550 5.1.1 no such user"]
+    return harness.client().post(URL, json=make_body(), headers={"Prefer": "wait=10"})
 
 
-def outbox_unavailable(bench: Bench) -> TestResponse:
-    client = bench.client()
-    (bench.folder / "outbox.db").rename(bench.folder / "elsewhere.db")
-    answer: TestResponse = client.post(URL, json=make_body())
-    (bench.folder / "elsewhere.db").rename(bench.folder / "outbox.db")
-    return answer
+def outbox_unavailable(harness: Harness) -> TestResponse:
+    client = harness.client()
+    (harness.folder / "outbox.db").rename(harness.folder / "elsewhere.db")
+    response: TestResponse = client.post(URL, json=make_body())
+    (harness.folder / "elsewhere.db").rename(harness.folder / "outbox.db")
+    return response
 
 
-def write_unconfirmed(bench: Bench) -> TestResponse:
+def write_unconfirmed(harness: Harness) -> TestResponse:
     """SQLite's log is deleted while the order's transaction waits for the lock."""
-    client = bench.client()
-    with ThreadPoolExecutor(1) as threads, locked(f"sqlite:///{bench.folder}/outbox.db"):
-        late = threads.submit(client.post, URL, json=make_body())
+    client = harness.client()
+    with ThreadPoolExecutor(1) as threads, locked(f"sqlite:///{harness.folder}/outbox.db"):
+        future = threads.submit(client.post, URL, json=make_body())
         writer = client.application.extensions["orderconfirm"].database._writer
         # The order's write, and one of the dispatcher's: both wait for the lock.
         wait_until(lambda: writer._began_at and not writer._waiting.empty())
-        (bench.folder / "outbox.db-wal").unlink()
-    answer: TestResponse = late.result()
-    return answer
+        (harness.folder / "outbox.db-wal").unlink()
+    response: TestResponse = future.result()
+    return response
 
 
-def outbox_full(bench: Bench) -> TestResponse:
-    client = bench.client(OUTBOX_MAX_PENDING="1", MAIL_PORT=str(free_port()))
+def outbox_full(harness: Harness) -> TestResponse:
+    client = harness.client(OUTBOX_MAX_PENDING="1", MAIL_PORT=str(free_port()))
     client.post(URL, json=make_body())
-    answer: TestResponse = client.post(URL, json=make_body(order_id="other"))
-    return answer
+    response: TestResponse = client.post(URL, json=make_body(order_id="other"))
+    return response
 
 
-PROVOKED: dict[str, Callable[[Bench], TestResponse]] = {
+PROVOKE: dict[str, Callable[[Harness], TestResponse]] = {
     provoke.__name__: provoke
     for provoke in (
         *(bad_request, unauthorized, bad_signature, cross_site, csrf_token, misdirected_request),
@@ -190,27 +190,29 @@ PROVOKED: dict[str, Callable[[Bench], TestResponse]] = {
 }
 
 
-#: The server's own refusals are in test_hostile.py: they need a server.
-OURS = [kind for kind in problem_types.ALL if kind not in (problem_types.URI_TOO_LONG, problem_types.HEADERS_TOO_LARGE)]
+#: Problem types of the application. Those of gunicorn's parser are in test_hostile.py.
+APPLICATION_PROBLEMS = [
+    each for each in problem_types.ALL if each not in (problem_types.URI_TOO_LONG, problem_types.HEADERS_TOO_LARGE)
+]
 
 
-@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.name)
-def test_a_kind_of_failure_is_answered_as_documented(
-    start_app: Callable[..., Flask], sink: tuple[Sink, int], tmp_path: Path, kind: ProblemType
+@pytest.mark.parametrize("problem_type", APPLICATION_PROBLEMS, ids=lambda problem_type: problem_type.name)
+def test_a_problem_is_returned_as_documented(
+    start_app: Callable[..., Flask], sink: tuple[Sink, int], tmp_path: Path, problem_type: ProblemType
 ) -> None:
-    answer = PROVOKED[kind.name.replace("-", "_")](Bench(start_app, *sink, tmp_path))
-    assert answer.content_type == problem_types.MIMETYPE
-    assert answer.status_code == kind.status
-    told = answer.get_json()
-    # The seconds to wait depend on the moment.
-    told["detail"] = re.sub(r"in \d+ s\.", "in 60 s.", told["detail"])
-    assert told == kind.example
-    if kind.retry_after:
-        assert answer.headers["Retry-After"] == str(kind.retry_after)
-    assert ("Retry-After" in answer.headers) == (kind.status in (429, 503))
+    response = PROVOKE[problem_type.name.replace("-", "_")](Harness(start_app, *sink, tmp_path))
+    assert response.content_type == problem_types.MIMETYPE
+    assert response.status_code == problem_type.status
+    body = response.get_json()
+    # The remaining seconds vary.
+    body["detail"] = re.sub(r"in \d+ s\.", "in 60 s.", body["detail"])
+    assert body == problem_type.example
+    if problem_type.retry_after:
+        assert response.headers["Retry-After"] == str(problem_type.retry_after)
+    assert ("Retry-After" in response.headers) == (problem_type.status in (429, 503))
 
 
-def test_an_address_that_is_none_of_ours_is_a_problem_too(start_app: Callable[..., Flask]) -> None:
+def test_an_unknown_address_is_a_problem(start_app: Callable[..., Flask]) -> None:
     for path in ("/api/nothing", "/nothing", "/docs/assets/nothing"):
-        told = start_app().test_client().get(path).get_json()
-        assert (told["status"], told["type"]) == (404, problem_types.NOT_FOUND.type)
+        body = start_app().test_client().get(path).get_json()
+        assert (body["status"], body["type"]) == (404, problem_types.NOT_FOUND.type)

@@ -1,15 +1,15 @@
-// The demo page: sends the form's order as a shop would, with a token for a key, and follows its mail until it has an outcome.
+// The demo page: sends the form's order as a shop does, but with a CSRF token instead of a key, and follows its mail.
 
 import { fieldOf, form, readOrder, startForm } from "./order_form.js";
 
 const FINAL_STATES = ["sent", "failed", "held", "cancelled", "expired"];
-const LONGEST_ANSWER = 30_000;
-const LONGEST_FOLLOW = 60_000;
-const OUT_OF_DATE = 403;
-const FIRST_PAUSE = 300;
-const LONGEST_PAUSE = 3000;
+const RESPONSE_TIMEOUT = 30_000;
+const FOLLOW_TIMEOUT = 60_000;
+const FORBIDDEN = 403; // the token is out of date
+const MIN_INTERVAL = 300;
+const MAX_INTERVAL = 3000;
 
-// Sent with each request: another site's page can neither read this token nor send this header.
+// Sent with each request. Pages of other sites can neither read the token nor send the header.
 const TOKEN = { "X-CSRFToken": document.querySelector('meta[name="csrf-token"]').content };
 
 const byId = (id) => document.getElementById(id);
@@ -18,10 +18,10 @@ const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milli
 let following = new AbortController();
 
 function element(tag, text = "", className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const created = document.createElement(tag);
+  created.textContent = text;
+  if (className) created.className = className;
+  return created;
 }
 
 function listOf(lines) {
@@ -39,7 +39,7 @@ function showRequest(body, note) {
 
 const orderText = () => JSON.stringify(readOrder(), null, 2);
 
-// What the service said: accepted, or a problem (RFC 9457) whose errors belong to fields.
+// The response: an accepted order, or a problem (RFC 9457) with errors of fields.
 
 function showAccepted({ message, warnings = [], ignored_fields: ignored = [] }) {
   const remarks = [...warnings, ...ignored.map((pointer) => `${pointer} is not a field of an order and was ignored.`)];
@@ -82,14 +82,14 @@ function clearErrors() {
   }
 }
 
-// The mail's way.
+// The mail's progress.
 
 function historyLine({ at, event, stage, code, text, seconds }) {
   const line = element("li");
   const time = element("time", new Date(at).toLocaleTimeString());
   time.dateTime = at;
-  const said = [stage && `${stage}:`, code, text, seconds != null && `(${seconds} s)`].filter(Boolean).join(" ");
-  line.append(time, element("strong", event), element("span", said, "muted"));
+  const reply = [stage && `${stage}:`, code, text, seconds != null && `(${seconds} s)`].filter(Boolean).join(" ");
+  line.append(time, element("strong", event), element("span", reply, "muted"));
   return line;
 }
 
@@ -109,64 +109,64 @@ function showProgress({ order_id: orderId, state, attempts = 0, history = [] }) 
 
 async function readState(orderId, signal) {
   try {
-    const answer = await fetch(`${form.action}/${encodeURIComponent(orderId)}`, { headers: TOKEN, signal });
-    return answer.ok || answer.status === OUT_OF_DATE ? await answer.json() : null;
+    const response = await fetch(`${form.action}/${encodeURIComponent(orderId)}`, { headers: TOKEN, signal });
+    return response.ok || response.status === FORBIDDEN ? await response.json() : null;
   } catch {
     return null;
   }
 }
 
 async function follow(orderId, signal) {
-  const end = Date.now() + LONGEST_FOLLOW;
+  const end = Date.now() + FOLLOW_TIMEOUT;
   let shown = "";
-  for (let wait = FIRST_PAUSE; Date.now() < end; wait = Math.min(wait * 1.15, LONGEST_PAUSE)) {
+  for (let wait = MIN_INTERVAL; Date.now() < end; wait = Math.min(wait * 1.15, MAX_INTERVAL)) {
     await pause(wait);
     const entry = await readState(orderId, signal);
     if (signal.aborted) return;
     if (!entry) continue;
-    if (entry.status === OUT_OF_DATE) return byId("progress").append(element("p", entry.detail));
-    // Repeating what is on the page would make screen readers say it again.
+    if (entry.status === FORBIDDEN) return byId("progress").append(element("p", entry.detail));
+    // Screen readers would read unchanged content again if it were replaced.
     if (JSON.stringify(entry) !== shown) showProgress({ ...entry, order_id: orderId });
     shown = JSON.stringify(entry);
     if (FINAL_STATES.includes(entry.state)) return;
   }
-  byId("progress").append(element("p", "No outcome within a minute; this page stops asking. The order is safe and its mail still due."));
+  byId("progress").append(element("p", "No outcome within a minute; this page has stopped checking. The order is stored and its mail is still due."));
 }
 
 // Sending.
 
 async function post(body) {
-  const answer = await fetch(form.action, {
+  const response = await fetch(form.action, {
     method: "POST",
     headers: { "content-type": "application/json", ...TOKEN },
     body,
-    signal: AbortSignal.timeout(LONGEST_ANSWER),
+    signal: AbortSignal.timeout(RESPONSE_TIMEOUT),
   });
-  const text = await answer.text();
-  showAnswer(answer, text);
+  const text = await response.text();
+  showResponse(response, text);
   try {
-    return { ok: answer.ok, ...JSON.parse(text) };
+    return { ok: response.ok, ...JSON.parse(text) };
   } catch {
-    return { ok: false, title: `HTTP ${answer.status}`, detail: "The answer is not JSON: it did not come from this service." };
+    return { ok: false, title: `HTTP ${response.status}`, detail: "The response is not JSON, so it did not come from this service." };
   }
 }
 
-function showAnswer(answer, text) {
-  byId("answer").hidden = false;
-  byId("answer").querySelector("summary").textContent = `Answer ${answer.status} ${answer.statusText}`.trim();
+function showResponse(response, text) {
+  byId("response").hidden = false;
+  byId("response").querySelector("summary").textContent = `Response ${response.status} ${response.statusText}`.trim();
   try {
     text = JSON.stringify(JSON.parse(text), null, 2);
   } catch {
-    // Shown as it came.
+    // Not JSON: shown unformatted.
   }
-  byId("answer").querySelector("pre").textContent = text;
+  byId("response").querySelector("pre").textContent = text;
 }
 
 function clearOutcome() {
   following.abort();
   following = new AbortController();
   clearErrors();
-  byId("answer").hidden = true;
+  byId("response").hidden = true;
   byId("progress").replaceChildren();
   byId("outcome").replaceChildren(element("p", "Sending…", "muted"));
 }
@@ -176,13 +176,13 @@ async function send() {
   clearOutcome();
   showRequest(body, "as it was sent");
   try {
-    const answer = await post(body);
-    if (!answer.ok) return showProblem(answer.title, answer.detail, answer.errors);
-    showAccepted(answer);
-    showProgress(answer);
-    follow(answer.order_id, following.signal);
+    const response = await post(body);
+    if (!response.ok) return showProblem(response.title, response.detail, response.errors);
+    showAccepted(response);
+    showProgress(response);
+    follow(response.order_id, following.signal);
   } catch {
-    showProblem("No answer", `The service at ${location.host} did not answer. Is it running? Sending the same order again is safe.`);
+    showProblem("No response", `The service at ${location.host} did not respond. Is it running? Sending the same order again is safe.`);
   }
 }
 
@@ -194,7 +194,7 @@ form.addEventListener("submit", async (event) => {
   byId("outcome").scrollIntoView({ block: "nearest" });
 });
 
-// Beside the form there is room for it; below the form it would only be in the way.
+// On wide screens the request is beside the form, where there is room for it.
 byId("request").open = matchMedia("(min-width: 62rem)").matches;
 
 startForm(() => showRequest(orderText(), "as it will be sent"));

@@ -1,7 +1,7 @@
-// The inbox: asks for its own page every two seconds while it is seen, and swaps the list when it has changed.
+// The inbox: fetches its page every two seconds while it is visible, and replaces the list when it has changed.
 "use strict";
 
-const PAUSE = 2000;
+const POLL_INTERVAL = 2000;
 
 const list = document.getElementById("mails");
 const news = document.getElementById("news");
@@ -10,7 +10,7 @@ const mailCount = () => Number(list.querySelector("[data-count]")?.dataset.count
 let timer;
 let shown = list.innerHTML;
 
-function swapList(html) {
+function replaceList(html) {
   const before = mailCount();
   const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   list.innerHTML = html;
@@ -20,26 +20,26 @@ function swapList(html) {
   if (more > 0) news.textContent = more === 1 ? "1 new mail." : `${more} new mails.`;
 }
 
-async function look() {
+async function refresh() {
   try {
-    const answer = await fetch(location.href, { cache: "no-store" });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const response = await fetch(location.href, { cache: "no-store" });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const html = page.getElementById("mails").innerHTML;
-    if (html !== shown) swapList(html);
+    if (html !== shown) replaceList(html);
     else if (news.dataset.lost) news.textContent = "";
     delete news.dataset.lost;
   } catch {
-    news.textContent = "The service does not answer; this page keeps trying.";
+    news.textContent = "The service does not respond; this page keeps trying.";
     news.dataset.lost = "yes";
   }
 }
 
-async function keepLooking() {
+async function poll() {
   clearTimeout(timer);
   if (document.hidden) return;
-  await look();
-  timer = setTimeout(keepLooking, PAUSE);
+  await refresh();
+  timer = setTimeout(poll, POLL_INTERVAL);
 }
 
-document.addEventListener("visibilitychange", keepLooking);
-timer = setTimeout(keepLooking, PAUSE);
+document.addEventListener("visibilitychange", poll);
+timer = setTimeout(poll, POLL_INTERVAL);

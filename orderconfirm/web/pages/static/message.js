@@ -1,11 +1,11 @@
-// The mail page: names the open tab to screen readers, and switches the preview's width.
+// The mail page: marks the open tab for screen readers, and switches the preview's width.
 "use strict";
 
 const tabs = document.querySelectorAll(".tabs a");
 const widths = document.querySelector(".widths");
 const preview = document.getElementById("preview");
 
-function nameOpenTab() {
+function markOpenTab() {
   for (const tab of tabs) {
     const isOpen = tab.hash === (location.hash || "#html");
     if (isOpen) tab.setAttribute("aria-current", "true");
@@ -20,5 +20,5 @@ function setWidth(button) {
 
 widths.hidden = false;
 widths.addEventListener("click", ({ target }) => target.matches("button") && setWidth(target));
-window.addEventListener("hashchange", nameOpenTab);
-nameOpenTab();
+window.addEventListener("hashchange", markOpenTab);
+markOpenTab();

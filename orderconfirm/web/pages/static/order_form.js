@@ -1,4 +1,4 @@
-// The order form: its items, its total, and the JSON body it stands for. A field's name is its pointer in that body.
+// The order form: its items, its total and its JSON body. A field's name is its JSON pointer in the body.
 
 const PRICE_PLACES = 6;
 const QUANTITY_PLACES = 3;
@@ -9,7 +9,7 @@ export const fieldOf = (pointer) => form.elements.namedItem(pointer);
 const items = document.getElementById("items");
 const valueOf = (pointer) => fieldOf(pointer)?.value.trim() ?? "";
 
-// Amounts are whole numbers of their smallest unit: binary floats would drift.
+// Amounts are BigInts in their smallest unit, because binary floats are inexact.
 
 function toUnits(text, places) {
   const [, sign, whole, decimals = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? ["", "", "0"];
@@ -66,7 +66,7 @@ function put(body, pointer, value) {
   if (value !== undefined) holder[last] = value;
 }
 
-/** The order as the form has it; empty fields are left out, amounts that are no numbers are sent as typed. */
+/** Return the form's order. Empty fields are omitted; amounts that are not numbers are sent as typed. */
 export function readOrder() {
   const body = {};
   for (const field of form.elements) {
@@ -106,7 +106,7 @@ function renewOrderId() {
   changed();
 }
 
-/** Bring the form to life; `onChange` is called now and after each edit. */
+/** Initialise the form; `onChange` is called now and after each edit. */
 export function startForm(onChange) {
   form.addEventListener("input", changed);
   form.addEventListener("change", onChange);

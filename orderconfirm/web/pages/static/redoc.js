@@ -1,4 +1,4 @@
-// Starts ReDoc. In a file of its own, because the page allows no inline script.
+// Starts ReDoc. In a separate file, because the page allows no inline scripts.
 import { init } from "./vendor/redoc-3.0.1/redoc.standalone.js";
 
 const place = document.getElementById("docs");

@@ -1,0 +1,144 @@
+"""Opening the database, and its failures: missing files, a full disk, a lock."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from outboxes import find, locked, mail, opened, run
+from processes import wait_until
+
+from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retry import SENT
+
+
+def test_a_stored_mail_is_there_after_a_reopening(url: str) -> None:
+    for is_new in (True, False):
+        with opened(url) as queue:
+            assert queue.add(mail("1")).is_new is is_new
+
+
+def test_invalid_utf_8_in_a_row_does_not_stop_the_claim(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        run(queue, "UPDATE outbox SET payload = CAST(x'7bff' AS TEXT)")
+        assert len(queue.claim(5, 60)) == 1
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OutboxUnavailable, match="DATABASE_URL"):
+        Database(f"sqlite:///{tmp_path}/file/outbox.db").open()
+
+
+def test_an_order_is_refused_while_the_disk_is_full(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db", 100_000) as queue:
+        run(queue, "PRAGMA max_page_count=30")
+        count = 0
+        with pytest.raises(OutboxUnavailable, match="full"):
+            for count in range(10_000):
+                queue.add(mail(str(count), "f" * 64))
+        run(queue, "PRAGMA max_page_count=100000")
+        assert queue.add(mail(str(count))).is_new
+        assert len(queue.claim(10_000, 60)) == count + 1
+
+
+def test_orders_are_refused_after_the_database_file_was_deleted(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        (tmp_path / "outbox.db").unlink()
+        with pytest.raises(OutboxUnavailable, match="deleted or replaced"):
+            queue.add(mail("2"))
+        assert len(queue.claim(5, 60)) == 1
+
+
+def test_a_table_with_a_missing_column_is_refused(url: str) -> None:
+    with opened(url) as queue:
+        run(queue, "ALTER TABLE outbox DROP COLUMN reason")
+    with pytest.raises(OutboxUnavailable, match="outbox.reason"):
+        Database(url).open()
+
+
+@pytest.mark.parametrize("companion", ["outbox.db-wal", "outbox.db-shm"])
+def test_orders_are_refused_after_a_log_file_was_deleted(tmp_path: Path, companion: str) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        (tmp_path / companion).unlink()
+        with pytest.raises(OutboxUnavailable, match=f"{companion} was deleted or replaced"):
+            queue.add(mail("2"))
+
+
+def test_an_order_is_unconfirmed_if_the_write_ahead_log_is_deleted_during_its_commit(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, ThreadPoolExecutor(1) as threads:
+        with locked(f"sqlite:///{tmp_path}/outbox.db"):
+            future = threads.submit(queue.add, mail("1"))
+            wait_until(lambda: queue._database._writer._began_at)
+            (tmp_path / "outbox.db-wal").unlink()
+        assert isinstance(future.exception(10), UnconfirmedWrite)
+
+
+def test_a_deleted_write_ahead_log_is_saved_to_the_database_file(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        (tmp_path / "outbox.db-wal").unlink()
+        assert queue._database.save_lost_log() is True
+        assert queue._database.save_lost_log() is False
+        shutil.copy(tmp_path / "outbox.db", tmp_path / "after a kill.db")
+    with closing(sqlite3.connect(tmp_path / "after a kill.db")) as connection:
+        assert connection.execute("SELECT order_id FROM outbox").fetchall() == [("1",)]
+
+
+def test_orders_refused_by_a_locked_database_are_not_stored(url: str) -> None:
+    with opened(url, write_timeout=0.3) as queue, ThreadPoolExecutor(16) as threads:
+        with locked(url):
+            futures = [threads.submit(queue.add, mail(str(number))) for number in range(16)]
+            assert {type(each.exception(10)) for each in futures} == {OutboxUnavailable}
+        wait_until(lambda: queue._database._writer._began_at is None)
+        assert queue.claim(100, 60) == []
+
+
+def test_a_database_file_can_be_read_again_after_it_was_moved_back(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        shutil.move(tmp_path / "outbox.db", tmp_path / "away")
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda _: try_to_find(queue), range(32)))
+        assert not (tmp_path / "outbox.db").exists()
+        shutil.move(tmp_path / "away", tmp_path / "outbox.db")
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(lambda _: find(queue, "1").order_id, range(32))) == {"1"}
+
+
+def try_to_find(queue: OutboxQueue) -> None:
+    with suppress(OutboxUnavailable):
+        find(queue, "1")
+
+
+def test_without_its_write_ahead_log_nothing_is_written(tmp_path: Path) -> None:
+    """A cancellation or an outcome that only the deleted log holds would be lost as well."""
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        [claimed] = queue.claim(1, 60)
+        (tmp_path / "outbox.db-wal").unlink()
+        with pytest.raises(OutboxUnavailable, match="write-ahead log was deleted"):
+            queue.settle(claimed, SENT)
+
+
+def test_a_missing_database_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+    with pytest.raises(OutboxUnavailable, match="is missing: put it back"):
+        database.open(must_exist=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_holds_the_turnstile_without_the_lock_stops_nobody(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, (tmp_path / "outbox.db.turnstile").open("wb") as turnstile:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        assert queue.add(mail("1")).is_new
