@@ -76,7 +76,7 @@ class OrderConfirmations:
         wake: Callable[[], None],
         is_stopping: Callable[[], bool],
     ) -> None:
-        """`wake` is called when a mail has become due. No caller waits for an outcome once `is_stopping`."""
+        """`wake` is called when a mail has become due. Once `is_stopping`, no caller waits for a queued mail."""
         self._queue = queue
         self._admin = OutboxAdmin(database)
         self._retention = Retention(database)
@@ -155,7 +155,8 @@ class OrderConfirmations:
             entry = self._admin.find(shop, order_id)
             if entry is None or entry.state not in State.UNDER_WAY:
                 return entry
-            if time.monotonic() >= end or self._is_stopping():
+            # When the service stops, mails in flight are finished, but queued ones are not begun.
+            if time.monotonic() >= end or (self._is_stopping() and entry.state is State.QUEUED):
                 return entry
             time.sleep(POLL_INTERVAL)
 

@@ -279,7 +279,7 @@ def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_r
         assert (told["state"], told["history"][-1]["event"]) == ("held", "held")
     assert desk_of(client).requeue_all("default") == 0
     assert client.post(f"{URL}/queued/resend").status_code == 202
-    assert "retry sends it" in client.get(f"{URL}/failed").get_json()["reason"]
+    assert "retry sends the mail" in client.get(f"{URL}/failed").get_json()["reason"]
     assert desk_of(client).requeue("default", "failed") == 1
 
 
@@ -289,7 +289,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     for order_id in ("2", "3"):
         place(client, order_id)
     client.post(f"{URL}/3/resend")
-    assert "retry sends it" in client.get(f"{URL}/2").get_json()["reason"]
+    assert "retry sends the mail" in client.get(f"{URL}/2").get_json()["reason"]
     tell(client, event("bounce", 2, timestamp=time.time() + 1))
     assert "resend releases it" in client.get(f"{URL}/2").get_json()["reason"]
     assert desk_of(client).requeue_all("default") == desk_of(client).requeue("default", "2") == 0
