@@ -280,15 +280,15 @@ def to_host(header: bytes) -> bytes:
 
 MESSAGES: dict[str, tuple[bytes, ProblemType, str]] = {
     "10 MB in chunks": (in_chunks(chunked(b" " * 10_000_000)), problem_types.TOO_LARGE, "more than 1 MiB"),
-    "a bad chunk": (in_chunks(b"zz\r\n{}\r\n0\r\n\r\n"), problem_types.BAD_REQUEST, "chunks"),
-    "an endless chunk size": (in_chunks(b"1" * 100_000), problem_types.BAD_REQUEST, "chunks"),
-    "a chunk without its end": (in_chunks(b"2\r\n{}xx0\r\n\r\n"), problem_types.BAD_REQUEST, "chunks"),
+    "a bad chunk": (in_chunks(b"zz\r\n{}\r\n0\r\n\r\n"), problem_types.BAD_REQUEST, "chunked"),
+    "an endless chunk size": (in_chunks(b"1" * 100_000), problem_types.BAD_REQUEST, "chunked"),
+    "a chunk without its end": (in_chunks(b"2\r\n{}xx0\r\n\r\n"), problem_types.BAD_REQUEST, "chunked"),
     "chunks without their end": (
         in_chunks(chunked(order())[:-5]),
         problem_types.REQUEST_TIMEOUT,
-        "did not come in whole",
+        "did not arrive completely",
     ),
-    "a bad trailer": (in_chunks(chunked(order())[:-2] + b"x\r\n\r\n"), problem_types.BAD_REQUEST, "chunks"),
+    "a bad trailer": (in_chunks(chunked(order())[:-2] + b"x\r\n\r\n"), problem_types.BAD_REQUEST, "chunked"),
     "a length that is no number": (request(order(), length="many"), problem_types.BAD_REQUEST, "CONTENT-LENGTH"),
     "a length below zero": (request(order(), length="-1"), problem_types.BAD_REQUEST, "CONTENT-LENGTH"),
     "a length of 100 digits": (request(order(), length="9" * 100), problem_types.TOO_LARGE, "more than 1 MiB"),
@@ -298,7 +298,7 @@ MESSAGES: dict[str, tuple[bytes, ProblemType, str]] = {
     "a length that is too large": (
         request(order(), length=10_000),
         problem_types.REQUEST_TIMEOUT,
-        "did not come in whole",
+        "did not arrive completely",
     ),
     "an unknown coding": (
         request(order(), PATH, "Transfer-Encoding: gzip"),
