@@ -12,7 +12,8 @@ run: $(VENV)/.run
 	@exec $(BIN)/gunicorn
 
 test: $(VENV)/.dev $(VENV)/.tools
-	$(BIN)/pytest
+	@# More processes than cores: most tests wait for a server.
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -36,8 +37,8 @@ bench-outbox: $(VENV)/.dev
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py
 
-# New and changed sentences of the templates into every catalogue, which is compiled when it is loaded. The translation of
-# a changed one stays: beside it, marked fuzzy, which no customer reads, or at the end of the file.
+# Merge new and changed template texts into every catalogue. Catalogues are compiled when the service loads them. The old
+# translation of a changed text is kept: marked fuzzy, which excludes it from mails, or as a comment at the end of the file.
 messages: $(VENV)/.run
 	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location --sort-output -o $(LOCALES)/$(DOMAIN).pot .
 	$(BIN)/pybabel -q update --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)

@@ -1,4 +1,4 @@
-"""The WSGI entry point: `gunicorn` with gunicorn.conf.py starts it, and the threads behind it."""
+"""The WSGI entry point for gunicorn, whose gunicorn.conf.py also starts the application's threads."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ try:
     app = create_app()
 except OrderConfirmError as exc:
     print(f"orderconfirm cannot start: {exc}", file=sys.stderr)
-    # gunicorn stops for good on this exit code; any other would have it start worker after worker.
+    # gunicorn shuts down on this exit code. After any other code it would start workers over and over.
     raise SystemExit(4) from None

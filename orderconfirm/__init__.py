@@ -1,4 +1,4 @@
-"""orderconfirm: an order comes in, it waits safely, a mail goes out."""
+"""orderconfirm: accepts shop orders, stores them durably and sends each customer a confirmation mail."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The wired application; nothing runs until `app.extensions["orderconfirm"].start()`.
+    """Return the wired application. No thread runs until `app.extensions["orderconfirm"].start()`.
 
-    Without `settings` they come from the environment and `.env`. Raises SettingsError or TemplateError.
+    `settings` default to those of the environment and `.env`. Raises SettingsError or TemplateError.
     """
-    # Imported here, because gunicorn's master reads only the settings: the rest would cost it 30 MB.
+    # Imported here because gunicorn's master process needs only the settings; the rest would cost it 30 MB.
     from flask import Flask
 
     from orderconfirm import cli, web

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, WrongState
+from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import (
     DEFAULT_SHOP,
@@ -74,8 +74,9 @@ class OrderConfirmations:
         renderer: MailRenderer,
         settings: Settings,
         wake: Callable[[], None],
+        is_stopping: Callable[[], bool],
     ) -> None:
-        """`wake` is called when a mail has become due."""
+        """`wake` is called when a mail has become due. No caller waits for an outcome once `is_stopping`."""
         self._queue = queue
         self._admin = OutboxAdmin(database)
         self._retention = Retention(database)
@@ -83,6 +84,7 @@ class OrderConfirmations:
         self._renderer = renderer
         self._settings = settings
         self._wake = wake
+        self._is_stopping = is_stopping
 
     def place(self, shop: str, body: Mapping[str, Any], idempotency_key: str | None = None) -> PlaceResult:
         """Store a validated order. When this returns, the order is on disk and its mail will be sent, or is held.
@@ -139,6 +141,7 @@ class OrderConfirmations:
             attempts=0,
             possible_copies=0,
             lease_token="",
+            recipient=order.customer.email,
         )
 
     def status(self, shop: str, order_id: str) -> OutboxEntry | None:
@@ -150,7 +153,9 @@ class OrderConfirmations:
         end = time.monotonic() + seconds
         while True:
             entry = self._admin.find(shop, order_id)
-            if entry is None or entry.state not in State.UNDER_WAY or time.monotonic() >= end:
+            if entry is None or entry.state not in State.UNDER_WAY:
+                return entry
+            if time.monotonic() >= end or self._is_stopping():
                 return entry
             time.sleep(POLL_INTERVAL)
 
@@ -195,7 +200,10 @@ class OrderConfirmations:
         Raises WrongState when it is too late. An erased or withdrawn order stays as it is.
         """
         is_cancelled = self._admin.cancel(shop, order_id)
-        entry = self._admin.find(shop, order_id)
+        try:
+            entry = self._admin.find(shop, order_id)
+        except OutboxUnavailable as exc:
+            raise UnconfirmedWrite(str(exc)) from exc
         if entry and not is_cancelled and not entry.is_erased and entry.state is not State.CANCELLED:
             raise WrongState(f"its mail is {entry.state}")
         return entry

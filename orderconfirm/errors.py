@@ -1,26 +1,27 @@
-"""Everything that can go wrong, as one tree, split by what the caller does next.
+"""The package's exceptions as one tree, split by what the caller does next.
 
 OrderConfirmError
-├── SettingsError            stop the start, tell the operator
-├── InvalidRequest           tell the caller what to change (422)
-│   └── InvalidOrder             …in an order: nothing was stored
+├── SettingsError            stop the start and tell the operator
+├── InvalidRequest           the client must change the request (422)
+│   └── InvalidOrder             … an order; nothing was stored
 ├── OrderConflict            another order has this id (409)
-├── KeyConflict              another request came with this idempotency key (409)
-├── WrongState               the mail is where this cannot be done (409)
-├── ContentDeleted           there is nothing left to send (410)
-├── OutboxUnavailable        nothing was stored, the shop tries again (503)
-│   ├── OutboxFull           …because too many mails wait already
-│   └── UnconfirmedWrite     stored or not, nobody knows: the same request again is safe (503)
-├── TemplateError            this mail cannot be made: give up on it, go on with the rest
-├── UnreadableOrder          its row is damaged: give up on it, go on with the rest
-└── DeliveryFailure          one attempt to send, ended badly
-    ├── TryLater             not sent: this order again, later
-    ├── Refused              not sent: this order has failed for good
-    ├── RelayTrouble         not sent: no order's fault, pause the whole relay
-    │   ├── RelayMisconfigured   …and only an operator can end it (password, sender, quota)
-    │   ├── SlowDown             …for a moment: too many mails a second
-    │   └── TooManyConnections   …over another connection
-    └── UnknownOutcome       contact lost after the final dot: sent or not, nobody knows
+├── KeyConflict              another request used this idempotency key (409)
+├── WrongState               the mail's state does not allow this (409)
+├── ContentDeleted           nothing is left to send (410)
+├── OutboxUnavailable        nothing was stored; the client tries again (503)
+│   ├── OutboxFull           … because too many mails are pending
+│   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
+├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
+├── UnreadableOrder          the stored order is damaged: mark it as failed and go on with the next
+└── DeliveryFailure          an attempt to send a mail failed
+    ├── TryLater             not sent: retry this mail later
+    ├── Refused              not sent: this mail has failed for good
+    ├── Denied               not sent: refused by policy, for this recipient or for all; other mails show which
+    ├── RelayTrouble         not sent: the problem affects every mail, so pause the relay
+    │   ├── RelayMisconfigured   … until an operator corrects the password, the sender or the quota
+    │   ├── SlowDown             … briefly: too many mails per second
+    │   └── TooManyConnections   … for new connections only
+    └── UnknownOutcome       connection lost after the end of the message: sent or not is unknown
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class OrderConfirmError(Exception):
 
 
 class SettingsError(OrderConfirmError):
-    """The environment cannot be used. `problems` names each variable, never a secret."""
+    """The settings cannot be used. `problems` has a sentence for each, which names the variable and never a secret."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -43,62 +44,65 @@ class SettingsError(OrderConfirmError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with a body: an RFC 6901 pointer and a sentence that says what to do."""
+    """An error in one field of a request: its JSON pointer (RFC 6901) and a sentence that says what to do."""
 
     pointer: str
     detail: str
 
 
 class InvalidRequest(OrderConfirmError):
-    """A query or a body can be read but not be used. `faults` holds all that is wrong."""
+    """A query or a body is well-formed but invalid. `errors` lists every field error."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__(f"{len(errors)} faults")
+        super().__init__(f"{len(errors)} field errors")
         self.errors = tuple(errors)
 
 
 class InvalidOrder(InvalidRequest):
-    """The body is JSON but not an order."""
+    """The body is JSON but not a valid order."""
 
 
 class OrderConflict(OrderConfirmError):
-    """The order id belongs to an order with other content. `pointers` name what differs, if still known."""
+    """The order id belongs to an order with different content.
+
+    `pointers` are JSON pointers to the differences; empty once the stored content is deleted.
+    """
 
     def __init__(self, order_id: str, pointers: Sequence[str]) -> None:
-        super().__init__(f"order {order_id} was accepted before with other content")
+        super().__init__(f"order {order_id} was already accepted with different content")
         self.order_id = order_id
         self.pointers = tuple(pointers)
 
 
 class KeyConflict(OrderConfirmError):
-    """The idempotency key came before with another request, for `order_id`."""
+    """The idempotency key was already used for another request, about `order_id`."""
 
     def __init__(self, key: str, order_id: str) -> None:
-        super().__init__(f"the idempotency key {key} came before with another request, for order {order_id}")
+        super().__init__(f"the idempotency key {key} was already used for another request, about order {order_id}")
 
 
 class WrongState(OrderConfirmError):
-    """What was asked cannot be done to a mail in this state."""
+    """The mail's state does not allow the operation."""
 
 
 class ContentDeleted(OrderConfirmError):
-    """The order's content is deleted: its retention is over, or somebody erased it."""
+    """The order's content was deleted, by retention or by erasure."""
 
 
 class OutboxUnavailable(OrderConfirmError):
-    """The database did not take the write (full, locked, gone). Nothing was stored."""
+    """The database rejected the write (full, locked, unreachable). Nothing was stored."""
 
 
 class UnconfirmedWrite(OutboxUnavailable):
-    """The database did not confirm a commit in time, or at all. The write may or may not be stored."""
+    """The database did not confirm a commit, or not in time. The write may or may not be stored."""
 
 
 class OutboxFull(OutboxUnavailable):
-    """As many mails wait as may. Nothing was stored."""
+    """The number of pending mails has reached its limit. Nothing was stored."""
 
 
 class UnreadableOrder(OrderConfirmError):
-    """A stored order cannot be read back."""
+    """A stored order cannot be decoded."""
 
 
 class TemplateError(OrderConfirmError):
@@ -106,10 +110,11 @@ class TemplateError(OrderConfirmError):
 
 
 class DeliveryFailure(OrderConfirmError):
-    """An attempt that did not end with a 250. `details` quote where it ended and what the relay said.
+    """An attempt that did not end with a 250 reply.
 
-    `stage` is one of connect, banner, ehlo, starttls, auth, mail, rcpt, data, dot; `code` the SMTP reply code, None
-    when there was no reply; `text` the relay's words; `retry_after` the seconds it asked for, None when it did not.
+    `stage` is where it ended: connect, banner, ehlo, starttls, auth, mail, rcpt, data or end_of_data. `code` is the
+    SMTP reply code, None without a reply; `text` is the reply's text or the error. `retry_after` is the number of
+    seconds after which the relay accepts mail again, None when it gives none.
     """
 
     def __init__(self, stage: str, text: str, code: int | None = None, retry_after: float | None = None) -> None:
@@ -121,28 +126,32 @@ class DeliveryFailure(OrderConfirmError):
 
 
 class TryLater(DeliveryFailure):
-    """Not sent, and may go through later: a temporary refusal of this one order."""
+    """Not sent: the relay refused this mail temporarily."""
 
 
 class Refused(DeliveryFailure):
-    """Not sent, and never will be: the relay refused this one order for good."""
+    """Not sent: the relay refused this mail permanently."""
+
+
+class Denied(DeliveryFailure):
+    """Not sent: the relay refused this mail by a policy, which concerns this recipient or all mail."""
 
 
 class RelayTrouble(DeliveryFailure):
-    """Not sent, and no other order would be now: the relay is away or turns everyone down."""
+    """Not sent, and no other mail would be: the relay is unreachable or refuses all mail."""
 
 
 class RelayMisconfigured(RelayTrouble):
-    """The relay turns us down until an operator changes something: password, sender domain, quota."""
+    """The relay refuses all mail until an operator corrects the password, the sender domain or the quota."""
 
 
 class SlowDown(RelayTrouble):
-    """The relay takes mail, only not this fast."""
+    """The relay accepts mail, but not at this rate."""
 
 
 class TooManyConnections(RelayTrouble):
-    """The relay takes mail, only not over so many connections."""
+    """The relay accepts mail, but not over this many connections."""
 
 
 class UnknownOutcome(DeliveryFailure):
-    """Contact was lost between the final dot and its reply: the relay may or may not have the mail."""
+    """The connection was lost between the end of the message and the reply: the relay may have accepted the mail."""

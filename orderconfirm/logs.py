@@ -1,4 +1,4 @@
-"""Logs as JSON lines: one object an event, without secrets and without personal data."""
+"""Structured logs: one JSON object a line, without secrets and personal data."""
 
 from __future__ import annotations
 
@@ -8,31 +8,43 @@ import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-#: The request that is being answered; it stands in every line that is logged meanwhile.
+#: The id of the current request, added to every line that is logged while it is handled.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-#: A local part may be quoted (RFC 5321 section 4.1.2); in a JSON line its quotes have backslashes.
-_ADDRESS = re.compile(r"""(?:\\?"[^"@]*\\?"|[^\s@<>",;:()\\]+)@([^\s@<>"',;:()\\]+)""")
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-#: What every log record has; everything else was given as `extra`.
+#: An address, whose local part may be quoted (RFC 5321 section 4.1.2) with escaped quotes as in JSON, or another word.
+#: Matching other words too keeps the search linear: it never starts again inside a word.
+_ADDRESS_OR_WORD = re.compile(r"""(?:\\?"[^"@]*+"|[^\s@<>",;:()\\]++)@([^\s@<>"',;:()\\]++)|[^\s@<>",;:()\\]++""")
+#: Characters of a value that are logged.
+MAX_LOGGED = 4000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+#: The attributes of every log record. All others come from `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def mask_addresses(text: str) -> str:
-    """`text` with each mail address reduced to its domain: relays repeat the recipient in their replies."""
-    return _ADDRESS.sub(r"…@\1", text) if "@" in text else text
+    """Return `text` with each mail address reduced to its domain. Relays repeat the recipient in their replies."""
+    return _ADDRESS_OR_WORD.sub(_masked, text) if "@" in text else text
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"…@{found[1]}" if found[1] else found[0]
+
+
+def shortened(text: str, max_length: int) -> str:
+    """Return at most `max_length` characters, cut at a blank, because half an address would not be masked."""
+    return text if len(text) <= max_length else f"{text[: max_length - 1].rpartition(' ')[0]}…"
 
 
 def printable(text: str) -> str:
-    """`text` with a blank for each control character and no lone surrogates, which no database takes."""
+    """Return `text` with blanks for control characters and without lone surrogates, which databases refuse."""
     return "".join(each if each.isprintable() else " " for each in text.encode("utf-8", "replace").decode())
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, the request's id and the record's own extras."""
+    """Formats a record as JSON: time, level, logger, message, request id, and its `extra` values."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -43,13 +55,19 @@ class JsonFormatter(logging.Formatter):
         line.update(
             (name, value) for name, value in vars(record).items() if name not in _STANDARD and value is not None
         )
+        values = {name: _loggable(value) for name, value in line.items()}
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return mask_addresses(_encode(line))
+            values["trace"] = mask_addresses(self.formatException(record.exc_info))
+        return _encode(values)
+
+
+def _loggable(value: object) -> object:
+    """Return a number unchanged, and anything else as text without addresses."""
+    return value if isinstance(value, int | float) else mask_addresses(shortened(str(value), MAX_LOGGED))
 
 
 def configure_logging(level: str) -> None:
-    """Send the package's log to stderr as JSON lines. Safe to call again."""
+    """Send the package's log to stderr as JSON lines. Calling it again is harmless."""
     logger = logging.getLogger("orderconfirm")
     logger.setLevel(level)
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""The values that travel through the service: an order, its mail, and what became of it."""
+"""The values that the parts of the service exchange: an order's mail, its state and its history."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, nonmember
 
-#: The shop of a caller without a key of its own.
+#: The shop of requests without an API key.
 DEFAULT_SHOP = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """A finished confirmation: what the customer will read, before it becomes a message."""
+    """A rendered confirmation, before it becomes a MIME message."""
 
     subject: str
     text: str
@@ -20,96 +20,99 @@ class Email:
 
 
 class State(StrEnum):
-    """The state of an order's mail, and the named sets of states that the code asks for."""
+    """The state of an order's mail, and named sets of states."""
 
-    #: On disk, waits for its due time.
+    #: Stored, waits for its due time.
     QUEUED = "queued"
-    #: Leased by a dispatcher, which is talking to the relay.
+    #: Leased by a dispatcher that is sending it.
     SENDING = "sending"
-    #: The relay answered 250 to the finished message.
+    #: The relay replied 250 to the complete message.
     SENT = "sent"
-    #: Contact was lost after the final dot; sent again later under the same Message-ID, unless held.
+    #: The connection was lost after the end of the message. Sent again later with the same Message-ID, unless held.
     UNKNOWN = "unknown"
-    #: Refused for good, or given up.
+    #: Permanently refused, given up, or impossible to render.
     FAILED = "failed"
-    #: Waits for a person.
+    #: Waits for a person's decision.
     HELD = "held"
-    #: Withdrawn before it was sent.
+    #: Cancelled before it was sent.
     CANCELLED = "cancelled"
-    #: Its `send_before` passed first.
+    #: Not sent before its `send_before`.
     EXPIRED = "expired"
 
-    #: Sent once their due time has come.
+    #: Claimed once their due time has come.
     DUE = nonmember(frozenset({QUEUED, UNKNOWN}))
-    #: Held by a lease.
+    #: Have a lease.
     LEASED = nonmember(frozenset({SENDING}))
-    #: Ends soon without anybody's help: to be waited for, and not to be sent again meanwhile.
+    #: Queued or being sent: a caller may wait for the result, and a resend is refused meanwhile.
     UNDER_WAY = nonmember(frozenset({QUEUED, SENDING}))
-    #: Still changes without anybody's help.
+    #: The service still works on them.
     PENDING = nonmember(frozenset({QUEUED, SENDING, UNKNOWN}))
-    #: Never changes without anybody's help: its content is purged after the retention time.
+    #: Change only by a person's request. The content is purged after the retention time.
     TERMINAL = nonmember(frozenset({SENT, FAILED, CANCELLED, EXPIRED}))
-    #: Ended without having been sent, by no one's wish.
+    #: Ended unsent, without a request to cancel.
     NOT_SENT = nonmember(frozenset({FAILED, EXPIRED}))
-    #: Waits for somebody to look at it.
+    #: Need a person's attention.
     ATTENTION = nonmember(frozenset({FAILED, HELD}))
     #: Can be put back into the queue.
     RETRYABLE = nonmember(frozenset({FAILED, HELD, EXPIRED, UNKNOWN}))
-    #: Can be withdrawn.
+    #: Can be cancelled.
     CANCELLABLE = nonmember(frozenset({QUEUED, UNKNOWN, HELD, FAILED}))
-    #: Is held when its address is suppressed.
+    #: Become held when the recipient is suppressed.
     HOLDABLE = nonmember(frozenset({QUEUED, UNKNOWN, FAILED}))
 
 
 class Event(StrEnum):
-    """What happens to a mail, beside what the relay tells later."""
+    """What happened to a mail in this service; the relay's later reports are `DeliveryEvent`s."""
 
-    #: The relay took it.
+    #: Accepted by the relay.
     SENT = "sent"
-    #: Not this time: tried again by itself.
+    #: Not sent yet; retried automatically.
     DEFERRED = "deferred"
-    #: Contact was lost after the final dot.
+    #: The connection was lost after the end of the message.
     UNKNOWN = "unknown"
-    #: Refused for good, given up, or impossible to make.
+    #: Permanently refused, given up, or impossible to render.
     FAILED = "failed"
     #: Its `send_before` passed.
     EXPIRED = "expired"
-    #: Set aside for a person.
+    #: Set aside for a person's decision.
     HELD = "held"
-    #: Given back unsent by a process that stopped.
+    #: Returned to the queue unsent by a process that stopped.
     RELEASED = "released"
-    #: Its process died while it was sending.
+    #: The process that was sending it died.
     INTERRUPTED = "interrupted"
-    #: Put back by a person, under its old Message-ID.
+    #: Queued again by a person, with the same Message-ID.
     REQUEUED = "requeued"
-    #: Withdrawn by a person.
+    #: Cancelled by a person.
     CANCELLED = "cancelled"
-    #: Withdrawn because the order is sent again as another mail.
+    #: Cancelled because the order is sent again as another mail.
     REPLACED = "replaced"
-    #: Made by a person, as another mail of the order.
+    #: Created by a person as another mail of the order.
     RESENT = "resent"
-    #: Everything personal was deleted.
+    #: Personal data was deleted.
     ERASED = "erased"
 
 
 class Delivery(StrEnum):
-    """What became of a sent mail, as the relay's webhooks tell it."""
+    """What happened to a sent mail, as the relay's webhook reports it."""
 
     DELIVERED = "delivered"
-    #: Turned away for now; the relay tries again by itself.
+    #: Temporarily refused by the recipient's server; the relay retries.
     SOFT_BOUNCED = "soft_bounced"
     BOUNCED = "bounced"
-    #: Marked as spam by its reader.
+    #: Marked as spam by the recipient.
     COMPLAINED = "complained"
-    #: The relay would not send it: the address is on its suppression list.
+    #: Not sent by the relay: the address is on its suppression list.
     REJECTED = "rejected"
-    #: The relay holds it: the sender's domain or account is suspended.
+    #: Held by the relay: the sender's domain or account is suspended.
     SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened to a mail, that of `revision`. `stage`, `code`, `text` quote the relay when it spoke."""
+    """An event in the history of an order's mail number `revision`.
+
+    `stage`, `code` and `text` quote the relay's reply, if there was one; `seconds` is how long the attempt took.
+    """
 
     at: datetime
     revision: int
@@ -123,9 +126,9 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEvent:
-    """One thing that the relay told of a sent mail, that of `revision`.
+    """A relay's report about an order's sent mail number `revision`.
 
-    `event` is its own word, `text` and `code` what it quotes.
+    `event` is the provider's name for it; `code` and `text` quote the recipient's server.
     """
 
     event_id: str
@@ -138,10 +141,10 @@ class DeliveryEvent:
 
 @dataclass(frozen=True, slots=True)
 class RelayEvent:
-    """A delivery event as it came in, with what it names its mail by.
+    """A delivery event as received, with the ids that it gives for its mail.
 
-    `event` is the provider's own word and `delivery` what it means for the mail, None for events that mean nothing.
-    `mail_id` is the mail's id in the outbox, `raw` the whole event as JSON.
+    `event` is the provider's name for it, and `delivery` its meaning for the mail, None when it has none. `mail_id` is
+    the mail's id in the outbox, `raw` the whole event as JSON.
     """
 
     event_id: str
@@ -160,7 +163,7 @@ class RelayEvent:
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """An order's mail is asked for again: to `email`, or to the order's own address."""
+    """A request to send an order's mail again: to `email`, or to the order's own address."""
 
     shop: str
     order_id: str
@@ -171,7 +174,7 @@ class Resend:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which mails are asked for: those for which all of it holds. Times are of acceptance, `until` excluded."""
+    """A search for mails that match every criterion given. Times are acceptance times; `until` is excluded."""
 
     states: tuple[State, ...] = ()
     recipient: str | None = None
@@ -181,11 +184,11 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """A mail as the outbox holds it. `possible_copies` counts sends whose outcome nobody knows.
+    """A mail as stored in the outbox. `possible_copies` counts attempts with an unknown outcome.
 
-    `revision` is 0 for the confirmation of the order, 1, 2 … for mails sent again on request. `recipient`, in lower
-    case, is None once the content is deleted. `earlier` are the order's mails before this one, oldest first, without
-    their stories.
+    `revision` is 0 for the order's first confirmation, and 1, 2 … for those resent on request. `recipient` is in lower
+    case, and None once the content is deleted. `earlier` are the order's previous mails, oldest first, without their
+    histories.
     """
 
     id: int
@@ -210,10 +213,10 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class NewMail:
-    """An order about to enter the outbox.
+    """A mail to be added to the outbox.
 
-    `request` is the shop's request in canonical form, `defaults` what the service filled in; together they make the
-    order.
+    `request` is the shop's request in canonical form and `defaults` are the values that the service adds; together they
+    are the order.
     """
 
     shop: str
@@ -229,9 +232,10 @@ class NewMail:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMail:
-    """A mail leased to this process; only the holder of `lease_token` may change it, while the lease lasts.
+    """A mail leased to this process. While the lease lasts, only the holder of `lease_token` may change the mail.
 
-    `tried_at` is its first attempt since it was accepted or put back: giving up counts from there.
+    `tried_at` is the time of the first attempt since the mail was accepted or queued again; MAIL_GIVE_UP_AFTER counts
+    from it.
     """
 
     id: int
@@ -246,11 +250,12 @@ class ClaimedMail:
     attempts: int
     possible_copies: int
     lease_token: str
+    recipient: str
 
 
 @dataclass(frozen=True, slots=True)
 class RelayReply:
-    """A relay's acceptance: its reply to the final dot."""
+    """The relay's 250 reply to the end of the message."""
 
     code: int
     text: str
@@ -258,7 +263,10 @@ class RelayReply:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """How the outbox stands. `mails` has the states that move or wait for a person; `oldest_due` is in seconds."""
+    """Counts by state and the age of the oldest due mail.
+
+    `mails` counts the states that are pending or need attention; `oldest_due` is in seconds.
+    """
 
     mails: dict[State, int]
     oldest_due: float
@@ -267,9 +275,9 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True)
 class HealthStatus:
-    """How this process stands. `idle_seconds` grows while its dispatcher is stuck or cannot reach the outbox.
+    """This process's health. `idle_seconds` grows while the dispatcher is stuck or cannot reach the outbox.
 
-    `refusal` is why orders are refused, None when they are taken.
+    `refusal` is the reason why orders are refused, None while they are accepted.
     """
 
     stats: QueueStats

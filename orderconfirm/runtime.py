@@ -28,9 +28,9 @@ from orderconfirm.outbox.retry import Policy
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.settings import ROOT, Relay, Settings
-from orderconfirm.smtp.connection import RelayMail
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.sender import SmtpSender
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,15 @@ class Runtime:
         self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
         self.database = Database(self.settings.database_url)
         self._queue = OutboxQueue(self.database, self.settings.outbox_max_pending)
-        self.confirmations = OrderConfirmations(self.database, self._queue, self.renderer, self.settings, self._wake)
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
         self._drain: threading.Thread | None = None
+        self.confirmations = OrderConfirmations(
+            self.database, self._queue, self.renderer, self.settings, self._wake, self._stopping.is_set
+        )
 
     def start(self, keeps_trying: bool = False) -> None:
         """Open the outbox and start to send its mails. Call it after the fork.
@@ -68,7 +70,7 @@ class Runtime:
         """
         self._stopping.clear()
         try:
-            self._open()
+            self._open(must_exist=keeps_trying)
         except OutboxUnavailable as exc:
             if not keeps_trying:
                 raise
@@ -115,8 +117,8 @@ class Runtime:
             self._dispatcher.seconds_since_last_round,
         )
 
-    def _open(self) -> None:
-        self.database.open()
+    def _open(self, must_exist: bool) -> None:
+        self.database.open(must_exist)
         if self._inbox_server:
             self._inbox_server.start()
         self._dispatcher = self._make_dispatcher(self._relay())
@@ -125,7 +127,7 @@ class Runtime:
     def _keep_opening(self) -> None:
         while not self._stopping.wait(REOPEN_INTERVAL):
             with suppress(OutboxUnavailable):
-                self._open()
+                self._open(must_exist=True)
                 log.warning("the outbox is open")
                 return
 

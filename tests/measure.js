@@ -1,12 +1,12 @@
-// What the tests ask of a page in the browser. Loaded into it beside axe-core.
+// Measurements of a page for the tests. Loaded into the page together with axe-core.
 
 const AXE_OPTIONS = {
   runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"],
-  // A mail program has the landmarks; the mail is one article in it.
+  // The mail is one article in a mail program, which has the landmarks.
   rules: { "landmark-one-main": { enabled: false }, region: { enabled: false } },
 };
 
-/** Every text that can be seen, with its font size and the box of each of its lines. */
+/** Every visible text, with its font size and the box of each of its lines. */
 function visibleTexts() {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const texts = [];
@@ -21,14 +21,14 @@ function visibleTexts() {
   return texts;
 }
 
-/** axe-core's violations, and the contrasts that it could not judge. */
-async function accessibilityFaults() {
+/** axe-core's violations, and the contrasts that it could not determine. */
+async function accessibilityViolations() {
   const { violations, incomplete } = await axe.run(document, AXE_OPTIONS);
-  const unjudged = incomplete.filter((rule) => rule.id === "color-contrast");
-  return [...violations, ...unjudged].flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html}`));
+  const undetermined = incomplete.filter((rule) => rule.id === "color-contrast");
+  return [...violations, ...undetermined].flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html}`));
 }
 
-async function contrastFaults() {
+async function contrastViolations() {
   const { violations } = await axe.run(document, { runOnly: { type: "rule", values: ["color-contrast"] } });
   return violations.flatMap((rule) => rule.nodes.map((node) => node.html));
 }
@@ -38,27 +38,27 @@ function luminance(red, green, blue) {
   return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
 }
 
-/** The commonest colour of some pixels, as luminance, and its WCAG contrast with the colour farthest from it. */
-function judge(pixels) {
+/** The luminance of the most common colour of some pixels, and the highest WCAG contrast of any other colour with it. */
+function contrastOf(pixels) {
   const counts = new Map();
   for (let at = 0; at < pixels.length; at += 4) {
     const colour = (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
-  const commonest = [...counts].reduce((one, other) => (other[1] > one[1] ? other : one))[0];
+  const mostCommon = [...counts].reduce((one, other) => (other[1] > one[1] ? other : one))[0];
   const luminanceOf = (colour) => luminance(colour >> 16, (colour >> 8) & 255, colour & 255);
-  const background = luminanceOf(commonest);
+  const background = luminanceOf(mostCommon);
   const ratios = [...counts.keys()].map((colour) => (luminanceOf(colour) + 0.05) / (background + 0.05));
   return { background, contrast: Math.max(...ratios.map((ratio) => Math.max(ratio, 1 / ratio))) };
 }
 
-/** Each visible text's lines as a screenshot shows them: what the eye sees, whatever the styles say. */
+/** Each visible text's lines measured in a screenshot, which shows the final colours whatever the styles are. */
 async function linesInScreenshot(base64) {
   const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
   const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
   canvas.drawImage(image, 0, 0);
   return visibleTexts().flatMap(({ text, boxes }) =>
-    boxes.map((box) => ({ text, ...judge(canvas.getImageData(box.x, box.y, box.width, box.height).data) })),
+    boxes.map((box) => ({ text, ...contrastOf(canvas.getImageData(box.x, box.y, box.width, box.height).data) })),
   );
 }
 
@@ -66,18 +66,18 @@ function directionsOf(selector) {
   return [...document.querySelectorAll(selector)].map((element) => getComputedStyle(element).direction);
 }
 
-/** How far each element's right edge is from the cell before it, when that stands to its right. */
+/** The distance from each element's right edge to the previous cell, which is on its right. */
 function gapsBeforeNeighbours(selector) {
   return [...document.querySelectorAll(selector)].map(
     (cell) => cell.previousElementSibling.getBoundingClientRect().left - cell.getBoundingClientRect().right,
   );
 }
 
-/** Where the minus and the first digit of each negative amount stand, from the left. */
+/** The horizontal positions of the minus and of the first digit of each negative amount. */
 function minusAndDigit(selector) {
-  const places = (text) => [/[-\u2212]/, /\d/].map((sign) => leftOf(text, text.data.search(sign)));
+  const positions = (text) => [/[-\u2212]/, /\d/].map((sign) => leftOf(text, text.data.search(sign)));
   const texts = [...document.querySelectorAll(selector)].map((cell) => cell.firstChild);
-  return texts.filter((text) => /[-\u2212]/.test(text.data)).map(places);
+  return texts.filter((text) => /[-\u2212]/.test(text.data)).map(positions);
 }
 
 function leftOf(text, at) {

@@ -23,10 +23,11 @@ DROP, HANG = "drop", "hang"
 class Sink:
     """Takes mails, and keeps the whole of each.
 
-    `replies` maps a stage (MAIL, RCPT, DATA) to replies that are used up one a mail. `fault` is asked at each stage and
-    for each mail (counted from 1) and answers with a reply, DROP, HANG or None; at DATA a mail that is dropped is kept.
-    While `held_at` names a stage (MAIL, RCPT, DATA for the command, DOT for the finished message) nothing is answered
-    there; `reached` is set once somebody waits. `most_connections` may be open at once.
+    `refused` maps recipients to the reply that each gets at RCPT. `replies` maps a stage (MAIL, RCPT, DATA) to replies
+    that are used up one a mail. `fault` is asked at each stage and for each mail (counted from 1) and answers with a
+    reply, DROP, HANG or None; at DATA a mail that is dropped is kept. While `held_at` names a stage (MAIL, RCPT, DATA
+    for the command, DOT for the finished message) nothing is answered there; `reached` is set once somebody waits.
+    `most_connections` may be open at once.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Sink:
         self.user, self.password = USER, PASSWORD
         self.sessions: set[int] = set()
         self.replies: dict[str, list[str]] = {}
+        self.refused: dict[str, str] = {}
         self.fault: Callable[[str, int], str | None] = lambda stage, number: None
         self.dropped: list[bytes] = []
         self.begun = 0
@@ -71,6 +73,8 @@ class Sink:
 
     async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         await self.hold("RCPT")
+        if address in self.refused:
+            return self.refused[address]
         if reply := await self._refusal("RCPT", server, envelope):
             return reply
         envelope.rcpt_tos.append(address)

@@ -212,7 +212,7 @@ def test_preview_of_a_bad_order_names_its_faults(tmp_path: Path) -> None:
 def test_send_test_sends_the_sample_to_me_and_tells_what_the_relay_said(sink: tuple[Sink, int]) -> None:
     kept, port = sink
     result = run_mail("send-test", "me@shop.example", **relay_variables(port))
-    assert result.output == "127.0.0.1 took it: 250 2.0.0 Ok: queued\n"
+    assert result.output == "127.0.0.1 accepted it: 250 2.0.0 Ok: queued\n"
     assert kept.recipients == ["me@shop.example"]
 
 

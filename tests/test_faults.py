@@ -7,10 +7,11 @@ import sqlite3
 import ssl
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,102 @@ def test_a_rate_limit_holds_over_all_connections(start_app: StartApp, sink: tupl
     kept.wait_for_orders(16, seconds=20)
     times.sort()
     assert all(later - earlier >= 1 for earlier, later in zip(times, times[4:], strict=False))
+
+
+DENIALS = {
+    "554 5.7.1 <{}>: Recipient address rejected: Access denied": "RCPT",
+    "554 5.7.1 <{}>: Relay access denied": "RCPT",
+    "454 4.7.1 <{}>: Relay access denied": "RCPT",
+    "550 5.7.1 <{}>... Relaying denied": "RCPT",
+    "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain": "RCPT",
+    "554 Message rejected: Email address is not verified. The following identities failed the check": "DATA",
+}
+
+
+@pytest.mark.parametrize("reply", DENIALS)
+def test_a_relay_that_denies_everyone_is_paused_and_no_order_pays_for_it(
+    start_app: StartApp, sink: tuple[Sink, int], log: list[str], reply: str
+) -> None:
+    kept, port = sink
+    kept.fault = lambda stage, number: reply.format(f"{number}@example.com") if stage == DENIALS[reply] else None
+    app = start_app(**relay_variables(port, MAIL_LOGIN_PAUSE="1", MAIL_RETRY_DELAYS="0.1"))
+    names = [f"K{number}" for number in range(20)]
+    for name in names:
+        place(app, name, customer={"name": "Jane", "email": f"{name}@example.com"})
+    wait_until(lambda: app.test_client().get("/ready").get_json()["relay"] == "paused")
+    tried = kept.begun
+    wait_until(lambda: kept.begun >= tried + 3)  # one probe each second
+    told = [status(app, name) for name in names]
+    assert {(each["state"], each["attempts"]) for each in told if each["state"] != "sending"} == {("queued", 0)}
+    assert log == ["the relay is paused"]
+    assert kept.begun < 20
+    kept.fault = lambda stage, number: None
+    assert kept.wait_for_orders(20, seconds=15) == Counter(names)
+    wait_until(lambda: {(status(app, name)["state"], status(app, name)["attempts"]) for name in names} == {("sent", 1)})
+    assert log == ["the relay is paused", "the relay accepts mail again"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "554 5.7.1 <K0@example.com>: Recipient address rejected: Access denied",
+        "552 5.2.2 Message would exceed quota",
+        "552 Message would exceed quota",
+    ],
+)
+def test_a_recipient_who_alone_is_refused_fails_alone(
+    start_app: StartApp, sink: tuple[Sink, int], log: list[str], reply: str
+) -> None:
+    kept, port = sink
+    kept.refused["K0@example.com"] = reply
+    app = start_app(**relay_variables(port, MAIL_RETRY_DELAYS="0.2"))
+    names = count()
+
+    def place_another_and_look() -> dict[str, Any] | None:
+        name = f"K{next(names)}"
+        assert place(app, name, customer={"name": "Jane", "email": f"{name}@example.com"}) == 202
+        kept.wait_for(int(name[1:]))
+        told = status(app, "K0")
+        return told if told["state"] == "failed" else None
+
+    failed = wait_until(place_another_and_look)
+    assert failed["reason"].startswith(f"rcpt: {reply.partition('<')[0]}")
+    assert "K0" not in orders_of(kept.mails)
+    assert "the relay is paused" not in log
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "450 4.7.1 Error: too much mail from 127.0.0.1",
+        "454 Throttling failure: Maximum sending rate exceeded.",
+        "554 Too many emails per hour",
+        "550 5.7.1 rate limit exceeded, try again later",
+    ],
+)
+def test_a_relay_that_wants_less_mail_gets_less_and_no_order_pays_for_it(
+    start_app: StartApp, sink: tuple[Sink, int], log: list[str], reply: str
+) -> None:
+    kept, port = sink
+    taken: deque[float] = deque([0.0] * 10, maxlen=10)
+    refused = []
+
+    def limit(stage: str, number: int) -> str | None:
+        """Ten mails a second."""
+        if stage != "RCPT":
+            return None
+        now = time.monotonic()
+        if now - taken[0] < 1:
+            refused.append(number)
+            return reply
+        taken.append(now)
+        return None
+
+    kept.fault = limit
+    app = start_app(**relay_variables(port))
+    names = [f"K{number}" for number in range(60)]
+    place_all(app, names)
+    assert kept.wait_for_orders(60, seconds=40) == Counter(names)
+    wait_until(lambda: {(status(app, name)["state"], status(app, name)["attempts"]) for name in names} == {("sent", 1)})
+    assert log == ["the relay asks to slow down"]
+    assert len(refused) < 120

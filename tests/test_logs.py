@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from orderconfirm.logs import JsonFormatter, mask_addresses
+from orderconfirm.logs import JsonFormatter, mask_addresses, shortened
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ from orderconfirm.logs import JsonFormatter, mask_addresses
         ("a@x.example, b@y.example", "…@x.example, …@y.example"),
         ("user+tag=1@example.com", "…@example.com"),
         ("no address @ all", "no address @ all"),
+        ("o'brien@example.com'jane@example.com", "…@example.com…@example.com"),
+        (
+            '{"reason": "<john@example.com>", "by": "jane@example.com"}',
+            '{"reason": "<…@example.com>", "by": "…@example.com"}',
+        ),
+        (r'{"reason": "\"john doe\"@example.com"}', '{"reason": "…@example.com"}'),
         ("", ""),
     ],
 )
@@ -37,6 +43,24 @@ def test_a_record_is_one_json_object_with_its_extras_and_no_address() -> None:
     assert "\n" not in line
     told = json.loads(line)
     assert (told["message"], told["logger"], told["reason"]) == ("mail sent", "n", "…@example.com\n")
+
+
+@pytest.mark.parametrize("text", ["@", "@shop", 'a "@', '"@shop" "a"@b.example'])
+def test_a_line_is_json_whatever_stands_in_it(text: str) -> None:
+    line = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "%s", "args": (text,), "order_id": text})))
+    assert line["message"] == line["order_id"] == mask_addresses(text)
+
+
+def test_a_long_value_is_cut_before_an_address_that_could_not_be_masked_any_more() -> None:
+    text = "a " * 1990 + "john.doe-with-a-long-name@example.com"
+    line = json.loads(JsonFormatter().format(logging.makeLogRecord({"reason": text})))
+    assert line["reason"] == "a " * 1989 + "a…"
+    assert shortened("x" * 5000, 4000) == "…"
+
+
+def test_numbers_stay_numbers() -> None:
+    line = json.loads(JsonFormatter().format(logging.makeLogRecord({"code": 550, "seconds": 0.5})))
+    assert (line["code"], line["seconds"]) == (550, 0.5)
 
 
 def test_a_line_that_is_logged_for_a_request_names_it(start_app: Callable[..., Flask]) -> None:

@@ -1,4 +1,4 @@
-"""The environment: every wrong value is named, no secret is told, and .env.example says the truth."""
+"""The settings: every wrong value is named, no secret is printed, and .env.example is complete."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_the_example_file_lists_every_setting_with_its_meaning_and_default() -> 
     listed = [pair for pair in zip(lines, lines[1:], strict=False) if re.match(r"# [A-Z_]+=", pair[1])]
     expected = []
     for each in fields(Settings):
-        about = each.metadata
-        alias = f" (or {about['alias']})" if about["alias"] else ""
-        expected.append((f"# {about['meaning']}{alias}", f"# {about['env']}={printed(each.default)}"))
+        metadata = each.metadata
+        alias = f" (or {metadata['alias']})" if metadata["alias"] else ""
+        expected.append((f"# {metadata['meaning']}{alias}", f"# {metadata['env']}={printed(each.default)}"))
     assert listed == expected
 
 
-def test_without_any_variable_it_runs_with_the_local_inbox() -> None:
+def test_the_service_runs_with_the_local_inbox_without_any_variable() -> None:
     settings = Settings.from_env({})
     assert settings.has_local_inbox and settings.has_demo_page
     assert settings.bind == "127.0.0.1:8000"
@@ -58,15 +58,15 @@ def test_without_any_variable_it_runs_with_the_local_inbox() -> None:
         {"MAIL_SERVER": "smtp.example"},
     ],
 )
-def test_keys_or_a_relay_end_the_demo_page_unless_it_is_asked_for(environ: dict[str, str]) -> None:
-    """It needs no key, so that whoever finds it reads the shop's orders and mails anyone."""
+def test_keys_or_a_relay_turn_the_demo_page_off_unless_it_is_requested(environ: dict[str, str]) -> None:
+    """The page requires no key: anyone who finds it can read the orders and send mails."""
     environ = {"EMAIL_SENDER": "a@b.example", **environ}
     assert not Settings.from_env(environ).has_demo_page
     assert Settings.from_env({**environ, "DEMO_PAGE": "true"}).has_demo_page
     assert "DEMO_PAGE is true" in problems(**environ, APP_ENV="production", DEMO_PAGE="true")
 
 
-def test_a_token_alone_means_mailtrap_s_live_relay() -> None:
+def test_a_token_selects_mailtraps_live_relay() -> None:
     relay = Settings.from_env({"MAILTRAP_API_TOKEN": SECRET, "EMAIL_SENDER": "a@b.example"}).relay
     assert relay is not None
     assert (relay.host, relay.port, relay.security, relay.username, relay.password) == (
@@ -78,7 +78,7 @@ def test_a_token_alone_means_mailtrap_s_live_relay() -> None:
     )
 
 
-def test_sandbox_credentials_mean_mailtrap_s_sandbox() -> None:
+def test_sandbox_credentials_select_mailtraps_sandbox() -> None:
     environ = {"MAILTRAP_SANDBOX_USER": "u", "MAILTRAP_SANDBOX_PASSWORD": SECRET, "EMAIL_SENDER": "a@b.example"}
     relay = Settings.from_env(environ).relay
     assert relay is not None
@@ -94,7 +94,7 @@ def test_sandbox_credentials_mean_mailtrap_s_sandbox() -> None:
         ({"MAIL_PORT": "2525"}, "starttls", 2525),
     ],
 )
-def test_another_relay_speaks_tls_unless_told_otherwise(environ: dict[str, str], security: str, port: int) -> None:
+def test_another_relay_uses_tls_by_default(environ: dict[str, str], security: str, port: int) -> None:
     relay = Settings.from_env({"MAIL_SERVER": "smtp.example", "MAIL_DEFAULT_SENDER": "a@b.example", **environ}).relay
     assert relay is not None
     assert (relay.security, relay.port) == (security, port)
@@ -121,32 +121,33 @@ def test_another_relay_speaks_tls_unless_told_otherwise(environ: dict[str, str],
         ({"MAIL_USERNAME": "u"}, "MAIL_USERNAME and MAIL_PASSWORD"),
         ({"MAILTRAP_SANDBOX_USER": "u", "EMAIL_SENDER": "a@b.example"}, "MAILTRAP_SANDBOX_PASSWORD"),
         ({"MAILTRAP_WEBHOOK_SECRET": SECRET, "MAILTRAP_HEADERS": "false"}, "MAILTRAP_HEADERS is false"),
-        ({"API_KEYS": f"one:{'k' * 16},two:{'k' * 16}"}, "the key of two to another shop"),
-        ({"API_KEYS": f"one:{'ü' * 16}"}, "that no header carries"),
-        ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest()}"}, "the SHA-256 of nothing"),
+        ({"API_KEYS": ","}, "API_KEYS has no keys"),
+        ({"API_KEYS": f"one:{'k' * 16},two:{'k' * 16}"}, "the key of two for another shop"),
+        ({"API_KEYS": f"one:{'ü' * 16}"}, "that is not allowed in a header"),
+        ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest()}"}, "the SHA-256 of an empty string"),
         ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest().upper()}"}, "API_KEYS has a key for one"),
         ({"API_RATE_LIMIT": "1/0.5s"}, "whole seconds"),
         ({"MAILTRAP_WEBHOOK_SECRET": "x"}, "MAILTRAP_WEBHOOK_SECRET is shorter"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES must be"),
         ({"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}, "exclude each other"),
-        ({"MAILTRAP_API_TOKEN": "t", "MAIL_SERVER": "s", "EMAIL_SENDER": "a@b.example"}, "keep the one that is meant"),
+        ({"MAILTRAP_API_TOKEN": "t", "MAIL_SERVER": "s", "EMAIL_SENDER": "a@b.example"}, "set only one of them"),
     ],
 )
-def test_a_wrong_value_is_told_by_the_name_of_its_variable(environ: dict[str, str], name: str) -> None:
+def test_a_wrong_value_is_reported_by_the_name_of_its_variable(environ: dict[str, str], name: str) -> None:
     assert name in problems(**environ)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
-    told = problems(PORT="no", BRAND_COLOR="red", APP_ENV="production")
+def test_all_problems_are_reported_at_once() -> None:
+    message = problems(PORT="no", BRAND_COLOR="red", APP_ENV="production")
     for name in ("PORT", "BRAND_COLOR", "MAILTRAP_API_TOKEN", "EMAIL_SENDER"):
-        assert name in told
+        assert name in message
 
 
-def test_what_is_wrong_is_not_called_missing_as_well() -> None:
+def test_a_wrong_value_is_not_also_reported_as_missing() -> None:
     assert problems(APP_ENV="production", API_KEYS="short").count("API_KEYS") == 1
 
 
-def test_a_password_never_crosses_the_network_in_clear() -> None:
+def test_a_password_is_never_sent_unencrypted() -> None:
     environ = {
         "MAIL_SERVER": "smtp.example",
         "MAIL_USERNAME": "u",
@@ -154,19 +155,19 @@ def test_a_password_never_crosses_the_network_in_clear() -> None:
         "MAIL_USE_TLS": "false",
         "EMAIL_SENDER": "a@b.example",
     }
-    told = problems(**environ)
-    assert "in clear" in told
-    assert SECRET not in told
+    message = problems(**environ)
+    assert "unencrypted" in message
+    assert SECRET not in message
 
 
-def test_a_secret_may_stand_in_a_file_and_is_never_printed(tmp_path: Path) -> None:
+def test_a_secret_may_come_from_a_file_and_is_never_printed(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
     settings = Settings.from_env({"MAILTRAP_API_TOKEN_FILE": f"{tmp_path}/token", "EMAIL_SENDER": "a@b.example"})
     assert settings.mailtrap_api_token == SECRET
     assert SECRET not in repr(settings) + repr(settings.relay)
 
 
-def test_the_sender_s_name_may_hold_a_comma_and_defaults_to_the_company() -> None:
+def test_the_sender_name_may_contain_a_comma_and_defaults_to_the_company() -> None:
     named = Settings.from_env({"EMAIL_SENDER": "Acme, Inc. <orders@acme.example>"})
     bare = Settings.from_env({"EMAIL_SENDER": "orders@acme.example", "COMPANY_NAME": "Acme"})
     assert (named.sender_name, named.sender_address) == ("Acme, Inc.", "orders@acme.example")
@@ -174,15 +175,15 @@ def test_the_sender_s_name_may_hold_a_comma_and_defaults_to_the_company() -> Non
 
 
 @pytest.mark.parametrize("name", ["EMAIL_SENDER", "SUPPORT_EMAIL"])
-def test_an_address_that_no_header_carries_stops_the_start(name: str) -> None:
+def test_an_address_that_is_not_ascii_stops_the_start(name: str) -> None:
     assert name in problems(**{name: "hilfe@bücher.example"})
 
 
-def test_a_sender_without_an_address_is_named() -> None:
+def test_a_sender_without_an_address_is_reported() -> None:
     assert "EMAIL_SENDER" in problems(EMAIL_SENDER="Shop <>", MAIL_SERVER="s")
 
 
-def test_an_unknown_kind_of_database_is_named() -> None:
+def test_an_unknown_database_type_is_reported() -> None:
     assert "DATABASE_URL" in problems(DATABASE_URL="mysql://h/d")
 
 
@@ -199,17 +200,17 @@ def test_an_unknown_kind_of_database_is_named() -> None:
         ("MAIL_USERNAME", "u"),
     ],
 )
-def test_what_would_only_fail_later_stops_the_start(name: str, text: str) -> None:
-    told = problems(**{name: text, "EMAIL_SENDER": "a@b.example", "MAIL_PASSWORD": SECRET})
-    assert name in told
-    assert SECRET not in told
+def test_a_value_that_would_fail_later_stops_the_start(name: str, text: str) -> None:
+    message = problems(**{name: text, "EMAIL_SENDER": "a@b.example", "MAIL_PASSWORD": SECRET})
+    assert name in message
+    assert SECRET not in message
 
 
 def test_an_ipv6_address_is_bound_in_brackets() -> None:
     assert Settings.from_env({"HOST": "::1", "PORT": "8080"}).bind == "[::1]:8080"
 
 
-def test_a_dotenv_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_dotenv_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"\.env"):
         load_environment({}, tmp_path / ".env")
@@ -235,7 +236,7 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     assert (settings.port, settings.company_name, settings.host, settings.log_level) == (81, "A # B", "", "DEBUG")
 
 
-def test_no_dotenv_file_is_none(tmp_path: Path) -> None:
+def test_the_dotenv_file_is_optional(tmp_path: Path) -> None:
     assert load_environment({}, tmp_path / ".env") == Settings()
 
 
@@ -246,10 +247,10 @@ def test_no_dotenv_file_is_none(tmp_path: Path) -> None:
         *('MAIL_PASSWORD="s3cret-token-of-length', "MAIL_PASSWORD='s3cret-token-of-length' x"),
     ],
 )
-def test_a_line_that_cannot_be_read_stops_the_start_by_its_number(tmp_path: Path, line: str) -> None:
-    told = problems_of_file(tmp_path, f"# our relay\n\nPORT=81\n\n\n{line}\nLOG_LEVEL=INFO\n")
-    assert ".env, line 6 " in told
-    assert "smtp.example" not in told and SECRET not in told
+def test_an_unreadable_line_stops_the_start_and_is_reported_by_its_number(tmp_path: Path, line: str) -> None:
+    message = problems_of_file(tmp_path, f"# our relay\n\nPORT=81\n\n\n{line}\nLOG_LEVEL=INFO\n")
+    assert ".env, line 6 " in message
+    assert "smtp.example" not in message and SECRET not in message
 
 
 @pytest.mark.parametrize(
@@ -266,46 +267,46 @@ def test_a_line_that_cannot_be_read_stops_the_start_by_its_number(tmp_path: Path
         ("EMAIL_SENDER_FILE", "EMAIL_SENDER"),
     ],
 )
-def test_a_misspelt_name_in_the_file_stops_the_start_and_the_right_one_is_named(
+def test_a_misspelt_name_in_the_file_stops_the_start_and_the_right_one_is_suggested(
     tmp_path: Path, name: str, meant: str
 ) -> None:
-    told = problems_of_file(tmp_path, f"{name}={SECRET}\n")
-    assert told == f"{name} in .env is not a setting: is {meant} meant?"
+    message = problems_of_file(tmp_path, f"{name}={SECRET}\n")
+    assert message == f"{name} in .env is not a setting: did you mean {meant}?"
 
 
-def test_all_that_is_wrong_with_the_file_is_told_at_once(tmp_path: Path) -> None:
-    told = problems_of_file(tmp_path, "MAIL_SEVER=x\nMAIL_XYZZY_PLUGH=x\nwhat\nAPI_KEY=y\n")
-    assert told.splitlines() == [
+def test_all_problems_of_the_file_are_reported_at_once(tmp_path: Path) -> None:
+    message = problems_of_file(tmp_path, "MAIL_SEVER=x\nMAIL_XYZZY_PLUGH=x\nwhat\nAPI_KEY=y\n")
+    assert message.splitlines() == [
         ".env, line 3 cannot be read: write NAME=value",
-        "MAIL_SEVER in .env is not a setting: is MAIL_SERVER meant?",
+        "MAIL_SEVER in .env is not a setting: did you mean MAIL_SERVER?",
         "MAIL_XYZZY_PLUGH in .env is not a setting",
-        "API_KEY in .env is not a setting: is API_KEYS meant?",
+        "API_KEY in .env is not a setting: did you mean API_KEYS?",
     ]
 
 
-OTHERS = {
+FOREIGN_VARIABLES = {
     **dict.fromkeys(("MAILTRAP_ACCOUNT_ID", "MAILTRAP_SANDBOX_ID", "TEST_DATABASE_URL", "CHROMIUM", "MAIL", "TZ"), "1"),
     **dict.fromkeys(("COMPOSE_PROJECT_NAME", "FLASK_DEBUG", "POSTGRES_PASSWORD", "GUNICORN_CMD_ARGS", "DOMAIN"), "1"),
 }
 
 
-def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
-    path = dotenv(tmp_path, "".join(f"{name}={text}\n" for name, text in OTHERS.items()))
+def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
+    path = dotenv(tmp_path, "".join(f"{name}={text}\n" for name, text in FOREIGN_VARIABLES.items()))
     assert load_environment({}, path) == Settings()
-    assert unknown_names(OTHERS) == []
+    assert unknown_names(FOREIGN_VARIABLES) == []
 
 
-def test_the_settings_own_names_are_known() -> None:
+def test_every_setting_name_is_known() -> None:
     names = re.findall("^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(names) == len(fields(Settings))
     assert unknown_names([*names, "MAIL_DEFAULT_SENDER", "MAILTRAP_API_TOKEN_FILE", "MAIL_PASSWORD_FILE"]) == []
 
 
-def test_a_misspelt_name_in_the_environment_is_told_and_starts_all_the_same() -> None:
-    """Others share the environment: a name is ours only where it begins as ours do."""
-    environ = {"MAIL_SEVER": "x", "mail_port": "1", "API_KEY": "y", "DATABASE_URI": "z", **OTHERS}
+def test_a_misspelt_name_in_the_environment_is_reported_and_does_not_stop_the_start() -> None:
+    """Other programs share the environment: only a name with one of our prefixes is reported."""
+    environ = {"MAIL_SEVER": "x", "mail_port": "1", "API_KEY": "y", "DATABASE_URI": "z", **FOREIGN_VARIABLES}
     assert unknown_names(environ) == [
-        "MAIL_SEVER is not a setting: is MAIL_SERVER meant?",
-        "mail_port is not a setting: is MAIL_PORT meant?",
+        "MAIL_SEVER is not a setting: did you mean MAIL_SERVER?",
+        "mail_port is not a setting: did you mean MAIL_PORT?",
     ]
     assert Settings.from_env(environ) == Settings()

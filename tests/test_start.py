@@ -53,7 +53,7 @@ def test_a_service_reports_ready_once_with_its_addresses(tmp_path: Path) -> None
 
 def test_an_unknown_setting_is_reported_at_the_start(tmp_path: Path) -> None:
     done = start_and_end(tmp_path, MAIL_SEVER="smtp.example", DEFAULT_LOCALE="xx")
-    assert done.stdout.count("[WARNING] MAIL_SEVER is not a setting: is MAIL_SERVER meant?") == 1
+    assert done.stdout.count("[WARNING] MAIL_SEVER is not a setting: did you mean MAIL_SERVER?") == 1
     assert "smtp.example" not in done.stdout
 
 

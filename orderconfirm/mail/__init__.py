@@ -1,1 +1,1 @@
-"""What goes out: the mail, and the way to the relay."""
+"""Confirmation mails: an order rendered as subject, plain text and HTML."""

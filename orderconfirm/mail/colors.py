@@ -1,30 +1,30 @@
-"""Text colours for a brand colour, by the contrast that WCAG 2.2 asks for (4.5:1)."""
+"""Text colours for a brand colour, with the contrast that WCAG 2.2 requires (4.5:1)."""
 
 from __future__ import annotations
 
-#: The dark card behind the mail in dark mode; the templates use the same.
+#: The background of the mail's card in dark mode, as in the templates.
 DARK_BACKGROUND = "#1e2227"
-_ENOUGH = 4.5
+_MIN_CONTRAST = 4.5
 
 
 def on_color(color: str) -> str:
-    """White or black, whichever reads better on `color` (#rrggbb)."""
+    """Return white or black, whichever has more contrast on `color` (#rrggbb)."""
     return max(("#ffffff", "#000000"), key=lambda text: contrast(text, color))
 
 
 def on_dark(color: str) -> str:
-    """`color`, lightened until it reads on the dark background."""
+    """Return `color`, lightened until its contrast on the dark background is sufficient."""
     red, green, blue = _channels(color)
     for step in range(101):
         share = step / 100
         lighter = "#" + "".join(f"{round(c + (255 - c) * share):02x}" for c in (red, green, blue))
-        if contrast(lighter, DARK_BACKGROUND) >= _ENOUGH:
+        if contrast(lighter, DARK_BACKGROUND) >= _MIN_CONTRAST:
             return lighter
     return "#ffffff"
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2, definition of contrast ratio)."""
+    """Return the contrast ratio of two colours, from 1 to 21 (WCAG 2.2, definition of contrast ratio)."""
     lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 

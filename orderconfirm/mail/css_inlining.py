@@ -1,8 +1,8 @@
-"""Style rules written into the elements once, when a template is loaded, instead of for every mail.
+"""Inlining of CSS rules into a template once, when it is loaded, instead of into every mail.
 
-The inliner reads HTML, not Jinja: it would move a loop's tags out of their table. So each tag is first replaced by
-something that an HTML parser leaves where it is (a comment between elements, a word inside quotes and style rules), and
-put back afterwards.
+The inliner parses HTML, not Jinja: it would move a loop's tags out of their table. So each Jinja tag is replaced by a
+placeholder that an HTML parser leaves in place (a comment between elements, a word within quotes and style rules), and
+restored afterwards.
 """
 
 from __future__ import annotations
@@ -12,70 +12,67 @@ from collections.abc import Callable, Iterator
 
 import jinja2
 
-#: Elements whose content is not markup (HTML standard, 13.1.2).
+#: Elements whose content is not parsed as markup (HTML standard, 13.1.2).
 _RAW = ("style", "script", "title", "textarea")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_MARK = re.compile(r"<!--jj(\d+)jj-->|jj(\d+)jj")
+_PLACEHOLDER = re.compile(r"<!--jj(\d+)jj-->|jj(\d+)jj")
 
 
 class CannotInline(Exception):
-    """A Jinja tag stands where no mark can take its place."""
+    """A Jinja tag is at a position where no placeholder is possible."""
 
 
 def inline_once(source: str, environment: jinja2.Environment, inline: Callable[[str], str]) -> str:
-    """`source` with its style rules inlined by `inline` and all its Jinja tags where they were.
-
-    Raises CannotInline.
-    """
+    """Return `source` with its CSS rules inlined by `inline`, and its Jinja tags unchanged. Raises CannotInline."""
     position = _Position()
     tags: list[str] = []
-    marked = []
+    parts = []
     for is_tag, text in _split(source, environment):
         if is_tag and position.place != "comment":
             tags.append(text)
-            marked.append(position.mark(len(tags) - 1, text))
+            parts.append(position.placeholder(len(tags) - 1, text))
         else:
-            marked.append(text)
+            parts.append(text)
             if not is_tag:
-                position.read(text)
-    return _MARK.sub(lambda found: tags[int(found[1] or found[2])], inline("".join(marked)))
+                position.advance(text)
+    return _PLACEHOLDER.sub(lambda match: tags[int(match[1] or match[2])], inline("".join(parts)))
 
 
 def _split(source: str, environment: jinja2.Environment) -> Iterator[tuple[bool, str]]:
-    """(True, a whole Jinja tag) and (False, what stands between) in turn."""
+    """Yield (True, a whole Jinja tag) and (False, the literal text between tags)."""
     opener, tag = "", ""
-    for _, kind, text in environment.lex(source):
+    for _, category, text in environment.lex(source):
         if opener:
             tag += text
-            if kind == f"{opener}_end":
+            if category == f"{opener}_end":
                 yield True, tag
                 opener = ""
-        elif kind.endswith("_begin"):
-            opener, tag = kind.removesuffix("_begin"), text
+        elif category.endswith("_begin"):
+            opener, tag = category.removesuffix("_begin"), text
         else:
-            yield kind != "data", text
+            yield category != "data", text
 
 
 class _Position:
-    """Where in the HTML a reader is: in text, a comment, a tag, an attribute's value, or a raw element."""
+    """The position in the HTML: in text, a comment, a tag, an attribute value or a raw element."""
 
     def __init__(self) -> None:
         self.place = "text"
         self._quote = ""
         self._element = ""
 
-    def mark(self, number: int, tag: str) -> str:
-        """What stands for a Jinja tag here."""
+    def placeholder(self, number: int, tag: str) -> str:
+        """Return the placeholder for a Jinja tag at this position. Raises CannotInline when none is possible."""
         if self.place == "tag":
             raise CannotInline(f"inside an HTML tag, but outside quotes: {tag}")
         return f"<!--jj{number}jj-->" if self.place == "text" else f"jj{number}jj"
 
-    def read(self, text: str) -> None:
-        """Go on over literal HTML."""
+    def advance(self, text: str) -> None:
+        """Move over literal HTML."""
         at = 0
         while 0 <= at < len(text):
-            step = getattr(self, f"_in_{self.place}", self._in_raw)
-            at = step(text, at)
+            scan = getattr(self, f"_in_{self.place}", self._in_raw)
+            at = scan(text, at)
 
     def _in_text(self, text: str, at: int) -> int:
         at = text.find("<", at)

@@ -1,32 +1,42 @@
-"""The language of a mail: its catalogue, its formats, its direction."""
+"""The language of a mail: its catalogue, its text direction, and its formats of money, quantities and dates."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
-from babel import Locale, UnknownLocaleError
+from babel import Locale, UnknownLocaleError, dates, numbers
 from babel.messages.catalog import Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.support import NullTranslations, Translations
 
 from orderconfirm.errors import TemplateError
+from orderconfirm.order.money import decimals_of, round_to
 
 DOMAIN = "order_confirmation"
-#: The language that the templates themselves are written in.
-SOURCE = "en"
+#: The language that the templates are written in.
+SOURCE_LANGUAGE = "en"
+#: Unicode's invisible direction marks (UAX #9). The left-to-right mark keeps a sign to the left of its digits.
+_DIRECTION_MARKS = "\u200e\u200f\u061c"
+_LEFT_TO_RIGHT = "\u200e"
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`context` is what a template needs of it; `gettext` translates what stands in no template."""
+    """A language for mails.
+
+    `context` has the template variables that depend on it; `gettext` translates the labels made in Python.
+    """
 
     locale: Locale
     gettext: Callable[[str], str]
@@ -34,40 +44,40 @@ class Language:
 
 
 class Languages:
-    """The catalogues under `folders`: locale/<language>/LC_MESSAGES/order_confirmation.po in each.
+    """The catalogues of `folders`, each at locale/<language>/LC_MESSAGES/order_confirmation.po.
 
-    What the first folder's catalogue lacks is taken from the next.
+    A text that is missing in the first folder's catalogue is taken from the next folder's.
     """
 
     def __init__(self, folders: Sequence[Path], default: str) -> None:
-        """Compiles and checks every catalogue; raises TemplateError, which names the file and what is wrong.
+        """Compile and check every catalogue. Raises TemplateError, which names the file and the error.
 
-        `default` is the locale of orders whose own is unknown.
+        `default` is the locale for orders in an unknown language.
         """
-        self._catalogues: dict[str, NullTranslations] = {SOURCE: NullTranslations()}
+        self._catalogues: dict[str, NullTranslations] = {SOURCE_LANGUAGE: NullTranslations()}
         for folder in reversed(folders):
             for path in sorted(folder.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po")):
                 self._add(path)
         self.available = sorted(self._catalogues)
-        found = self._find(default)
-        if found is None:
+        match = self._match(default)
+        if match is None:
             raise TemplateError(f"DEFAULT_LOCALE {default} is none of {', '.join(self.available)}")
-        self._default = found
-        self.of = lru_cache(maxsize=256)(self._of)
+        self._default = match
+        self.get = lru_cache(maxsize=256)(self._get)
 
     def _add(self, path: Path) -> None:
         try:
             name = str(Locale.parse(path.parts[-3].replace("-", "_")))
         except (ValueError, UnknownLocaleError) as exc:
-            raise TemplateError(f"{path}: {path.parts[-3]} is no language") from exc
-        catalogue = _compiled(path)
+            raise TemplateError(f"{path}: {path.parts[-3]} is not a language") from exc
+        catalogue = _compile(path)
         if known := self._catalogues.get(name):
             catalogue.add_fallback(known)
         self._catalogues[name] = catalogue
 
-    def _of(self, tag: str) -> Language:
-        """The language for a tag like de, de-AT or zh_TW: the nearest there is, else the default."""
-        locale, name = self._find(tag) or self._default
+    def _get(self, tag: str) -> Language:
+        """Return the best available language for a tag like de, de-AT or zh_TW, or else the default."""
+        locale, name = self._match(tag) or self._default
         translations = self._catalogues[name]
         is_rtl = locale.text_direction == "rtl"
         context = {
@@ -79,8 +89,11 @@ class Languages:
         }
         return Language(locale, translations.gettext, context)
 
-    def _find(self, tag: str) -> tuple[Locale, str] | None:
-        """The Babel locale and the catalogue for `tag`, both by its language if need be; None without a catalogue."""
+    def _match(self, tag: str) -> tuple[Locale, str] | None:
+        """Return the Babel locale and the catalogue's name for `tag`, or None when its language has no catalogue.
+
+        An unknown territory or variant is left out.
+        """
         parts = re.split(r"[-_.@]", tag)
         for length in range(len(parts), 0, -1):
             try:
@@ -90,25 +103,57 @@ class Languages:
             names = [name for name in self.available if name.split("_")[0] == locale.language]
             if not names:
                 return None
-            likeness = {name: _likeness(Locale.parse(name), locale) for name in names}
-            name = max(names, key=likeness.__getitem__)
+            scores = {name: _score(Locale.parse(name), locale) for name in names}
+            name = max(names, key=scores.__getitem__)
             catalogue = Locale.parse(name)
-            # Words in one script under the dates of another would be neither.
-            is_readable = not catalogue.script or not locale.script or catalogue.script == locale.script
-            return (locale if is_readable else catalogue), name
+            # Dates and texts must be in the same script.
+            has_same_script = not catalogue.script or not locale.script or catalogue.script == locale.script
+            return (locale if has_same_script else catalogue), name
         return None
 
 
-def _likeness(catalogue: Locale, wanted: Locale) -> tuple[bool, bool, bool]:
-    """How well a catalogue of the right language fits: by script, by territory, then the plain one."""
+def format_money(amount: Decimal, currency: str, locale: Locale) -> str:
+    """Return `amount` with its currency in the locale's format. A currency unknown to Babel is shown as its code."""
+    places = decimals_of(currency)
+    pattern = _money_pattern(locale, places)
+    text = str(pattern.apply(round_to(amount, places), locale, currency=currency, currency_digits=False))
+    # The locale's own marks differ for plus and minus, which would misalign the amounts of a column.
+    return f"{_LEFT_TO_RIGHT}{text.lstrip(_DIRECTION_MARKS)}" if locale.text_direction == "rtl" else text
+
+
+def format_quantity(number: Decimal, locale: Locale) -> str:
+    """Return a whole or fractional quantity without trailing zeros, like 2 or 1.5."""
+    return str(numbers.format_decimal(number, locale=locale))
+
+
+def format_date(time: datetime, locale: Locale) -> str:
+    """Return the day of `time` in its own time zone, in the locale's long format."""
+    return dates.format_date(time, format="long", locale=locale)
+
+
+@lru_cache(maxsize=256)
+def _money_pattern(locale: Locale, places: int) -> numbers.NumberPattern:
+    """Return the locale's currency pattern with ISO 4217's number of decimals; CLDR's differs for RSD and LBP."""
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    # Babel writes "-" where the locale has its own minus sign. Arabic's stays to the left of the digits.
+    minus = numbers.get_minus_sign_symbol(locale)
+    pattern.prefix = (pattern.prefix[0], pattern.prefix[1].replace("-", minus))
+    pattern.suffix = (pattern.suffix[0], pattern.suffix[1].replace("-", minus))
+    return cast(numbers.NumberPattern, pattern)
+
+
+def _score(catalogue: Locale, locale: Locale) -> tuple[bool, bool, bool]:
+    """Rank a catalogue of the right language: by script, then by territory; one without a territory is next best."""
     return (
-        catalogue.script == wanted.script,
-        catalogue.territory == wanted.territory,
+        catalogue.script == locale.script,
+        catalogue.territory == locale.territory,
         catalogue.territory is None,
     )
 
 
-def _compiled(path: Path) -> Translations:
+def _compile(path: Path) -> Translations:
+    """Return a checked and compiled catalogue. Raises TemplateError."""
     try:
         source = path.read_bytes().decode("utf-8-sig")
         catalogue = read_po(BytesIO(source.encode()), abort_invalid=True)
@@ -123,10 +168,10 @@ def _compiled(path: Path) -> Translations:
 
 
 def _check(message: Message, path: Path) -> None:
-    """A translation must be able to take the values that its sentence takes, and brings no markup of its own."""
-    if not message.id or message.fuzzy:  # one for review is not compiled either
+    """Raise TemplateError when a translation has other placeholders than its source text, or contains markup."""
+    if not message.id or message.fuzzy:  # fuzzy translations are not compiled
         return
-    ids, strings = ([each] if isinstance(each, str) else list(each) for each in (message.id, message.string))
+    ids, strings = ([part] if isinstance(part, str) else list(part) for part in (message.id, message.string))
     values = dict.fromkeys(re.findall(r"%\((\w+)\)s", " ".join(ids)), "")
     for string in strings:
         try:
@@ -134,11 +179,11 @@ def _check(message: Message, path: Path) -> None:
         except (KeyError, ValueError, TypeError) as exc:
             raise TemplateError(f"{path}, line {message.lineno}: {string!r}: {exc}") from exc
         if "<" in string:
-            raise TemplateError(f"{path}, line {message.lineno}: {string!r}: markup belongs into the templates")
+            raise TemplateError(f"{path}, line {message.lineno}: {string!r}: markup belongs in the templates")
 
 
 def _template_functions(translations: NullTranslations) -> dict[str, Any]:
-    """`gettext` and `ngettext` as Jinja's i18n extension calls them, to override the environment's in a context."""
-    environment = jinja2.Environment(extensions=["jinja2.ext.i18n"])  # noqa: S701 - it renders nothing
+    """Return `gettext` and `ngettext` for Jinja's i18n extension, to override the environment's in a context."""
+    environment = jinja2.Environment(extensions=["jinja2.ext.i18n"])  # noqa: S701 - renders nothing
     environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     return {name: environment.globals[name] for name in ("gettext", "ngettext")}

@@ -1,6 +1,6 @@
-"""The order as schema.org JSON-LD, from which mail programs show it at a glance.
+"""The order as schema.org JSON-LD, which mail programs read to show a summary.
 
-Fields by Google's reference for orders in mail: developers.google.com/workspace/gmail/markup/reference/order
+The fields are those of Google's reference: developers.google.com/workspace/gmail/markup/reference/order
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.money import decimals_of, round_to
 
-#: Lines told: what mail programs show is a summary, and each takes 300 bytes.
-MOST_ITEMS = 20
+#: Items included: mail programs show a summary, and each item takes about 300 bytes.
+MAX_ITEMS = 20
 
-#: Characters that end a script element, or a line of JavaScript, from inside a string.
+#: Characters that could end the script element, or a JavaScript line, within a string.
 _ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 
 
 def order_script(order: Order, merchant: str) -> str:
-    """A script element that no text in the order can end."""
+    """Return the order as a script element, escaped so that no text in the order can end it."""
     text = json.dumps(_order(order, merchant), ensure_ascii=False, separators=(",", ":"))
     for character, escaped in _ESCAPES.items():
         text = text.replace(character, escaped)
@@ -28,7 +28,7 @@ def order_script(order: Order, merchant: str) -> str:
 
 
 def _order(order: Order, merchant: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    data: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "Order",
         "merchant": {"@type": "Organization", "name": merchant},
@@ -38,12 +38,12 @@ def _order(order: Order, merchant: str) -> dict[str, Any]:
         "priceCurrency": order.currency,
         "price": _amount(order.total, order.currency),
         "customer": {"@type": "Person", "name": order.customer.name},
-        "acceptedOffer": [_offer(item, order.currency) for item in order.items[:MOST_ITEMS]],
+        "acceptedOffer": [_offer(item, order.currency) for item in order.items[:MAX_ITEMS]],
     }
     if order.order_url:
-        told["url"] = order.order_url
-        told["potentialAction"] = {"@type": "ViewAction", "target": order.order_url}
-    return told
+        data["url"] = order.order_url
+        data["potentialAction"] = {"@type": "ViewAction", "target": order.order_url}
+    return data
 
 
 def _offer(item: Item, currency: str) -> dict[str, Any]:

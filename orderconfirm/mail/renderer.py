@@ -1,4 +1,4 @@
-"""An order becomes the mail that its customer reads: subject, plain text and HTML."""
+"""Rendering of an order as its confirmation mail: subject, plain text and HTML."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from pathlib import Path
 
 from orderconfirm.mail.i18n import Languages
 from orderconfirm.mail.json_ld import order_script
-from orderconfirm.mail.template_context import company_view, order_view, shortened
+from orderconfirm.mail.template_context import company_view, order_view, shorten
 from orderconfirm.mail.templates import SUFFIXES, Context, Templates
 from orderconfirm.models import Email
 from orderconfirm.order.models import Order
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import Settings
 
-#: Lines shown in the HTML part. Gmail clips a mail at about 102 kB, and a line takes 0.7 kB; the text has all.
+#: Lines shown in the HTML part: a line takes 0.7 kB, and Gmail clips mails at about 102 kB. The text has all lines.
 MAX_LINES = 50
-#: An HTML part is never larger, in bytes: lines are left out until it fits.
+#: Maximum size of the HTML part in bytes. Lines are left out until it fits.
 MAX_BYTES = 100_000
-#: What is left of each text of an order that would not fit even without its lines.
+#: Length to which the texts of an order are cut when its HTML part is too large even without lines.
 MAX_CHARACTERS = 60
 
 
 class MailRenderer:
-    """Turns orders into mails with the templates of `folders`, the first of which may hold a few of its own."""
+    """Renders orders as mails. Each template is taken from the first of `folders` that has it."""
 
     def __init__(self, settings: Settings, folders: Sequence[Path]) -> None:
-        """Compiles the templates and tries them with every sample; raises TemplateError."""
+        """Compile the templates and check them with every sample order. Raises TemplateError."""
         self._settings = settings
         self._folders = folders
         self._company = company_view(settings)
         self._lock = threading.Lock()
-        self._seen: list[int] = []
+        self._loaded_times: list[int] = []
         self._load()
 
     def render(self, order: Order) -> Email:
-        """The order's confirmation in its language. Raises TemplateError when a template cannot take the order."""
+        """Return the order's confirmation in its language. Raises TemplateError when a template fails."""
         if not self._settings.is_production:
             self._reload_if_changed()
         context = self._context(order, MAX_LINES)
@@ -53,42 +53,42 @@ class MailRenderer:
                 shown //= 2
                 html = self._templates.html(self._context(order, shown))
             else:
-                # Nobody writes so much but to break something; the text part still has all of it.
+                # Only abusive input is this long. The text part still has all of it.
                 without_lines = self._context(order, 0)
-                brief = shortened(without_lines["order"], MAX_CHARACTERS)
-                return self._templates.html({**without_lines, "order": brief})
+                short_order = shorten(without_lines["order"], MAX_CHARACTERS)
+                return self._templates.html({**without_lines, "order": short_order})
         head, end_tag, rest = html.partition("</head>")
         return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
 
     def _context(self, order: Order, max_lines: int) -> Context:
-        language = self._languages.of(order.locale)
+        language = self._languages.get(order.locale)
         view = order_view(order, language.locale, language.gettext, max_lines)
         return {"company": self._company, "order": view, **language.context}
 
     def _load(self) -> None:
-        self._seen = []  # until all is well: what fails is tried and told again
+        self._loaded_times = []  # after a failure, the next mail loads again and reports the same error
         paths = [path for folder in self._folders for path in (folder, *folder.rglob("*"))]
         self._watched = [path for path in paths if path.is_dir() or path.suffix[1:] in (*SUFFIXES, "po")]
-        seen = _changes(self._watched)
+        times = _modification_times(self._watched)
         self._languages = Languages(self._folders, self._settings.default_locale)
         templates = Templates(self._folders)
-        templates.try_out(self._context(order, MAX_LINES) for order in SAMPLES.values())
+        templates.check(self._context(order, MAX_LINES) for order in SAMPLES.values())
         self._templates = templates
-        self._seen = seen
+        self._loaded_times = times
 
     def _reload_if_changed(self) -> None:
-        """In development, whoever edits a template sees it in the next mail."""
+        """Load templates and catalogues again after an edit, so that the next mail shows it. For development only."""
         with self._lock:
-            if _changes(self._watched) != self._seen:
+            if _modification_times(self._watched) != self._loaded_times:
                 self._load()
 
 
-def _changes(paths: Sequence[Path]) -> list[int]:
-    """When each was last changed; a folder is when a file comes or goes."""
-    return [_changed(path) for path in paths]
+def _modification_times(paths: Sequence[Path]) -> list[int]:
+    """Return each path's modification time. A folder's changes when a file is added or removed."""
+    return [_modification_time(path) for path in paths]
 
 
-def _changed(path: Path) -> int:
+def _modification_time(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -1,25 +1,24 @@
-"""What templates see: the shop and the order as text, ready to print, in the customer's language."""
+"""The variables of the templates: the shop and the order as text, in the customer's language."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from babel import Locale
 
-from orderconfirm.mail import formats
 from orderconfirm.mail.colors import on_color, on_dark
+from orderconfirm.mail.i18n import format_date, format_money, format_quantity
 from orderconfirm.order.models import Address, Item, Order
 from orderconfirm.order.money import line_total
-from orderconfirm.order.totals import Sum, add_up
+from orderconfirm.order.totals import Sum, Totals, add_up
 from orderconfirm.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """The shop, as templates see it."""
+    """The shop. `color` is the brand colour; the `_dark` values are for dark mode."""
 
     name: str
     address: str | None
@@ -34,7 +33,7 @@ class CompanyView:
 
 @dataclass(frozen=True, slots=True)
 class LineView:
-    """One line of the order, its numbers already written out."""
+    """One line of the order, with its numbers formatted."""
 
     name: str
     variant: str | None
@@ -48,7 +47,7 @@ class LineView:
 
 @dataclass(frozen=True, slots=True)
 class SumView:
-    """A labelled amount under the lines."""
+    """A labelled amount below the lines."""
 
     label: str
     amount: str
@@ -56,7 +55,11 @@ class SumView:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """The order, as templates see it: everything is text already, and what is absent is None or empty."""
+    """The order, with dates and amounts formatted. Absent values are None or empty.
+
+    `shown_lines` are the first of `lines`, and `hidden_count` is the number of the others. `sums` add up to `total`;
+    the amounts in `included` are already part of the prices.
+    """
 
     number: str
     date: str
@@ -79,7 +82,8 @@ class OrderView:
 
 
 def company_view(settings: Settings) -> CompanyView:
-    dark = on_dark(settings.brand_color)
+    """Return the shop's name, links and colours as the settings have them."""
+    color_dark = on_dark(settings.brand_color)
     return CompanyView(
         name=settings.company_name,
         address=settings.company_address.replace("\\n", "\n") or None,
@@ -88,57 +92,28 @@ def company_view(settings: Settings) -> CompanyView:
         support_email=settings.support_address,
         color=settings.brand_color,
         text_on_color=on_color(settings.brand_color),
-        color_dark=dark,
-        text_on_color_dark=on_color(dark),
+        color_dark=color_dark,
+        text_on_color_dark=on_color(color_dark),
     )
 
 
 def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines: int) -> OrderView:
-    """`order` in `locale`, its labels translated by `_`, with at most `most_lines` lines to show in the HTML part."""
-
-    def money(amount: Decimal) -> str:
-        return formats.money(amount, order.currency, locale)
-
-    def line(item: Item) -> LineView:
-        return LineView(
-            name=item.name,
-            variant=item.variant,
-            sku=item.sku,
-            quantity=formats.quantity(item.quantity, locale),
-            unit_price=money(item.price),
-            total=money(line_total(item, order.currency)),
-            image_url=item.image_url,
-            url=item.url,
-        )
-
-    def sums(rows: Sequence[Sum], labels: dict[str, str]) -> tuple[SumView, ...]:
-        return tuple(SumView(row.label or labels[row.kind], money(row.amount)) for row in rows)
-
+    """Return `order` in `locale`, with its labels translated by `_` and at most `max_lines` in `shown_lines`."""
     totals = add_up(order)
-    lines = tuple(line(item) for item in order.items)
-    shown = lines[:max_lines]
+    lines = tuple(_line_view(item, order.currency, locale) for item in order.items)
+    shown_lines = lines[:max_lines]
     return OrderView(
         number=order.order_id,
-        date=formats.date(order.order_date, locale),
+        date=format_date(order.order_date, locale),
         customer_name=order.customer.name,
         lines=lines,
-        shown_lines=shown,
-        hidden_count=len(lines) - len(shown),
-        sums=sums(
-            totals.rows,
-            {
-                "subtotal": _("Subtotal"),
-                "discount": _("Discount"),
-                "shipping": _("Shipping"),
-                "tax": _("Tax"),
-                "rounding": _("Rounding"),
-                "other": _("Other charges") if totals.difference > 0 else _("Other reductions"),
-            },
-        ),
-        total=money(order.total),
-        included=sums(totals.included, {"tax": _("Tax included"), "discount": _("Discount already taken off")}),
+        shown_lines=shown_lines,
+        hidden_count=len(lines) - len(shown_lines),
+        sums=_sum_views(totals.rows, _row_labels(totals, _), order.currency, locale),
+        total=format_money(order.total, order.currency, locale),
+        included=_sum_views(totals.included, _included_labels(_), order.currency, locale),
         shipping_method=order.shipping_method,
-        estimated_delivery=formats.date(order.estimated_delivery, locale) if order.estimated_delivery else None,
+        estimated_delivery=format_date(order.estimated_delivery, locale) if order.estimated_delivery else None,
         shipping_address=_address_lines(order.shipping_address),
         billing_address=_address_lines(order.billing_address),
         address=order.customer.address,
@@ -149,17 +124,49 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
     )
 
 
-def shortened(view: Any, most: int) -> Any:
-    """A view, or a part of one, with every text cut to `most` characters; a link that is longer is left out."""
+def shorten(view: Any, max_characters: int) -> Any:
+    """Return a view, or a part of one, with every text cut to `max_characters`. A longer link is replaced by None."""
     if isinstance(view, str):
-        return view if len(view) <= most else f"{view[: most - 1]}…"
+        return view if len(view) <= max_characters else f"{view[: max_characters - 1]}…"
     if isinstance(view, tuple):
-        return tuple(shortened(each, most) for each in view)
+        return tuple(shorten(part, max_characters) for part in view)
     if not is_dataclass(view) or isinstance(view, type):
         return view
-    parts = {each.name: shortened(getattr(view, each.name), most) for each in fields(view)}
+    parts = {each.name: shorten(getattr(view, each.name), max_characters) for each in fields(view)}
     cut_links = {name: None for name, part in parts.items() if name.endswith("url") and part != getattr(view, name)}
     return replace(view, **{**parts, **cut_links})
+
+
+def _line_view(item: Item, currency: str, locale: Locale) -> LineView:
+    return LineView(
+        name=item.name,
+        variant=item.variant,
+        sku=item.sku,
+        quantity=format_quantity(item.quantity, locale),
+        unit_price=format_money(item.price, currency, locale),
+        total=format_money(line_total(item, currency), currency, locale),
+        image_url=item.image_url,
+        url=item.url,
+    )
+
+
+def _sum_views(rows: Sequence[Sum], labels: dict[str, str], currency: str, locale: Locale) -> tuple[SumView, ...]:
+    return tuple(SumView(row.label or labels[row.kind], format_money(row.amount, currency, locale)) for row in rows)
+
+
+def _row_labels(totals: Totals, _: Callable[[str], str]) -> dict[str, str]:
+    return {
+        "subtotal": _("Subtotal"),
+        "discount": _("Discount"),
+        "shipping": _("Shipping"),
+        "tax": _("Tax"),
+        "rounding": _("Rounding"),
+        "other": _("Other charges") if totals.difference > 0 else _("Other reductions"),
+    }
+
+
+def _included_labels(_: Callable[[str], str]) -> dict[str, str]:
+    return {"tax": _("Tax included"), "discount": _("Discount already taken off")}
 
 
 def _address_lines(address: Address | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A folder of templates, loaded: compiled, checked, its style rules inlined."""
+"""The mail's templates: compiled, checked, and with their CSS rules inlined."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import jinja2
 import jinja2.meta
 
 from orderconfirm.errors import TemplateError
-from orderconfirm.mail import text_filters as plaintext
+from orderconfirm.mail import text_filters
 from orderconfirm.mail.css_inlining import CannotInline, inline_once
 
 log = logging.getLogger(__name__)
 
 Context = dict[str, Any]
 
-#: A folder of templates may hold other files too.
+#: Suffixes of template files. A template folder may contain other files.
 SUFFIXES = ("html", "htm", "txt", "j2", "jinja", "jinja2")
 
-#: What mail clients strip or block, or would have rendering reach for another file.
+#: Markup that mail clients remove or block, or that makes the CSS inliner read another file.
 _FORBIDDEN = re.compile(r"<\s*(?:script|link|iframe|object|embed|form)\b|@import\b|@font-face\b", re.IGNORECASE)
 
 _inline = css_inline.CSSInliner(
-    # By default the inliner fetches whatever a <link> names, files and URLs.
+    # By default the inliner fetches the file or URL that a <link> names.
     load_remote_stylesheets=False,
     keep_style_tags=False,
     keep_at_rules=False,
@@ -39,7 +39,7 @@ class Templates:
     """The three templates of the mail, each from the first of `folders` that has it."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Compiles them. Raises TemplateError, which names file, line and reason."""
+        """Compile the templates. Raises TemplateError, which names file, line and reason."""
         self._folders = folders
         self._plain = _environment(folders, autoescape=False)
         self._html = _environment(folders, autoescape=True)
@@ -49,26 +49,28 @@ class Templates:
         self._inlined_template: jinja2.Template | None = None
 
     def subject(self, context: Context) -> str:
-        """One line. Raises TemplateError, as its siblings do."""
+        """Render the subject as one line. Raises TemplateError."""
         return " ".join(_render(self._subject_template, context).split())
 
     def text(self, context: Context) -> str:
-        return plaintext.close_idle(_render(self._text_template, context))
+        """Render the plain text part. Raises TemplateError."""
+        return text_filters.tidy(_render(self._text_template, context))
 
     def html(self, context: Context) -> str:
-        """The HTML part with its style rules inlined."""
+        """Render the HTML part with its CSS rules inlined. Raises TemplateError."""
         if self._inlined_template is None:
             return _inline(_render(self._source_template, context))
         try:
             return self._inlined_template.render(context)
         except Exception:
-            # Only the template as it was written knows its lines.
+            # Render the source template, whose errors have the right line numbers.
             return _inline(_render(self._source_template, context))
 
-    def try_out(self, contexts: Iterable[Context]) -> None:
-        """Render everything for each of `contexts`, and inline the style rules for good if that changes nothing.
+    def check(self, contexts: Iterable[Context]) -> None:
+        """Render every template for each of `contexts`, and inline the CSS rules once if the results are the same.
 
-        Raises TemplateError for what fails, and for what no mail can show: scripts, forms, foreign style sheets.
+        Raises TemplateError for a template that fails, and for markup that no mail client shows: scripts, forms and
+        external style sheets.
         """
         self._check_sources()
         contexts = list(contexts)
@@ -78,22 +80,23 @@ class Templates:
                 if not part:
                     raise TemplateError(f"the {name} template renders nothing")
             _check_markup(_render(self._source_template, context), self._source_template.name or "")
-        self._inlined_template = self._inline_for_good(contexts)
+        self._inlined_template = self._inline_once(contexts)
 
-    def _inline_for_good(self, contexts: list[Context]) -> jinja2.Template | None:
+    def _inline_once(self, contexts: list[Context]) -> jinja2.Template | None:
+        """Return the HTML template with its CSS rules inlined, or None when that would change a mail."""
         source, filename, _ = self._source(self._source_template.name or "")
         try:
             inlined = self._html.from_string(inline_once(source, self._html, _inline))
-            is_equal = all(
+            is_same = all(
                 _skeleton(inlined.render(context)) == _skeleton(_inline(_render(self._source_template, context)))
                 for context in contexts
             )
             reason = "the result would differ"
         except (CannotInline, jinja2.TemplateError, css_inline.InlineError) as exc:
-            is_equal, reason = False, str(exc)
-        if is_equal:
+            is_same, reason = False, str(exc)
+        if is_same:
             return inlined
-        log.warning("style rules are inlined anew for each mail", extra={"template": filename, "reason": reason})
+        log.warning("the CSS rules are inlined again for each mail", extra={"template": filename, "reason": reason})
         return None
 
     def _check_sources(self) -> None:
@@ -101,7 +104,7 @@ class Templates:
             source, path, _ = self._source(name)
             for number, line in enumerate(source.split("\n"), 1):
                 if found := _FORBIDDEN.search(line):
-                    raise TemplateError(f"{path}, line {number}: {_why(found[0])}")
+                    raise TemplateError(f"{path}, line {number}: {_why_forbidden(found[0])}")
 
     def _source(self, name: str) -> tuple[str, str, Any]:
         try:
@@ -110,7 +113,7 @@ class Templates:
             raise TemplateError(f"{name} is not UTF-8: {exc}") from exc
 
     def _check_names(self, known: Iterable[str]) -> None:
-        """Names that do not exist, in whatever branch they stand: a sample may never come there."""
+        """Raise TemplateError for an undefined name in any branch, including those that no sample order renders."""
         known = {*known, *self._html.globals}
         for template in (self._subject_template, self._text_template, self._source_template):
             source, path, _ = self._source(template.name or "")
@@ -130,7 +133,7 @@ class Templates:
 
 
 def _environment(folders: Sequence[Path], autoescape: bool) -> jinja2.Environment:
-    # No sandbox: templates are the operator's own files, and shop data never becomes a template.
+    # No sandbox: templates are the operator's own files, and order data is never used as a template.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders, encoding="utf-8-sig"),
         autoescape=autoescape,  # noqa: S701
@@ -138,44 +141,46 @@ def _environment(folders: Sequence[Path], autoescape: bool) -> jinja2.Environmen
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
-        # Nothing is read from disk while mails are made.
+        # Nothing is read from disk while mails are rendered.
         auto_reload=False,
     )
     environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-    environment.filters.update(columns=plaintext.columns, wrapped=plaintext.wrapped, indented=plaintext.indented)
+    environment.filters.update(
+        columns=text_filters.columns, wrapped=text_filters.wrapped, indented=text_filters.indented
+    )
     return environment
 
 
 def _render(template: jinja2.Template, context: Context) -> str:
     try:
         return template.render(context)
-    except Exception as failure:
-        # A template is the shop owner's code: whatever it raises is told with the place where it stands.
-        raise TemplateError(f"{_place(failure, template)}: {failure}") from failure
+    except Exception as exc:
+        # A template is the operator's code and can raise anything. The error names its file and line.
+        raise TemplateError(f"{_location(exc, template)}: {exc}") from exc
 
 
-def _place(failure: Exception, template: jinja2.Template) -> str:
-    """file, line of the innermost template frame in a traceback."""
-    place = template.name or ""
-    trace = failure.__traceback__
+def _location(exc: Exception, template: jinja2.Template) -> str:
+    """Return the file and line of the innermost template frame in the traceback."""
+    location = template.name or ""
+    trace = exc.__traceback__
     while trace is not None:
-        # Jinja puts frames of its own into the traceback, which speak of the templates as they were written.
+        # Jinja adds frames to the traceback that refer to the lines of the template source.
         if "__jinja_exception__" in trace.tb_frame.f_globals:
-            place = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}"
+            location = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return place
+    return location
 
 
-def _why(found: str) -> str:
-    if found.startswith("@"):
-        return f"{found} would load something from elsewhere, which mail clients block"
-    return f"{found}> is stripped or blocked by mail clients"
+def _why_forbidden(markup: str) -> str:
+    if markup.startswith("@"):
+        return f"{markup} loads an external resource, which mail clients block"
+    return f"{markup}> is removed or blocked by mail clients"
 
 
 def _check_markup(html: str, name: str) -> None:
-    """What a macro or a variable of the template brought in, which its source does not show."""
+    """Raise TemplateError for forbidden markup that the source does not show because a variable contains it."""
     if found := _FORBIDDEN.search(html):
-        raise TemplateError(f"{name}: renders {_why(found[0])}")
+        raise TemplateError(f"{name}: renders {_why_forbidden(found[0])}")
 
 
 class _Skeleton(HTMLParser):
@@ -194,7 +199,7 @@ class _Skeleton(HTMLParser):
 
 
 def _skeleton(html: str) -> list[object]:
-    """Elements, attributes and words: what stays the same when only the spelling differs."""
+    """Return the elements, attributes and words of `html`, which do not depend on spacing and attribute order."""
     parser = _Skeleton()
     parser.feed(html)
     parser.close()

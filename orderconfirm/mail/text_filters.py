@@ -1,4 +1,4 @@
-"""Filters for the plain text part: columns and wrapping by the width that a screen gives each character."""
+"""Template filters for the plain text part: columns and wrapping by display width."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def width(text: str) -> int:
-    """Columns on a screen: East Asian wide characters take two, combining and invisible ones none (UAX #11)."""
+    """Return the display width: wide East Asian characters count two, combining and invisible ones none (UAX #11)."""
     if text.isascii():
         return len(text)
     return sum(_width_of(character) for character in text)
@@ -23,72 +23,102 @@ def _width_of(character: str) -> int:
 
 
 def wrapped(text: str, columns: int) -> str:
-    """`text` in lines of at most `columns`; only a URL may be longer, for it must stay whole."""
-    return close_idle("\n".join(line for paragraph in text.split("\n") for line in _lines(paragraph, columns))).rstrip(
-        "\n"
-    )
+    """Wrap `text` into lines of at most `columns`. A URL is not broken, so its line may be longer."""
+    return tidy("\n".join(line for paragraph in text.split("\n") for line in _lines(paragraph, columns))).rstrip("\n")
 
 
 def columns(left: str, right: str, total: int) -> str:
-    """`left` and `right` at the two ends of a row `total` columns wide; a long `left` takes more rows above."""
+    """Put `left` and `right` at the two ends of a row of `total` columns. A long `left` is wrapped into rows above."""
     room = total - width(right) - 2
     if room < total // 3:
-        # An order number is copied and searched for: it stays whole, whatever its width.
+        # An order number is copied and searched for, so it is not broken.
         return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
     *before, last = _lines(left, room)
-    if width(last) > room:  # a URL, which stays whole
+    if width(last) > room:  # a URL
         before, last = [*before, last], ""
     gap = " " * (total - width(last) - width(right))
     return "\n".join([*before, f"{last}{gap}{right}"])
 
 
 def indented(text: str, spaces: int) -> str:
-    """Every line moved in."""
+    """Indent every line."""
     return textwrap.indent(text, " " * spaces)
 
 
-def close_idle(text: str) -> str:
-    """No blanks at line ends, never more than one empty line, one line break at the end."""
+def tidy(text: str) -> str:
+    """Remove blanks at line ends and repeated empty lines, and end with one line break."""
     lines = (line.rstrip() if line != "-- " else line for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
 
 
-#: A run of narrow characters stays whole; between wide ones (CJK, which has no blanks) a line may end anywhere.
+#: A run of narrow characters is one piece. Between wide ones (CJK, written without blanks) a line may break anywhere.
 _PIECES = re.compile("[\u1100-\uffdc\U0001f000-\U0003fffd]|[^\u1100-\uffdc\U0001f000-\U0003fffd]+")
-#: What must be copied whole.
+#: URLs and addresses, which must be copied in one piece.
 _WHOLE = re.compile(r"://|\S@\S")
 
 
 def _lines(text: str, room: int) -> list[str]:
-    lines = [""]
+    lines = _Lines(room)
     for word in text.split():
-        blank = " " if lines[-1] else ""
-        if width(f"{lines[-1]}{blank}{word}") <= room:
-            lines[-1] += f"{blank}{word}"
-            continue
-        if width(word) <= room:
-            lines.append(word)
-            continue
-        pieces = _PIECES.findall(word)
+        lines.add(word)
+    return lines.filled()
+
+
+class _Lines:
+    """Lines of at most `room` columns. The width of the last line is counted as it is filled, so the cost is linear."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._lines: list[list[str]] = [[]]
+        self._used = 0
+
+    def add(self, word: str) -> None:
+        """Append a word to the last line or a new one, in pieces if it is wider than a line."""
+        blank = " " if self._lines[-1] else ""
+        wide = width(word)
+        if self._fits(len(blank) + wide):
+            self._append(blank + word, len(blank) + wide)
+        elif wide <= self._room:
+            self._begin()
+            self._append(word, wide)
+        else:
+            self._add_pieces(_PIECES.findall(word), blank)
+
+    def filled(self) -> list[str]:
+        """Return the lines that are not empty, at least one."""
+        return ["".join(parts) for parts in self._lines if parts] or [""]
+
+    def _add_pieces(self, pieces: list[str], blank: str) -> None:
         if len(pieces) == 1:
-            lines.append("")
+            self._begin()
             blank = ""
         for piece in pieces:
-            if width(f"{lines[-1]}{blank}{piece}") <= room:
-                lines[-1] += f"{blank}{piece}"
-            elif _WHOLE.search(piece) or width(piece) <= room:
-                lines.append(piece)
+            wide = width(piece)
+            if self._fits(len(blank) + wide):
+                self._append(blank + piece, len(blank) + wide)
+            elif wide <= self._room or _WHOLE.search(piece):
+                self._begin()
+                self._append(piece, wide)
             else:
-                lines += _broken(piece, room)
+                self._add_broken(piece)
             blank = ""
-    return [line for line in lines if line] or [""]
 
+    def _add_broken(self, piece: str) -> None:
+        """Break a piece that is wider than a line."""
+        self._begin()
+        for character in piece:
+            wide = _width_of(character)
+            if not self._fits(wide):
+                self._begin()
+            self._append(character, wide)
 
-def _broken(word: str, room: int) -> list[str]:
-    """A word cut where it is too wide."""
-    pieces = [""]
-    for character in word:
-        if width(pieces[-1]) + _width_of(character) > room:
-            pieces.append("")
-        pieces[-1] += character
-    return pieces
+    def _fits(self, wide: int) -> bool:
+        return self._used + wide <= self._room
+
+    def _begin(self) -> None:
+        self._lines.append([])
+        self._used = 0
+
+    def _append(self, text: str, wide: int) -> None:
+        self._lines[-1].append(text)
+        self._used += wide

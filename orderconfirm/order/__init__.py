@@ -1,1 +1,1 @@
-"""What an order is: its fields, its amounts, its stored form."""
+"""Orders: their fields, their amounts and their stored form."""

@@ -1,4 +1,4 @@
-"""The kinds of values an order is made of, each with the words that tell a shop developer what to change."""
+"""Schema fields: text, numbers, times, lists. Each error says what to change."""
 
 from __future__ import annotations
 
@@ -9,42 +9,39 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from html.entities import html5
 from typing import Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from email_validator import EmailNotValidError, validate_email
 from marshmallow import ValidationError, fields, validate
 
 from orderconfirm.order.money import plain
 
-#: C0 and C1 controls, separators, bidi overrides (they make text read as what it is not), lone surrogates: never text,
-#: and never to reach a header.
+#: C0 and C1 controls, separators, bidi overrides (which disguise text) and lone surrogates. None is text, and none may
+#: reach a header.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-#: Closed entities only: "AT&amp;T" is meant as AT&T, "a&copy=2" is not an entity.
+#: Closed entities only: "AT&amp;T" means AT&T, but "a&copy=2" has no entity.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
-_LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _MAX = Decimal(10) ** 12
-#: A float that is written out in full has up to 60 or so.
+#: Characters of a time that are read, several times what ISO 8601 needs.
+MAX_TIME_LENGTH = 100
+#: A float written out in full has up to about 60.
 _MAX_DECIMALS = 100
 
 
 def _character(entity: re.Match[str]) -> str:
-    """What an entity stands for; a name that HTML does not know stays as it is."""
+    """Return the character of an entity, or an unknown entity unchanged."""
     is_known = entity[0][1] == "#" or entity[0][1:] in html5
     return html.unescape(entity[0]) if is_known else entity[0]
 
 
 class Text(fields.Field[str | None]):
-    """A string, trimmed, of at most `longest` characters, control characters replaced by spaces, all but NUL.
+    """A string of at most `max_length` characters, trimmed, with spaces for control characters. NUL is an error.
 
-    `numbers`: a JSON number is taken for its digits (shops send ids so). `lines`: line breaks stay.
-    `entities`: HTML entities are read as the characters they stand for (WooCommerce sends names so).
-    `exact`: a control character is refused, not replaced: an id must not change on its way.
-    Empty strings and a lone "-" say nothing, and count as absent.
+    `numbers`: a JSON number is accepted and becomes its digits, because shops send ids so. `lines`: line breaks stay.
+    `entities`: HTML entities are decoded, because WooCommerce sends names so. `exact`: a control character is an error,
+    because an id must not change. An empty string and a lone "-" count as absent.
     """
 
     default_error_messages = {
@@ -52,14 +49,14 @@ class Text(fields.Field[str | None]):
         "null": "must not be null",
         "text": "must be a string",
         "empty": "must not be empty",
-        "long": "must have at most {longest} characters, has {length}",
+        "long": "must have at most {max_length} characters, has {length}",
         "nul": "must not have a NUL (\\u0000)",
         "control": "must not have control characters or line breaks",
     }
 
     def __init__(
         self,
-        longest: int,
+        max_length: int,
         *,
         numbers: bool = False,
         lines: bool = False,
@@ -68,7 +65,7 @@ class Text(fields.Field[str | None]):
         **options: Any,
     ) -> None:
         super().__init__(allow_none=not options.get("required"), **options)
-        self.longest = longest
+        self.max_length = max_length
         self.numbers = numbers
         self.controls = _CONTROLS_BUT_NEWLINE if lines else _CONTROLS
         self.entities = entities
@@ -90,13 +87,13 @@ class Text(fields.Field[str | None]):
             if self.required:
                 raise self.make_error("empty")
             return None
-        if len(value) > self.longest:
-            raise self.make_error("long", longest=self.longest, length=len(value))
+        if len(value) > self.max_length:
+            raise self.make_error("long", max_length=self.max_length, length=len(value))
         return str(value)
 
 
 class Number(fields.Field[Decimal]):
-    """A JSON number, or a string of digits with a dot, as `Decimal`; never through a float."""
+    """A JSON number, or a string of digits with a dot, as `Decimal`. It is never converted to a float."""
 
     default_error_messages = {
         "required": "is missing",
@@ -111,14 +108,14 @@ class Number(fields.Field[Decimal]):
     def __init__(
         self,
         *,
-        least: str = "any",
+        minimum: str = "any",
         places: int | None = None,
         below: Decimal = _MAX,
         negative: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(allow_none=not options.get("required"), **options)
-        self.least = least
+        self.minimum = minimum
         self.places = places
         self.below = below
         if negative:
@@ -136,9 +133,9 @@ class Number(fields.Field[Decimal]):
             raise self.make_error("large")
         if int(number.as_tuple().exponent) < -_MAX_DECIMALS or (number and number.adjusted() < -40):
             raise self.make_error("places", places=_MAX_DECIMALS)
-        if self.least != "any" and number < 0:
+        if self.minimum != "any" and number < 0:
             raise self.make_error("negative")
-        if self.least == "positive" and not number:
+        if self.minimum == "positive" and not number:
             raise self.make_error("positive")
         if self.places is not None:
             number = plain(number)
@@ -160,7 +157,7 @@ class Number(fields.Field[Decimal]):
 
 
 class Timestamp(fields.Field[datetime | None]):
-    """An ISO 8601 time in any of its usual forms, as an aware datetime; without a zone it counts as UTC."""
+    """An ISO 8601 time as an aware datetime. Without a zone it is UTC."""
 
     default_error_messages = {
         "null": "must not be null",
@@ -174,11 +171,13 @@ class Timestamp(fields.Field[datetime | None]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime | None:
         if not isinstance(value, str):
             raise self.make_error("moment")
-        text = _OFFSET_AFTER_SPACE.sub("", value.strip())
+        text = value.strip()
         if not text or text == "-":
             return None
+        if len(text) > MAX_TIME_LENGTH:
+            raise self.make_error("moment")
         try:
-            moment = datetime.fromisoformat(text.upper())
+            moment = datetime.fromisoformat(_OFFSET_AFTER_SPACE.sub("", text).upper())
         except ValueError as exc:
             raise self.make_error("moment") from exc
         if not 1970 <= moment.year <= 2999:
@@ -187,7 +186,7 @@ class Timestamp(fields.Field[datetime | None]):
 
 
 class DigitsInteger(fields.Integer):
-    """A whole number in a query string: digits alone. Python would take 5_0 and ٥ as well."""
+    """A whole number in a query string, of ASCII digits only. Python would also accept 5_0 and ٥."""
 
     def _validated(self, value: Any) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", str(value)):
@@ -195,113 +194,14 @@ class DigitsInteger(fields.Integer):
         return super()._validated(value)
 
 
-class MailAddress(Text):
-    """An address that any SMTP relay can carry: ASCII local part, its domain in IDNA 2008 form. No DNS look-ups.
-
-    Names under .test (RFC 6761) are taken: that is where shops try their checkout.
-    """
-
-    default_error_messages = {
-        "ascii": "has a letter before the @ that relays cannot carry (it needs SMTPUTF8): ask for an ASCII address",
-        "address": "is not a mail address: {reason}",
-    }
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(254, exact=True, **options)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
-        text = super()._deserialize(value, attr, data, **options)
-        if text is None:
-            return None
-        if not text.rpartition("@")[0].isascii():
-            raise self.make_error("ascii")
-        try:
-            found = validate_email(
-                text, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True
-            )
-        except EmailNotValidError as exc:
-            raise self.make_error("address", reason=str(exc).rstrip(".")) from exc
-        return found.ascii_email
-
-
-class WebUrl(Text):
-    """An absolute http or https address."""
-
-    default_error_messages = {"url": "must be an absolute URL that starts with https:// or http://"}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(2000, exact=True, **options)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
-        text = super()._deserialize(value, attr, data, **options)
-        if text is None:
-            return None
-        try:
-            parts = urlsplit(text)
-            is_whole = bool(parts.hostname) and parts.port != 0  # reading the port checks it
-        except ValueError as exc:
-            raise self.make_error("url") from exc
-        if parts.scheme not in ("http", "https") or not is_whole or re.search(r'[\s<>"]', text):
-            raise self.make_error("url")
-        return text
-
-
-class CurrencyCode(Text):
-    """Three letters, upper case; a code that ISO 4217 does not have is taken too."""
-
-    default_error_messages = {"currency": "must be three letters like USD"}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(40, **options)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
-        text = super()._deserialize(value, attr, data, **options)
-        if text is not None and not re.fullmatch(r"[A-Za-z]{3}", text):
-            raise self.make_error("currency")
-        return text.upper() if text else None
-
-
-class LocaleTag(Text):
-    """A language tag like de, en-CA or zh_Hant_TW; whether it is known is a matter of fallback, not of validity."""
-
-    default_error_messages = {"locale": "must be a language tag like en, de-AT or pt_BR"}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(80, **options)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
-        text = super()._deserialize(value, attr, data, **options)
-        if text is not None and not _LOCALE.match(text):
-            raise self.make_error("locale")
-        return text
-
-
-class TimeZoneName(Text):
-    """A zone of the IANA database."""
-
-    default_error_messages = {"timezone": "must be an IANA time zone like Europe/Berlin"}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(64, **options)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
-        text = super()._deserialize(value, attr, data, **options)
-        if text is not None:
-            try:
-                ZoneInfo(text)
-            except (ValueError, KeyError, OSError) as exc:
-                raise self.make_error("timezone") from exc
-        return text
-
-
 class BoundedList(fields.List[Any]):
-    """A list of `least` to `most` parts; one of a wrong length is refused before its parts are looked at."""
+    """A list of `minimum` to `maximum` parts. A wrong length is refused before the parts are validated."""
 
     default_error_messages = {"required": "is missing", "null": "must not be null", "invalid": "must be a list"}
 
-    def __init__(self, part: fields.Field[Any], most: int, least: int = 0, **options: Any) -> None:
-        words = f"must have {least} to {most} entries" if least else f"must have at most {most} entries"
-        super().__init__(part, validate=validate.Length(least or None, most, error=words), **options)
+    def __init__(self, part: fields.Field[Any], maximum: int, minimum: int = 0, **options: Any) -> None:
+        error = f"must have {minimum} to {maximum} entries" if minimum else f"must have at most {maximum} entries"
+        super().__init__(part, validate=validate.Length(minimum or None, maximum, error=error), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
         if isinstance(value, list):
@@ -310,7 +210,7 @@ class BoundedList(fields.List[Any]):
 
 
 class StrictBoolean(fields.Boolean):
-    """A JSON true or false, nothing that looks like it."""
+    """A JSON true or false; 1, 0 and strings are errors."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any) -> bool:
         if not isinstance(value, bool):

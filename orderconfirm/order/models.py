@@ -1,4 +1,7 @@
-"""The values of a valid order."""
+"""A valid order and its parts, as dataclasses.
+
+A new field also belongs in `order.schemas`, `mail.template_context` and the templates.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who ordered. `email` is an ASCII address that any SMTP relay can carry."""
+    """The person who ordered. `email` is an ASCII address, which every SMTP relay accepts."""
 
     name: str
     email: str
@@ -19,7 +22,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of an order. `line_total` is the shop's own word; without it price times quantity counts."""
+    """One line of an order. `line_total` is the shop's amount; None means price times quantity."""
 
     name: str
     quantity: Decimal
@@ -34,7 +37,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A fee, tip, gift card or anything else that changes the total; negative when it lowers it."""
+    """A fee, a tip, a gift card or any other change to the total. Negative when it lowers the total."""
 
     label: str
     amount: Decimal
@@ -42,7 +45,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A postal address as the shop writes it, line by line."""
+    """A postal address, line by line as the shop writes it."""
 
     lines: tuple[str, ...]
     city: str | None = None
@@ -52,7 +55,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A valid order. Money is `Decimal` in `currency`, times are aware, absent parts are None."""
+    """A valid order. Amounts are `Decimal` in `currency`, times are aware, absent values are None or empty."""
 
     order_id: str
     customer: Customer

@@ -1,6 +1,6 @@
-"""Orders that every template has to take: the smallest, a full one, a long one, right to left, and a hostile one.
+"""Sample orders that every template must render: minimal, complete, long, right-to-left and hostile ones.
 
-Templates are tried with them before the service starts; the tests and the pictures in the README use them too.
+The service checks its templates with them when it starts. The tests and the pictures in the documentation use them too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one form in which orders are stored, fingerprinted and compared, and the way back to an `Order`."""
+"""The canonical form in which orders are stored, fingerprinted and compared, and its decoding to an `Order`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orderconfirm.order.models import Order
 
 
 def canonical(value: Any) -> Any:
-    """Return `value` in JSON types: amounts as strings, times in ISO 8601, so that equal orders become equal."""
+    """Return `value` in JSON types, with amounts as strings and times in ISO 8601. Equal orders have equal forms."""
     if isinstance(value, Mapping):
         return {name: canonical(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -35,12 +35,12 @@ def encode(value: Mapping[str, Any]) -> str:
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
-    """Return a digest that two canonical requests share exactly when they are the same order."""
+    """Return the SHA-256 of a canonical request. Two requests for the same order have the same fingerprint."""
     return sha256(encode(request).encode()).hexdigest()
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Return JSON pointers to where two canonical values differ, outermost first."""
+    """Return JSON pointers to the differences of two canonical values. Lists of different lengths differ as a whole."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted({*old, *new})
         return [p for name in names for p in differences(old.get(name), new.get(name), f"{prefix}/{name}")]
@@ -62,10 +62,10 @@ def decode_payload(payload: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: datetime) -> Order:
-    """Return the order that a canonical request and the defaults make. `accepted_at` stands in for a missing date.
+    """Return the order of a canonical request and the defaults. `accepted_at` replaces a missing order date.
 
-    The fields and types are those of the dataclasses in `order.models`. Raises KeyError, ValueError, ArithmeticError or
-    TypeError for anything that `canonical` did not write.
+    Fields and types are those of the dataclasses in `order.models`. Raises KeyError, ValueError, ArithmeticError or
+    TypeError for input that is not in canonical form.
     """
     data = {"order_date": accepted_at.isoformat(), **defaults, **request}
     zone_name = data.pop("timezone", None)
@@ -84,19 +84,19 @@ def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_a
 T = TypeVar("T")
 
 
-def _decode(kind: Callable[..., T], data: Mapping[str, Any]) -> T:
-    decoders = _decoders(kind)
-    return kind(**{name: decoders[name](value) for name, value in data.items()})
+def _decode(model: Callable[..., T], data: Mapping[str, Any]) -> T:
+    decoders = _decoders(model)
+    return model(**{name: decoders[name](value) for name, value in data.items()})
 
 
 @cache
-def _decoders(kind: Callable[..., Any]) -> dict[str, Callable[[Any], Any]]:
-    return {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+def _decoders(model: Callable[..., Any]) -> dict[str, Callable[[Any], Any]]:
+    return {name: _decoder(hint) for name, hint in get_type_hints(model).items()}
 
 
 def _decoder(hint: Any) -> Callable[[Any], Any]:
-    """Return what reads a value of type `hint` from its canonical form."""
-    if get_origin(hint) is UnionType:  # X | None: absent values are not stored
+    """Return the function that decodes a value of type `hint` from its canonical form."""
+    if get_origin(hint) is UnionType:  # X | None; None is not stored
         hint = get_args(hint)[0]
     if get_origin(hint) is tuple:
         decode_part = _decoder(get_args(hint)[0])
@@ -118,7 +118,7 @@ _SCALARS: dict[Any, Callable[[Any], Any]] = {
 }
 
 
-def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
-    """Return `moment` in `zone`. Midnight to the second is how shops write a day: that day stays the same."""
-    is_day = not (moment.hour or moment.minute or moment.second or moment.microsecond)
-    return moment if is_day else moment.astimezone(zone)
+def _in_zone(time: datetime, zone: ZoneInfo) -> datetime:
+    """Return `time` in `zone`. Exact midnight is returned unchanged: shops use it for a day without a time."""
+    is_day = not (time.hour or time.minute or time.second or time.microsecond)
+    return time if is_day else time.astimezone(zone)

@@ -1,4 +1,4 @@
-"""Whether an order adds up, and the sums that its mail shows so that what the customer reads always does."""
+"""The rows between an order's lines and its total, and the check whether its amounts add up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """One row under the lines. `kind` is subtotal, discount, shipping, adjustment, tax, rounding or other."""
+    """One row below the lines. `kind` is subtotal, discount, shipping, adjustment, tax, rounding or other."""
 
     kind: str
     amount: Decimal
@@ -22,10 +22,11 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The rows between the lines and the total; Σ rows is the total, exactly.
+    """The rows between the lines and the total. Their sum is exactly the total.
 
-    `included` are amounts that the prices above already hold (tax, discount): told, not added. `difference` is what the
-    shop's total has beyond its parts, zero when they agree within one minor unit a line.
+    `included` are amounts that the prices already contain (tax, discount); they are shown but not added. `parts` is the
+    sum of the shop's amounts. `difference` is the total minus `parts`, zero when they differ by at most one minor unit
+    per line.
     """
 
     rows: tuple[Sum, ...]
@@ -35,10 +36,11 @@ class Totals:
 
 
 def add_up(order: Order) -> Totals:
-    """Set the order's parts against its total.
+    """Return the rows of an order, and how its amounts compare to its total.
 
-    The tax is added, or counted as inside the prices when `tax_included` says so or when only that fits. Line totals
-    that are not price times quantity may hold the discount already (WooCommerce, Square): so read when only that fits.
+    The tax is added to the prices, or counted as included when `tax_included` is true or when only that matches the
+    total. Line totals that differ from price times quantity may already include the discount (WooCommerce, Square);
+    this is assumed when only that matches the total.
     """
     fixed = [Sum("subtotal", sum((line_total(item, order.currency) for item in order.items), ZERO))]
     if order.shipping_cost is not None:
@@ -47,7 +49,7 @@ def add_up(order: Order) -> Totals:
     gap = order.total - sum((row.amount for row in fixed), ZERO)
 
     extras = {"discount": -(order.discount or ZERO), "tax": order.tax or ZERO}
-    added = _what_is_added(order, gap, extras)
+    added = _find_added(order, gap, extras)
     gap -= sum((extras[kind] for kind in added), ZERO)
     rows = fixed[:1] + [Sum(kind, extras[kind]) for kind in added if kind == "discount"]
     rows += fixed[1:] + [Sum(kind, extras[kind]) for kind in added if kind == "tax"]
@@ -66,23 +68,24 @@ def _tolerance(order: Order) -> Decimal:
     return minor_unit(order.currency) * len(order.items)
 
 
-def _what_is_added(order: Order, gap: Decimal, extras: dict[str, Decimal]) -> tuple[str, ...]:
-    """Which of discount and tax count beside the prices: the first reading that closes `gap`; the others are inside."""
+def _find_added(order: Order, gap: Decimal, extras: dict[str, Decimal]) -> tuple[str, ...]:
+    """Return which of discount and tax are not included in the prices: the first interpretation that closes `gap`."""
     given = tuple(kind for kind, extra in extras.items() if extra)
-    readings = [given]
+    candidates = [given]
     if order.tax_included is not False:
-        readings.append(tuple(kind for kind in given if kind != "tax"))
+        candidates.append(tuple(kind for kind in given if kind != "tax"))
     if order.tax_included:
-        del readings[0]
-    if _has_lines_with_own_totals(order):
-        readings += [tuple(kind for kind in reading if kind != "discount") for reading in readings]
-    for reading in readings:
-        if abs(gap - sum((extras[kind] for kind in reading), ZERO)) <= _tolerance(order):
-            return reading
-    return readings[0]
+        del candidates[0]
+    if _has_other_line_totals(order):
+        candidates += [tuple(kind for kind in added if kind != "discount") for added in candidates]
+    for added in candidates:
+        if abs(gap - sum((extras[kind] for kind in added), ZERO)) <= _tolerance(order):
+            return added
+    return candidates[0]
 
 
-def _has_lines_with_own_totals(order: Order) -> bool:
+def _has_other_line_totals(order: Order) -> bool:
+    """Whether any line total differs from price times quantity."""
     return any(
         item.line_total not in (None, round_to(item.price * item.quantity, decimals_of(order.currency)))
         for item in order.items
@@ -90,10 +93,11 @@ def _has_lines_with_own_totals(order: Order) -> bool:
 
 
 def describe_difference(order: Order, totals: Totals) -> str | None:
-    """A sentence for the shop that names both sums; None when the order adds up."""
+    """Return a warning for the shop with both sums, or None when the order adds up."""
     if not totals.difference:
         return None
     return (
-        f"total is {order.total} {order.currency}, but its parts make {totals.parts}: the mail shows the difference "
-        f"of {totals.difference} as one line. Send fees, tips and gift cards as `adjustments`, and say `tax_included`."
+        f"total is {order.total} {order.currency}, but its parts add up to {totals.parts}: the mail shows the "
+        f"difference of {totals.difference} as a row. Send fees, tips and gift cards as `adjustments`, and set "
+        "`tax_included`."
     )

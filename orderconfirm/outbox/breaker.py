@@ -1,4 +1,4 @@
-"""One breaker for the whole relay: while it is away nobody knocks but one probe, and no order pays for it."""
+"""Circuit breaker: while the relay is down, one probe at a time is sent and no order uses up an attempt."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 
 from orderconfirm.errors import RelayMisconfigured, RelayTrouble
 
-#: Seconds until the first probe; each failed probe doubles the pause up to the longest.
+#: Seconds until the first probe. Each failed probe doubles the pause, up to MAX_PAUSE.
 FIRST_PAUSE = 1.0
 MAX_PAUSE = 10.0
 
 
 class Breaker:
-    """Closed: all may send. Open: nobody until the pause is over, then one probe at a time.
+    """Closed: all mails may be sent. Open: none until the pause is over, then one probe at a time.
 
     Times are seconds of a monotonic clock, passed in. `login_pause` is the pause, in seconds, while the relay refuses
     the login or the sender: tried more often, it ends in a locked account.
@@ -30,7 +30,7 @@ class Breaker:
         return bool(self._pause)
 
     def trip(self, trouble: RelayTrouble, now: float) -> bool:
-        """Note trouble. True when this opened the breaker, False when it was open already."""
+        """Record trouble. Returns True if this opened the breaker, False if it was open already."""
         with self._lock:
             was_closed = not self._pause
             if now >= self._open_until:
@@ -40,7 +40,7 @@ class Breaker:
             return was_closed
 
     def reset(self, began: float) -> bool:
-        """Note that the relay dealt with a mail begun at `began`. True when this closed the breaker.
+        """Record that the relay handled a mail begun at `began`. Returns True if this closed the breaker.
 
         A mail that was under way when trouble came up says nothing about a new login.
         """
@@ -52,14 +52,14 @@ class Breaker:
             return was_open
 
     def allowance(self, seats: int, busy: int, now: float) -> int:
-        """How many mails may be started now, of `seats` free ones while `busy` are under way."""
+        """Return how many mails may start now, with `seats` free threads and `busy` mails being sent."""
         with self._lock:
             if not self._pause:
                 return seats
             return 0 if busy or now < self._open_until else min(seats, 1)
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds until the next probe; None when the breaker is closed."""
+        """Return the seconds until the next probe; None when the breaker is closed."""
         with self._lock:
             return max(0.0, self._open_until - now) if self._pause else None
 

@@ -111,7 +111,9 @@ class ClockWatch:
         """Read the database's clock."""
         with self._database.reading() as connection:
             row = connection.execute(_READ).one()
-        times = [time for time in (row.last_accepted, row.last_event, row.last_jump) if time is not None]
+        written = (row.last_accepted, row.last_event, row.last_jump)
+        # Later times were written while the clock was ahead, and say nothing about the time since.
+        times = [time for time in written if time is not None and time <= row.now]
         return ClockReading(row.now, max(times, default=None), bool(row.is_distrusted))
 
     def _jump(self, clock: float, now: float) -> float:

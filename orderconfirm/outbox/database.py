@@ -36,8 +36,13 @@ class Database:
         self._is_log_saved = False
         self.process_locks = ProcessLocks(self._files.lock_folder if self._files else None)
 
-    def open(self) -> None:
-        """Create missing tables and start to accept writes. Call it after the fork."""
+    def open(self, must_exist: bool = False) -> None:
+        """Create missing tables and start to accept writes. Call it after the fork.
+
+        With `must_exist`, no new SQLite file is created in place of one that is missing.
+        """
+        if must_exist and self._files and not self._files.database.exists():
+            raise OutboxUnavailable(f"{self._files.database} is missing: put it back")
         try:
             create_tables(self._writing)
             missing = missing_columns(self._writing)
@@ -64,8 +69,11 @@ class Database:
     def write(self, job: Callable[[Connection], T]) -> T:
         """Run `job` in a transaction of its own and return its result once that is committed.
 
-        `job` may run several times, so it must do nothing but SQL.
+        `job` may run several times, so it must do nothing but SQL. After the loss of SQLite's log nothing is written:
+        other processes may have opened a new log, and two logs would destroy the database.
         """
+        if self._files and self._files.has_lost_log:
+            raise OutboxUnavailable("SQLite's write-ahead log was deleted or replaced: restart the service")
         return self._writer.do(job)
 
     def write_durably(self, job: Callable[[Connection], T]) -> T:

@@ -45,12 +45,12 @@ class Maintenance:
         if now < self._next_check:
             return
         self._next_check = now + POLL_INTERVAL
-        self.clock.check(now)
-        self._reclaim(own_tokens, now)
         if self.database.save_lost_log():
             log.error(
                 "the write-ahead log was deleted; its content was saved to the database file: restart the service"
             )
+        self.clock.check(now)
+        self._reclaim(own_tokens, now)
         # Right after the check of the clock, so that no jump is missed.
         if now >= self._next_purge and self.clock.is_trusted:
             purged = self.retention.purge(self.keep_seconds)

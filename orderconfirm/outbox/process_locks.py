@@ -8,6 +8,7 @@ releases when the process dies. Processes on PostgreSQL may run anywhere; there 
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 from collections.abc import Collection
 from pathlib import Path
@@ -42,8 +43,8 @@ class ProcessLocks:
         """
         if self._folder is None:
             return [], []
-        if not (self._folder / self.owner).exists():
-            self._lock()  # somebody deleted it
+        if not self._holds_lock():
+            self._lock()  # somebody deleted or replaced the file
         is_dead = {path.name: _is_unlocked(path) for path in self._folder.iterdir() if path.name != self.owner}
         for name in is_dead.keys() - set(owners):
             if is_dead[name]:
@@ -58,7 +59,16 @@ class ProcessLocks:
             self._held.close()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._held = (self._folder / self.owner).open("wb")
-        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self._held, fcntl.LOCK_EX)  # another process may hold it for the moment of its own check
+
+    def _holds_lock(self) -> bool:
+        """Whether the file that this process locked is the one in the folder."""
+        if self._folder is None or self._held is None:
+            return False
+        try:
+            return (self._folder / self.owner).stat().st_ino == os.fstat(self._held.fileno()).st_ino
+        except OSError:
+            return False
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -1,23 +1,24 @@
-"""What becomes of a mail after an attempt: pure decisions, no clock, no chance of their own."""
+"""The retry rule: what follows from an attempt. Pure functions, with time and chance as arguments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orderconfirm.errors import DeliveryFailure, RelayTrouble, SlowDown, TryLater, UnknownOutcome
+from orderconfirm.errors import DeliveryFailure, Denied, RelayTrouble, SlowDown, TryLater, UnknownOutcome
 from orderconfirm.models import ClaimedMail, Event, State
 
-#: A delay varies by this share to either side, so that what failed together does not come back together.
+#: A delay varies by this share in both directions, so that mails that failed together are not retried together.
 JITTER = 0.2
-#: Stages that know the order: what is said there of the relay may yet be this order's fault, so that it also waits.
+#: Stages at which the relay knows the order. Trouble reported there may be this order's fault after all, so the order
+#: waits a little while others are tried.
 ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
-#: The delays after unknown outcomes double up to this many seconds.
+#: Seconds up to which the delay after unknown outcomes doubles.
 MAX_UNKNOWN_DELAY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When to try again and when to stop, in seconds."""
+    """When to retry and when to give up, in seconds."""
 
     delays: tuple[float, ...]
     give_up_after: float
@@ -27,7 +28,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The next state of a claimed mail: due again in `delay` seconds, if its state is one that moves."""
+    """The next state of a claimed mail. A mail in a due state is due again in `delay` seconds."""
 
     state: State
     event: Event
@@ -38,10 +39,10 @@ class Outcome:
 
 
 SENT = Outcome(State.SENT, Event.SENT)
-#: Given back unsent, as if never claimed: the service is stopping.
+#: Not sent, because the service is stopping. The mail is as if it had never been claimed.
 RELEASED = Outcome(State.QUEUED, Event.RELEASED, spends_attempt=False)
 EXPIRED = Outcome(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
-#: Neither sent nor expired by a clock that is not trusted.
+#: Neither sent nor expired, because the clock is not trusted.
 WAITS_FOR_CLOCK = Outcome(
     State.QUEUED,
     Event.DEFERRED,
@@ -52,21 +53,22 @@ WAITS_FOR_CLOCK = Outcome(
 
 
 def is_expired(mail: ClaimedMail) -> bool:
-    """True when the shop no longer wants this mail sent."""
+    """Whether the mail's `send_before` has passed."""
     return mail.send_before is not None and mail.send_before <= mail.claimed_at
 
 
 def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float, trusts_clock: bool = True) -> Outcome:
-    """What to do after `failure`.
+    """Return what follows from `failure`.
 
-    `chance` is a random number from 0 to 1. Nothing is given up and nothing expires unless `trusts_clock`. Whatever is
-    no DeliveryFailure (a template, a row that cannot be read) is the order's own fault.
+    `chance` is a random number from 0 to 1. Unless `trusts_clock`, nothing is given up and nothing expires. A failure
+    that is no DeliveryFailure (a template, an unreadable row) is the order's own fault.
     """
-    if isinstance(failure, RelayTrouble) and (failure.stage not in ORDER_STAGES or isinstance(failure, SlowDown)):
-        return Outcome(State.QUEUED, Event.DEFERRED, str(failure), failure.retry_after or 0.0, spends_attempt=False)
+    if isinstance(failure, RelayTrouble | Denied):
+        delay = failure.retry_after or _delay_of_trouble(failure, policy, chance)
+        return Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
         return _after_unknown(failure, mail, policy, trusts_clock)
-    if isinstance(failure, TryLater | RelayTrouble):
+    if isinstance(failure, TryLater):
         delay = failure.retry_after or _delay(mail.attempts, policy, chance)
         again = Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay)
         return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
@@ -93,6 +95,11 @@ def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay:
         reason = f"send_before comes before the next try: {failure}"
         return Outcome(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
     return None
+
+
+def _delay_of_trouble(failure: DeliveryFailure, policy: Policy, chance: float) -> float:
+    """Before the breaker or the pace lets the next mail go, this one need not be held back for long, or at all."""
+    return _delay(0, policy, chance) if failure.stage in ORDER_STAGES and not isinstance(failure, SlowDown) else 0.0
 
 
 def _delay(attempts: int, policy: Policy, chance: float) -> float:

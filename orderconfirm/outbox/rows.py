@@ -104,6 +104,7 @@ def to_claimed(row: Row[Any]) -> ClaimedMail:
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         lease_token=row.lease_token,
+        recipient=row.recipient,
     )
 
 

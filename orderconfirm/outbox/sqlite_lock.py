@@ -19,6 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 #: Seconds between two tries.
 POLL_INTERVAL = 0.001
+#: Seconds that a process waits for its turn before it asks for the lock all the same.
+TURNSTILE_TIMEOUT = 1.0
 
 
 class TurnstileLock:
@@ -37,7 +39,8 @@ class TurnstileLock:
         give_up_at = time.monotonic() + self._timeout
         turnstile = os.open(self._turnstile, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            _poll(lambda: _try_flock(turnstile), give_up_at)
+            # A stopped process may hold the turnstile without the lock: fairness is not worth a longer wait.
+            _poll(lambda: _try_flock(turnstile), min(give_up_at, time.monotonic() + TURNSTILE_TIMEOUT))
             if not _poll(lambda: _try_begin(connection), give_up_at):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # so that the error is SQLite's own
         finally:

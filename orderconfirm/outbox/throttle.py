@@ -1,4 +1,4 @@
-"""How fast and how many at once: the limit that is set, and the one that the relay's answers teach."""
+"""Rate and connection limits: the configured one, and those learned from the relay's replies."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections import deque
 
 from orderconfirm.settings.values import Rate
 
-#: Seconds over which the relay's good answers are counted, the longest window that a relay is known to use.
+#: Seconds over which accepted mails are counted: the longest window that relays are known to use.
 MEMORY = 10.0
-#: The shortest time, in seconds, that a rate is estimated from.
+#: Seconds from which a rate is estimated, at least.
 MIN_SAMPLE = 0.25
-#: Refusals are a lesson when they are this many, and this share of all answers: a few go with any load.
+#: A rate is learned when this many mails, and this share of all, were refused: a few refusals occur under any load.
 MIN_REFUSALS = 3
 REFUSED_SHARE = 0.1
-#: A learned rate grows by this factor a second, and is forgotten when it no longer slows anything.
+#: A learned rate grows by this factor each second. Above FASTEST mails a second it is dropped.
 RECOVERY = 1.05
 FASTEST = 1000.0
-#: So many refusals without a good answer between them mean that the relay takes nothing now: a pause, doubling.
+#: After this many refusals in a row the relay accepts nothing now: sending pauses, twice as long each time.
 REFUSALS_IN_A_ROW = 5
 MAX_HOLD = 10.0
-#: Seconds until one more connection is tried after the relay said that there were too many.
+#: Seconds until one more connection is tried after the relay reported too many.
 CONNECTION_RECOVERY = 60.0
 UNLIMITED = 1_000_000
 
 
 class RateLimiter:
-    """Asked before a mail is claimed, so that neither a thread nor a lease waits for its turn.
+    """Says how many mails may be claimed, so that no thread and no lease waits for its turn.
 
     Times are seconds of a monotonic clock, passed in. Against `limit` a mail counts from its claim until one window
     after its end: whenever the relay counts it, between MAIL FROM and its last reply, the limit holds.
@@ -44,16 +44,16 @@ class RateLimiter:
         self._refusals_in_a_row = 0
         self._hold = 0.0
         self._held_until = 0.0
-        self._most_connections = UNLIMITED
+        self._max_connections = UNLIMITED
         self._connections_at = 0.0
 
     @property
     def rate(self) -> float | None:
-        """The learned rate in mails a second; None while the relay has not complained."""
+        """The learned rate in mails a second; None while no rate is learned."""
         return self._rate
 
     def allowance(self, seats: int, busy: int, now: float) -> int:
-        """How many mails may be started now, of `seats` free ones while `busy` are under way."""
+        """Return how many mails may start now, with `seats` free threads and `busy` mails being sent."""
         with self._lock:
             if now < self._held_until:
                 return 0
@@ -68,12 +68,12 @@ class RateLimiter:
             return max(0, room)
 
     def started(self) -> None:
-        """A mail was claimed."""
+        """Record that a mail was claimed."""
         with self._lock:
             self._credit -= 1
 
     def ended(self, now: float, was_refused: bool) -> bool:
-        """A mail has ended; `was_refused` if only because of the rate. Anything else is a good answer here.
+        """Record the end of an attempt. `was_refused` means: because of the rate. Every other end counts as accepted.
 
         True when this is what taught a rate.
         """
@@ -90,13 +90,13 @@ class RateLimiter:
             return was_free and self._rate is not None
 
     def too_many_connections(self, busy: int, now: float) -> None:
-        """The relay refused a connection while `busy` others were open."""
+        """Record that the relay refused a connection while `busy` others were open."""
         with self._lock:
-            self._most_connections = max(1, min(busy, self._connections(now)))
+            self._max_connections = max(1, min(busy, self._connections(now)))
             self._connections_at = now
 
     def seconds_left(self, now: float) -> float:
-        """Seconds after which more may be allowed, when nothing is now."""
+        """Return the seconds until more mails may be allowed, when none is now."""
         with self._lock:
             waits = [self._held_until - now]
             if self._limit and self._ended:
@@ -106,7 +106,7 @@ class RateLimiter:
             return max(0.0, *waits)
 
     def _connections(self, now: float) -> int:
-        return self._most_connections + int((now - self._connections_at) / CONNECTION_RECOVERY)
+        return self._max_connections + int((now - self._connections_at) / CONNECTION_RECOVERY)
 
     def _learn(self, now: float) -> None:
         self._refused.append(now)

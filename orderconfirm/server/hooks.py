@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from gunicorn.util import parse_address
+
 from orderconfirm.errors import OrderConfirmError, SettingsError
 from orderconfirm.server.memory import tune_allocator
 from orderconfirm.settings import Settings, load_environment, unknown_names
@@ -43,8 +45,8 @@ def on_starting(server: Any) -> None:
     if server.master_pid or "LISTEN_FDS" in os.environ:
         return  # the sockets are inherited
     for address in server.cfg.address:
-        if isinstance(address, tuple):
-            _check_address(*address)
+        if isinstance(address, tuple) and (problem := _address_problem(*address)):
+            _exit(1, problem)
 
 
 def when_ready(server: Any) -> None:
@@ -88,23 +90,34 @@ def _begin_stop_at_sigterm(runtime: Any) -> None:
     signal.signal(signal.SIGTERM, handle_sigterm)
 
 
-def _check_address(host: str, port: int) -> None:
+def _address_problem(host: str, port: int) -> str | None:
+    """Return why an address cannot be bound, or None."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                _exit(1, f"PORT {port} is taken: set another one")
-            _exit(1, f"it cannot listen on {host}:{port}: {exc.strerror}")
+                return f"PORT {port} is taken: set another one"
+            return f"it cannot listen on {host}:{port}: {exc.strerror}"
+    return None
 
 
 def _reload(server: Any, reload: Callable[[], None]) -> None:
-    trial = subprocess.run([sys.executable, "-c", "import wsgi"], capture_output=True, text=True)
-    if trial.returncode:
-        server.log.error("Not reloaded; the service continues unchanged: %s", trial.stderr.strip())
+    if problem := _reload_problem(server.cfg.address):
+        server.log.error("Not reloaded; the service continues unchanged: %s", problem)
     else:
         reload()
+
+
+def _reload_problem(bound: list[Any]) -> str | None:
+    """Return why the present settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
+    load = "import wsgi; print(wsgi.app.extensions['orderconfirm'].settings.bind)"
+    trial = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)  # noqa: S603
+    if trial.returncode:
+        return trial.stderr.strip()
+    address = parse_address(trial.stdout.split()[-1])
+    return None if address in bound else _address_problem(*address)
 
 
 def _log_ready(log: Any, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What each setting allows alone, but not together with the others."""
+"""Checks of the settings as a whole: combinations that cannot work, and values that are missing."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orderconfirm.settings import Settings
+    from orderconfirm.settings.model import Settings
 
-#: Printable ASCII: neither SMTP without SMTPUTF8 nor a header carries more.
+#: Printable ASCII only: SMTP without SMTPUTF8 and mail headers allow nothing else.
 _ADDRESS = re.compile(r"(?:(?![@<>,;\"])[!-~])+@(?:(?![@<>,;\"])[!-~])+\Z")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def contradictions(settings: Settings) -> list[str]:
-    """Every one of them, as a sentence that names the variables."""
+    """Return a sentence for each problem, beginning with the name of a variable."""
     return [
-        *_relay_problems(settings),
+        *_selection_problems(settings),
+        *_login_problems(settings),
+        *_api_problems(settings),
         *_sender_problems(settings),
         *_log_problems(settings),
         *_process_problems(settings),
     ]
 
 
-def _relay_problems(settings: Settings) -> list[str]:
+def _selection_problems(settings: Settings) -> list[str]:
     problems = []
-    named = [
+    selected = [
         name
         for name, value in (
             ("MAIL_SERVER", settings.mail_server),
@@ -36,46 +38,58 @@ def _relay_problems(settings: Settings) -> list[str]:
         )
         if value
     ]
-    if len(named) > 1:
-        problems.append(f"{' and '.join(named)} each name a relay: keep the one that is meant")
+    if len(selected) > 1:
+        problems.append(f"{' and '.join(selected)} each select a relay: set only one of them")
     if bool(settings.mailtrap_sandbox_user) != bool(settings.mailtrap_sandbox_password):
-        problems.append("MAILTRAP_SANDBOX_USER and MAILTRAP_SANDBOX_PASSWORD go together: set both or none")
-    if bool(settings.mail_username) != bool(settings.mail_password):
-        problems.append("MAIL_USERNAME and MAIL_PASSWORD go together: set both or none")
-    if settings.mail_username == "apismtp@mailtrap.io":
-        problems.append("MAIL_USERNAME is two user names in one: use api")
+        problems.append("MAILTRAP_SANDBOX_USER and MAILTRAP_SANDBOX_PASSWORD belong together: set both or neither")
     if settings.mail_use_ssl and settings.mail_use_tls:
-        problems.append("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: STARTTLS, or TLS from the first byte")
+        problems.append("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: choose STARTTLS or TLS from the first byte")
+    if settings.is_production and settings.relay is None:
+        problems.append("MAILTRAP_API_TOKEN is missing (or MAIL_SERVER): production needs a relay")
+    return problems
+
+
+def _login_problems(settings: Settings) -> list[str]:
+    problems = []
+    if bool(settings.mail_username) != bool(settings.mail_password):
+        problems.append("MAIL_USERNAME and MAIL_PASSWORD belong together: set both or neither")
+    if settings.mail_username == "apismtp@mailtrap.io":
+        problems.append("MAIL_USERNAME joins two user names, api and smtp@mailtrap.io: use api")
+    if settings.mail_username and not settings.mail_server:
+        problems.append("MAIL_USERNAME is set without MAIL_SERVER: set the relay that it belongs to")
     relay = settings.relay
     if relay and relay.security == "none" and relay.password and relay.host not in _LOOPBACK:
-        problems.append("MAIL_USE_TLS is false: MAIL_PASSWORD would cross the network in clear")
+        problems.append("MAIL_USE_TLS is false: MAIL_PASSWORD would be sent unencrypted")
     if settings.mail_ca_file:
         try:
             ssl.create_default_context(cafile=settings.mail_ca_file)
-        except OSError:  # which SSLError is too
-            problems.append("MAIL_CA_FILE names no readable PEM file of certificates")
-    if settings.mail_username and not settings.mail_server:
-        problems.append("MAIL_USERNAME is set without MAIL_SERVER: name the relay it is for")
+        except OSError:  # SSLError is a subclass
+            problems.append("MAIL_CA_FILE is not a readable PEM file of certificates")
+    return problems
+
+
+def _api_problems(settings: Settings) -> list[str]:
+    problems = []
     if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
-        problems.append("MAILTRAP_HEADERS is false: without them no event of MAILTRAP_WEBHOOK_SECRET finds its order")
-    if settings.is_production and relay is None:
-        problems.append("MAILTRAP_API_TOKEN is missing (or MAIL_SERVER): production needs a relay")
+        problems.append("MAILTRAP_HEADERS is false: webhook events are matched to orders by these headers")
     if settings.is_production and not settings.api_keys:
-        problems.append("API_KEYS is missing: production answers nobody without a key, like shop1:long-random-key")
+        problems.append("API_KEYS is missing: production requires API keys, like shop1:long-random-key")
+    if settings.is_production and settings.demo_page:
+        problems.append("DEMO_PAGE is true: the demo page requires no key and is not available in production")
     return problems
 
 
 def _sender_problems(settings: Settings) -> list[str]:
     problems = []
     if not settings.sender and (settings.is_production or settings.relay):
-        problems.append("EMAIL_SENDER is missing: the address that confirmations come from")
+        problems.append("EMAIL_SENDER is missing: set the From address of the confirmations")
     if settings.sender and not _ADDRESS.match(settings.sender_address):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
     if settings.support_email and not _ADDRESS.match(settings.support_email):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")
     for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.sender)):
         if not text.isprintable():
-            problems.append(f"{name} has a line break or a control character")
+            problems.append(f"{name} contains a line break or another unprintable character")
     return problems
 
 
@@ -87,16 +101,14 @@ def _log_problems(settings: Settings) -> list[str]:
 
 def _process_problems(settings: Settings) -> list[str]:
     problems = []
-    if settings.is_production and settings.demo_page:
-        problems.append("DEMO_PAGE is true: the demo page takes orders without a key, so production has none")
     if settings.workers > settings.mail_max_connections:
-        problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs a connection of its own")
+        problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs at least one connection")
     if settings.templates_dir and not Path(settings.templates_dir).is_dir():
-        problems.append("TEMPLATES_DIR names no folder")
+        problems.append("TEMPLATES_DIR is not a folder")
     if settings.mail_timeout >= settings.drain_seconds:
         problems.append(
             f"STOP_TIMEOUT={settings.stop_timeout} leaves {settings.drain_seconds} s to finish the mails in flight, "
-            f"and MAIL_TIMEOUT={settings.mail_timeout} must be below that: raise the one (and the platform's "
-            "stopTimeout with it), or lower the other"
+            f"and MAIL_TIMEOUT={settings.mail_timeout} must be below that: raise STOP_TIMEOUT (and the platform's "
+            "stopTimeout), or lower MAIL_TIMEOUT"
         )
     return problems

@@ -1,4 +1,4 @@
-"""What a variable may say. Each parser raises ValueError with the rest of the sentence that the name begins."""
+"""Parsers of the variables' values. Each raises ValueError with the rest of a sentence that begins with the name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import urlsplit
 
-_SHA256_OF_NOTHING = sha256(b"").hexdigest()
+_SHA256_OF_EMPTY = sha256(b"").hexdigest()
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
-#: No number of seconds, mails or ports that anyone means is larger, and timers take no more.
-_MAX = 10**8
+#: Upper limit of every number: larger values are typing errors, and timers reject them.
+_MAX_NUMBER = 10**8
 
 
 def boolean(text: str) -> bool:
@@ -26,15 +26,15 @@ def database(text: str) -> str:
     if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
         raise ValueError("must be sqlite:///file or postgresql://…")
     try:
-        urlsplit(text).port  # noqa: B018 - reading it checks it
+        urlsplit(text).port  # noqa: B018 - the property validates the port
     except ValueError:
-        raise ValueError("has a port that is no number") from None
+        raise ValueError("has a port that is not a number") from None
     return text
 
 
 def host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*", text):
-        raise ValueError("must be a host name or address alone, without a port or http://")
+        raise ValueError("must be a host name or address without a port or http://")
     return text
 
 
@@ -43,15 +43,15 @@ def positive(text: str) -> int:
         number = int(text)
     except ValueError:
         raise ValueError("must be a whole number") from None
-    if not 1 <= number <= _MAX:
-        raise ValueError(f"must be from 1 to {_MAX}")
+    if not 1 <= number <= _MAX_NUMBER:
+        raise ValueError(f"must be from 1 to {_MAX_NUMBER}")
     return number
 
 
 def port(text: str) -> int:
     number = positive(text)
     if number > 65535:
-        raise ValueError("must be a port, 1 to 65535")
+        raise ValueError("must be a port from 1 to 65535")
     return number
 
 
@@ -77,9 +77,9 @@ def delays(text: str) -> tuple[float, ...]:
     try:
         delays = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError("must be seconds with commas between them, like 10,60,300") from None
+        raise ValueError("must be seconds separated by commas, like 10,60,300") from None
     if not all(0 < delay < 1e7 for delay in delays):
-        raise ValueError("must be seconds above 0")
+        raise ValueError("must be numbers of seconds above 0")
     return delays
 
 
@@ -101,72 +101,74 @@ class Rate:
 
 
 def rate(text: str) -> Rate:
-    found = re.fullmatch(r"(\d{1,6})/(\d{0,5}(?:\.\d{1,3})?)(s|m|h)", text.replace(" ", ""))
-    if not found:
-        raise ValueError("must be a number in a time, like 150/10s or 600/h")
-    seconds = float(found[2] or 1) * {"s": 1, "m": 60, "h": 3600}[found[3]]
-    if not int(found[1]) or not seconds:
+    match = re.fullmatch(r"(\d{1,6})/(\d{0,5}(?:\.\d{1,3})?)(s|m|h)", text.replace(" ", ""))
+    if not match:
+        raise ValueError("must be a count per time, like 150/10s or 600/h")
+    seconds = float(match[2] or 1) * {"s": 1, "m": 60, "h": 3600}[match[3]]
+    if not int(match[1]) or not seconds:
         raise ValueError("must be above 0")
-    return Rate(int(found[1]), seconds)
+    return Rate(int(match[1]), seconds)
 
 
 def rate_of_requests(text: str) -> Rate:
-    """Whole seconds are the least that the limiter counts by."""
-    found = rate(text)
-    if found.seconds != int(found.seconds):
-        raise ValueError("must be requests in whole seconds, like 100/1s")
-    return found
+    """Parse a rate over whole seconds, the smallest unit of the request limiter."""
+    limit = rate(text)
+    if limit.seconds != int(limit.seconds):
+        raise ValueError("must be requests per whole seconds, like 100/1s")
+    return limit
 
 
 def origins(text: str) -> tuple[str, ...]:
-    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    if not all(re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin) for origin in found):
-        raise ValueError("must be origins like https://shop.example, with commas between them")
-    return found
+    parts = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin) for origin in parts):
+        raise ValueError("must be origins like https://shop.example, separated by commas")
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is kept: whose it is, and its SHA-256."""
+    """An API key: the shop that it belongs to, and the SHA-256 of the key."""
 
     shop: str
     digest: str
 
 
 def api_keys(text: str) -> tuple[ApiKey, ...]:
-    """shop:key pairs. A key may be given as sha256=<64 hex digits>, so that the environment does not hold it."""
+    """Parse shop:key pairs. A key may be given as sha256=<64 hex digits>, to keep it out of the environment."""
     keys: list[ApiKey] = []
+    if not text.strip(", "):
+        raise ValueError("has no keys: remove it, or set it to shop:key")
     for part in filter(None, (part.strip() for part in text.split(","))):
         shop, separator, key = part.partition(":")
         if not separator or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", shop):
-            raise ValueError("must be name:key pairs with commas between them, like shop1:long-random-key")
+            raise ValueError("must be shop:key pairs separated by commas, like shop1:long-random-key")
         digest = key.removeprefix("sha256=").lower()
         if key.startswith("sha256="):
             if not re.fullmatch(r"[0-9a-f]{64}", digest):
-                raise ValueError(f"has a key for {shop} that is no SHA-256 in hexadecimal")
-            if digest == _SHA256_OF_NOTHING:
-                raise ValueError(f"has a key for {shop} that is the SHA-256 of nothing: hash the key itself")
+                raise ValueError(f"has a key for {shop} that is not a SHA-256 in hexadecimal")
+            if digest == _SHA256_OF_EMPTY:
+                raise ValueError(f"has a key for {shop} that is the SHA-256 of an empty string: hash the key")
         elif len(key) < 16:
             raise ValueError(f"has a key for {shop} that is shorter than 16 characters")
         elif not re.fullmatch(r"[!-~]+", key):
-            raise ValueError(f"has a key for {shop} that no header carries: use ASCII letters and digits")
+            raise ValueError(f"has a key for {shop} that is not allowed in a header: use ASCII letters and digits")
         else:
             digest = sha256(key.encode()).hexdigest()
         if any(known.digest == digest and known.shop != shop for known in keys):
-            raise ValueError(f"gives the key of {shop} to another shop as well")
+            raise ValueError(f"uses the key of {shop} for another shop too")
         keys.append(ApiKey(shop, digest))
     return tuple(keys)
 
 
 def signing_secret(text: str) -> str:
     if len(text) < 16:
-        raise ValueError("is shorter than 16 characters: it is no signing secret of Mailtrap's")
+        raise ValueError("is shorter than 16 characters: it is not a Mailtrap signing secret")
     return text
 
 
 def proxies(text: str) -> int:
     if not re.fullmatch(r"[0-9]", text):
-        raise ValueError("must be how many proxies stand between the internet and the service, 0 to 9")
+        raise ValueError("must be the number of proxies in front of the service, 0 to 9")
     return int(text)
 
 

@@ -1,1 +1,1 @@
-"""What goes out: the message, and the way to the relay."""
+"""SMTP: messages, connections to the relay, and the local inbox."""

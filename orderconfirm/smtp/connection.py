@@ -1,4 +1,4 @@
-"""The SMTP conversation: Flask-Mail's connection with verified TLS, a limit on every wait, and an honest outcome."""
+"""An SMTP session with verified TLS, a limit on every wait, and three outcomes: sent, not sent, unknown."""
 
 from __future__ import annotations
 
@@ -12,29 +12,27 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from flask_mail import Connection, Mail
-
 from orderconfirm.errors import (
     DeliveryFailure,
     RelayMisconfigured,
-    RelayTrouble,
-    TryLater,
     UnknownOutcome,
 )
 from orderconfirm.settings import Relay
-from orderconfirm.smtp.replies import SESSION_STAGES, read_reply
+from orderconfirm.smtp.replies import decode_text, read_reply, translate_error
 
 log = logging.getLogger(__name__)
 
-#: The final dot must leave within this many reply timeouts, or the mail is not sent this time.
+#: Reply timeouts within which the final dot must be sent; otherwise the mail is not sent this time.
 READY_TIMEOUT_FACTOR = 4
-#: RFC 5321 section 4.5.3.2.6 gives the reply to the final dot much longer than the others: giving up there leaves an
-#: outcome that nobody knows.
-DOT_TIMEOUT_FACTOR = 4
+#: Bytes of one reply with all its lines. The longest usual one, to EHLO, has several hundred.
+MAX_REPLY_BYTES = 65536
+#: Reply timeouts for the reply to the final dot. RFC 5321 section 4.5.3.2.6 allows it much more time than the others,
+#: because giving up there leaves the outcome unknown.
+END_OF_DATA_TIMEOUT_FACTOR = 4
 
 
 class _ReplyStream(io.RawIOBase):
-    """The relay's side of a socket. A whole reply has to come in time: one byte now and then does not extend it."""
+    """The relay's side of a socket. A timeout holds for the whole reply, however slowly its bytes arrive."""
 
     def __init__(self, smtp: RelaySMTP) -> None:
         self._smtp = smtp
@@ -47,14 +45,14 @@ class _ReplyStream(io.RawIOBase):
         if sock is None:
             raise ConnectionAbortedError("the connection was closed")
         sock.settimeout(self._smtp.seconds_left())
-        return sock.recv_into(buffer)
+        return self._smtp.counted(sock.recv_into(buffer))
 
 
 class RelaySMTP(smtplib.SMTP):
-    """An SMTP session that knows at which stage it is, and speaks of every failure in our own terms."""
+    """An SMTP session that tracks its stage and raises every failure as a DeliveryFailure."""
 
     def __init__(self, relay: Relay, ehlo_name: str, reply_timeout: float, trust: ssl.SSLContext) -> None:
-        """Opens nothing yet. `reply_timeout` is in seconds; `ehlo_name` spares a look-up of this host's name."""
+        """Open nothing yet. `reply_timeout` is in seconds; `ehlo_name` avoids a look-up of this host's name."""
         super().__init__(local_hostname=ehlo_name, timeout=reply_timeout)
         self.stage = "connect"
         self.mails_sent = 0
@@ -65,13 +63,14 @@ class RelaySMTP(smtplib.SMTP):
         self._reply_timeout = reply_timeout
         self._trust = trust
         self._ready_by = self._wait_until = 0.0
+        self._reply_bytes = 0
 
     def begin(self, moment: float) -> None:
-        """A send began at `moment` of the monotonic clock: its final dot leaves in time, or not at all."""
+        """Start the time limit of a send that began at `moment` of the monotonic clock."""
         self._ready_by = moment + READY_TIMEOUT_FACTOR * self._reply_timeout
 
     def open(self) -> None:
-        """Connect, encrypt, log in. Raises RelayTrouble; no password leaves before the certificate is verified."""
+        """Connect, encrypt and log in. Raises RelayTrouble. No password is sent before the certificate is verified."""
         try:
             self._enter("connect")
             self._expect("banner", self.connect(self._relay.host, self._relay.port), 220)
@@ -82,7 +81,7 @@ class RelaySMTP(smtplib.SMTP):
                 self._log_in(self._relay.username, self._relay.password)
         except (OSError, smtplib.SMTPException, DeliveryFailure, ValueError) as failure:
             self.close()
-            raise _translated(failure, self.stage) from failure
+            raise translate_error(failure, self.stage) from failure
 
     def sendmail(
         self,
@@ -92,7 +91,7 @@ class RelaySMTP(smtplib.SMTP):
         mail_options: Sequence[str] = (),
         rcpt_options: Sequence[str] = (),
     ) -> dict[str, tuple[int, bytes]]:
-        """Send one message to one recipient; returning means that the relay answered 250 to all of it.
+        """Send one message to one recipient. When this returns, the relay has accepted it.
 
         Raises a DeliveryFailure otherwise. The session may be used again if `is_usable` then says so.
         """
@@ -108,7 +107,7 @@ class RelaySMTP(smtplib.SMTP):
             self._send_content(msg)
         except (OSError, smtplib.SMTPException) as failure:
             self.close()
-            raise _translated(failure, self.stage) from failure
+            raise translate_error(failure, self.stage) from failure
         self.mails_sent += 1
         self.last_used = time.monotonic()
         return {}
@@ -118,14 +117,14 @@ class RelaySMTP(smtplib.SMTP):
         return self.sock is not None
 
     def quit_nowait(self) -> None:
-        """QUIT and close. The answer is not waited for: it says nothing about the mails sent before."""
+        """Send QUIT and close, without waiting for the reply: it says nothing about the mails sent before."""
         with suppress(OSError, smtplib.SMTPException):
             if self.sock is not None:
                 self.send(b"QUIT\r\n")
         self.close()
 
     def abort(self) -> None:
-        """Cut the connection from another thread: whoever waits on it fails at once."""
+        """Break the connection from another thread, so that the thread that uses it fails at once."""
         sock = self.sock
         if sock is not None:
             with suppress(OSError):
@@ -134,6 +133,7 @@ class RelaySMTP(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
             self.file = io.BufferedReader(_ReplyStream(self))
+        self._reply_bytes = 0
         try:
             return super().getreply()
         except smtplib.SMTPResponseException as garbage:
@@ -141,14 +141,21 @@ class RelaySMTP(smtplib.SMTP):
             raise smtplib.SMTPServerDisconnected(f"not SMTP: {garbage.smtp_error!r}") from garbage
 
     def seconds_left(self) -> float:
-        """Seconds until the current wait is over. Raises TimeoutError when it is."""
+        """Return the seconds left of the current wait. Raises TimeoutError when it is over."""
         left = self._wait_until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         return left
 
+    def counted(self, count: int) -> int:
+        """Count more bytes of the current reply. Raises ConnectionAbortedError when it is too long."""
+        self._reply_bytes += count
+        if self._reply_bytes > MAX_REPLY_BYTES:
+            raise ConnectionAbortedError(f"a reply of more than {MAX_REPLY_BYTES} bytes")
+        return count
+
     def _enter(self, stage: str) -> None:
-        """Begin a stage: whatever it waits for has one reply timeout, and all before the dot its common end."""
+        """Begin a stage, with one reply timeout for it, but no later than the end of the send's time limit."""
         self.stage = stage
         self._allow(min(self._reply_timeout, self._ready_by - time.monotonic()))
 
@@ -168,7 +175,7 @@ class RelaySMTP(smtplib.SMTP):
         return sock
 
     def _connect_to_any(self, host: str, port: int) -> socket.socket:
-        """The first of the host's addresses that answers; together they have one reply timeout."""
+        """Connect to the first of the host's addresses that answers, within one reply timeout for all."""
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         self._enter("connect")
         share = self.seconds_left() / len(addresses)
@@ -185,7 +192,7 @@ class RelaySMTP(smtplib.SMTP):
         raise failure
 
     def _greet(self) -> None:
-        """EHLO, and HELO for a relay that does not know it; a refusal keeps the relay's words."""
+        """Send EHLO, or HELO to a relay that does not know EHLO."""
         self._enter("ehlo")
         code, text = self.ehlo()
         if code in (500, 502):
@@ -200,7 +207,7 @@ class RelaySMTP(smtplib.SMTP):
         self._greet()
 
     def _log_in(self, username: str, password: str) -> None:
-        """One mechanism, one try: smtplib's own login tries several, loses the first refusal and locks accounts."""
+        """Log in once, with one mechanism. smtplib tries several, which hides the first refusal and locks accounts."""
         self._enter("auth")
         offered = self.esmtp_features.get("auth", "").upper().split()
         self.user, self.password = username, password
@@ -212,7 +219,7 @@ class RelaySMTP(smtplib.SMTP):
             raise RelayMisconfigured("auth", "the relay offers neither AUTH PLAIN nor AUTH LOGIN")
 
     def _send_envelope(self, envelope: Sequence[tuple[str, str]]) -> None:
-        """MAIL, RCPT and DATA: in one flight where the relay allows it (RFC 2920), else one by one."""
+        """Send MAIL, RCPT and DATA: pipelined if the relay offers it (RFC 2920), else one by one."""
         replies = []
         if self.has_extn("pipelining"):
             self._enter("mail")
@@ -231,10 +238,10 @@ class RelaySMTP(smtplib.SMTP):
         for stage, code, text in replies:
             if not _is_welcome(stage, code):
                 self._take_back(replies[-1])
-                raise read_reply(stage, code, _decoded(text))
+                raise read_reply(stage, code, decode_text(text))
 
     def _take_back(self, last_reply: tuple[str, int, bytes]) -> None:
-        """Leave a refused transaction so that the session can carry the next mail; close it if that fails."""
+        """Reset the session after a refusal, so that it can be used again. Close it if that fails."""
         stage, code, _ = last_reply
         self._allow(self._reply_timeout)
         try:
@@ -255,84 +262,22 @@ class RelaySMTP(smtplib.SMTP):
         self.send(smtplib._quote_periods(message))  # type: ignore[attr-defined]
         self.seconds_left()
         self.stage = "end_of_data"
-        self._allow(self._reply_timeout * DOT_TIMEOUT_FACTOR)
+        self._allow(self._reply_timeout * END_OF_DATA_TIMEOUT_FACTOR)
         self.send(b".\r\n")
         code, text = self.getreply()
         self.last_used = time.monotonic()
-        self.last_reply = (code, _decoded(text))
+        self.last_reply = (code, decode_text(text))
         if code == 421 or not 200 <= code < 600:
             self.close()
         if not 200 <= code < 600 or 300 <= code < 400:
-            raise UnknownOutcome("end_of_data", f"an answer that is none: {_decoded(text)}", code)
+            raise UnknownOutcome("end_of_data", f"an answer that is none: {decode_text(text)}", code)
         if code >= 400:
-            raise read_reply("end_of_data", code, _decoded(text))
+            raise read_reply("end_of_data", code, decode_text(text))
 
     def _expect(self, stage: str, reply: tuple[int, bytes], code: int) -> None:
         if reply[0] != code:
-            raise read_reply(stage, reply[0], _decoded(reply[1]))
-
-
-class RelayConnection(Connection):
-    """Flask-Mail's connection, opened our way and closed without complaint."""
-
-    mail: RelayMail
-    host: RelaySMTP
-
-    def __init__(self, mail: RelayMail) -> None:
-        super().__init__(mail)
-        self.host = RelaySMTP(mail.relay, mail.ehlo_name, mail.reply_timeout, mail.trust)
-
-    def configure_host(self) -> RelaySMTP:
-        self.host.open()
-        return self.host
-
-    def __exit__(self, *failure: object) -> None:
-        self.host.quit_nowait()
-
-
-class RelayMail(Mail):
-    """Flask-Mail bound to one relay. `ehlo_name` is how we greet it; `reply_timeout` is in seconds."""
-
-    # Flask-Mail would take these from the app's config: mails are always sent, never logged with their passwords, and
-    # the pool, not the connection, decides when to reconnect (after a failed reconnect `send` would report a sent mail
-    # as failed).
-    suppress = False
-    debug = 0
-    max_emails = None
-
-    def __init__(self, relay: Relay, ehlo_name: str, reply_timeout: float) -> None:
-        super().__init__()
-        self.relay = relay
-        self.ehlo_name = ehlo_name
-        self.reply_timeout = reply_timeout
-        self.trust = ssl.create_default_context(cafile=relay.ca_file)
-
-    def connect(self) -> RelayConnection:
-        """A connection, not yet open: that is what `with`, or `__enter__`, does."""
-        return RelayConnection(self)
+            raise read_reply(stage, reply[0], decode_text(reply[1]))
 
 
 def _is_welcome(stage: str, code: int) -> bool:
     return code == 354 if stage == "data" else code in (250, 251)
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("ascii", "replace").replace("\n", " ").strip()
-
-
-def _translated(failure: Exception, stage: str) -> DeliveryFailure:
-    """Foreign errors, by what they mean at `stage`."""
-    if isinstance(failure, DeliveryFailure):
-        return failure
-    if isinstance(failure, ssl.SSLCertVerificationError):
-        return RelayMisconfigured(stage, f"the relay's certificate is not trusted: {failure.verify_message}")
-    if isinstance(failure, smtplib.SMTPResponseException) and failure.smtp_code > 0 and stage != "end_of_data":
-        error = failure.smtp_error
-        text = _decoded(error) if isinstance(error, bytes) else str(error)
-        return read_reply(stage, failure.smtp_code, text)
-    text = str(failure) or type(failure).__name__
-    if stage in SESSION_STAGES or stage == "mail":
-        return RelayTrouble(stage, text)
-    if stage == "end_of_data":
-        return UnknownOutcome(stage, text)
-    return TryLater(stage, text)

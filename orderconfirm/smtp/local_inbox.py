@@ -1,4 +1,4 @@
-"""The local inbox: an SMTP server on a loopback port that keeps what it gets in a Maildir, for runs without a relay."""
+"""The local inbox: an SMTP server on a loopback port that stores mails in a Maildir, for use without a relay."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-#: Mails kept, the oldest go first: an inbox for trying things, not an archive.
-MAX_KEPT = 500
+#: Maximum number of mails. The oldest are deleted first.
+MAX_MAILS = 500
 _PARSER = BytesParser(policy=policy.default)
 _HEADER_PARSER = BytesHeaderParser(policy=policy.default)
 
 
 @dataclass(frozen=True, slots=True)
 class InboxMail:
-    """A mail as the inbox pages show it."""
+    """A mail as shown by the inbox pages."""
 
     id: str
     sender: str
@@ -41,34 +41,34 @@ class InboxMail:
 
 
 class Inbox:
-    """The mails of one folder. Several processes may share it: Maildir needs no lock."""
+    """The mails in one Maildir folder. Several processes may share it: Maildir needs no lock."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens nothing; the folder is made with the first mail."""
+        """The folder is created with the first mail."""
         self._folder = folder
         self._lock = threading.Lock()
 
     def add(self, source: bytes) -> None:
-        """Keep one message as it came."""
+        """Store one message as received, and delete the oldest above MAX_MAILS."""
         with self._lock:
             box = mailbox.Maildir(self._folder)
             box.add(source)
             names = self._names()
-            for name in names[: max(0, len(names) - MAX_KEPT)]:
+            for name in names[: max(0, len(names) - MAX_MAILS)]:
                 box.discard(name)
 
-    def newest(self, search: str = "", skip: int = 0, most: int = 100) -> tuple[list[InboxMail], int]:
-        """The newest mails first, `most` of them after the first `skip`, and how many there are in all.
+    def newest(self, search: str = "", skip: int = 0, limit: int = 100) -> tuple[list[InboxMail], int]:
+        """Return up to `limit` mails after the newest `skip`, newest first, and the number of all matching mails.
 
-        They are those whose recipient, subject or order id holds `search`, in upper or lower case.
+        A mail matches when its recipient, subject or order id contains `search`, regardless of case.
         """
-        wanted = search.strip().casefold()
-        names = [name for name in reversed(self._names()) if not wanted or wanted in self._head(name)]
-        found = [mail for mail in map(self.find, names[skip : skip + most]) if mail]
-        return found, len(names)
+        query = search.strip().casefold()
+        names = [name for name in reversed(self._names()) if not query or query in self._searchable_text(name)]
+        mails = [mail for mail in map(self.find, names[skip : skip + limit]) if mail]
+        return mails, len(names)
 
     def find(self, name: str) -> InboxMail | None:
-        """One mail by its id, or None."""
+        """Return one mail by its id, or None."""
         path = self._path(name)
         if path is None:
             return None
@@ -89,12 +89,12 @@ class Inbox:
         )
 
     def source(self, name: str) -> bytes | None:
-        """One mail's bytes, as they came over SMTP."""
+        """Return one mail's bytes as received over SMTP, or None."""
         path = self._path(name)
         return path.read_bytes() if path else None
 
-    def _head(self, name: str) -> str:
-        """What a mail is searched by, in lower case; nothing for one that is gone."""
+    def _searchable_text(self, name: str) -> str:
+        """Return a mail's recipient, subject and order id, case-folded; an empty string for a deleted mail."""
         source = self.source(name)
         if source is None:
             return ""
@@ -102,20 +102,20 @@ class Inbox:
         return f"{headers['To']}\n{headers['Subject']}\n{_order_id(headers)}".casefold()
 
     def _names(self) -> list[str]:
-        """Ids, oldest first: a Maildir name is the time it was made, in seconds and microseconds, and more numbers."""
+        """Return the ids, oldest first. A Maildir name begins with its time in seconds and microseconds."""
         new = self._folder / "new"
         names = [path.name for path in new.iterdir()] if new.is_dir() else []
         return sorted(names, key=lambda name: [int(number) for number in re.findall(r"[0-9]+", name)])
 
     def _path(self, name: str) -> Path | None:
-        """Where a mail lies; None for what is no mail of this folder."""
+        """Return the path of a mail; None for any other name."""
         path = self._folder / "new" / name
-        # os.path's isfile has an answer for names that no file can have, too.
+        # Unlike Path.is_file, os.path.isfile accepts names that no file can have.
         return path if path.name == name and isfile(path) else None
 
 
 class _FreePortController(Controller):
-    """aiosmtpd's controller on a port that the system chooses: it must learn it before it knocks on its own door."""
+    """aiosmtpd's controller on a free port. It must know the port before it connects to itself to check the start."""
 
     def _trigger_server(self) -> None:
         self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
@@ -123,7 +123,7 @@ class _FreePortController(Controller):
 
 
 class InboxServer:
-    """The SMTP server in front of an inbox. `port` is known once it runs."""
+    """An SMTP server that stores its mails in an inbox."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -140,15 +140,15 @@ class InboxServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on. Raises RuntimeError while it does not."""
+        """The port that the server listens on. Raises RuntimeError while it is stopped."""
         if self._controller is None:
             raise RuntimeError("the local inbox is not running")
         return int(self._controller.port)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        """aiosmtpd calls this for each message."""
+        """Store a message. Called by aiosmtpd."""
         self._inbox.add(envelope.original_content)
-        return "250 2.0.0 Ok: kept in the local inbox"
+        return "250 2.0.0 Ok: stored in the local inbox"
 
 
 def _part(message: EmailMessage, subtype: str) -> str:
@@ -157,7 +157,7 @@ def _part(message: EmailMessage, subtype: str) -> str:
 
 
 def _order_id(headers: Message) -> str:
-    """The one in the custom variables that we send with a mail; empty where there is none."""
+    """Return the order id in the custom variables that the service adds to each mail, or an empty string."""
     try:
         variables = json.loads(headers.get("X-MT-Custom-Variables", ""))
     except ValueError:

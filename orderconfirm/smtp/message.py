@@ -1,8 +1,8 @@
-"""The finished mail: an RFC 5322 message of pure ASCII with lines of at most 78 characters.
+"""The finished mail: an RFC 5322 message in ASCII with lines of at most 78 characters.
 
-Flask-Mail's own message has 8-bit bodies and lines of any length, a new Message-ID at each retry, a `mixed` part around
-the `alternative`, and loses a sender's name at its first comma; `email.message.EmailMessage` is right but takes twenty
-times as long. This one is both right and fast, and still goes through Flask-Mail's `Connection.send`.
+Flask-Mail's message has 8-bit bodies, lines of any length, a new Message-ID for each retry and a `mixed` part around
+the `alternative`, and it cuts a sender's name at the first comma. `email.message.EmailMessage` is correct, but takes
+twenty times as long. `OrderMessage` is correct and fast, and can be sent by Flask-Mail's `Connection.send`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from orderconfirm.models import Email
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
-#: RFC 2047: an encoded word has at most 75 characters, of which `=?utf-8?b?` and `?=` take 12.
-_ENCODED_WORD_ROOM = 75 - 12
-_LINE = 78
+#: Base64 characters in an encoded word: at most 75 (RFC 2047), minus 12 for `=?utf-8?b?` and `?=`.
+_MAX_ENCODED_LENGTH = 75 - 12
+_MAX_LINE_LENGTH = 78
 
 
 class OrderMessage(Message):
-    """One order's confirmation, ready for `Connection.send`.
+    """An order's confirmation, ready for `Connection.send`.
 
-    `sender` and `recipient` are (name, ASCII address); the names may hold anything. `headers` are ASCII values of the
-    service's own making.
+    `sender` and `recipient` are (name, ASCII address), with any text as name. `headers` are additional headers with
+    ASCII values.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class OrderMessage(Message):
         date: datetime,
         headers: dict[str, str],
     ) -> None:
-        # Message.__init__ is not called: it wants an app context and asks the resolver for this host's name.
+        # Message.__init__ is not called: it requires an app context and makes a DNS query for this host's name.
         self.subject = email.subject
         self.body = email.text
         self.alts = {"html": email.html}
@@ -64,12 +64,12 @@ class OrderMessage(Message):
         self._sent_at = date
 
     def has_bad_headers(self) -> bool:
-        """False: every value is encoded or cleaned on its way into the header."""
+        """Return False: `as_bytes` encodes or cleans every header value."""
         return False
 
     def as_bytes(self) -> bytes:
-        """The message as it goes over the wire, with CRLF."""
-        # "=_" can stand in neither quoted-printable nor base64, so no part can hold the boundary (RFC 2045, 6.7).
+        """Return the message in wire format, with CRLF line endings."""
+        # "=_" occurs in neither quoted-printable nor base64, so no part can contain the boundary (RFC 2045, 6.7).
         boundary = f"=_{secrets.token_hex(12)}"
         lines = [
             f"From: {mailbox(*self._from, used=6)}",
@@ -83,34 +83,35 @@ class OrderMessage(Message):
             f'Content-Type: multipart/alternative; boundary="{boundary}"',
         ]
         head = "\r\n".join(lines).encode("ascii")
-        mark = boundary.encode()
-        parts = (_part(b"plain", self.body or "", mark), _part(b"html", self.alts["html"], mark))
-        return b"%b\r\n\r\n%b%b--%b--\r\n" % (head, *parts, mark)
+        marker = boundary.encode()
+        parts = (_part(b"plain", self.body or "", marker), _part(b"html", self.alts["html"], marker))
+        return b"%b\r\n\r\n%b%b--%b--\r\n" % (head, *parts, marker)
 
 
 def custom_variables(values: dict[str, str]) -> str:
-    """The value of X-MT-Custom-Variables: ASCII JSON, folded where JSON has blanks.
+    """Return the value of X-MT-Custom-Variables: ASCII JSON, folded at the blanks between its members.
 
-    A value too long for a line is left out: it cannot be folded, and Mailtrap ignores more than 1000 bytes altogether.
+    A value too long for a line is left out, because it cannot be folded. Mailtrap ignores the whole header above 1000
+    bytes.
     """
-    fitting = {name: value for name, value in values.items() if len(json.dumps(value)) <= _LINE - 3}
-    text = json.dumps(fitting)
-    if len(text) <= _LINE - len("X-MT-Custom-Variables: "):
+    short_values = {name: value for name, value in values.items() if len(json.dumps(value)) <= _MAX_LINE_LENGTH - 3}
+    text = json.dumps(short_values)
+    if len(text) <= _MAX_LINE_LENGTH - len("X-MT-Custom-Variables: "):
         return text
-    members = (f"{json.dumps(name)}:\r\n {json.dumps(value)}" for name, value in fitting.items())
+    members = (f"{json.dumps(name)}:\r\n {json.dumps(value)}" for name, value in short_values.items())
     return "{" + ",\r\n ".join(members) + "}"
 
 
 def unstructured(text: str, used: int) -> str:
-    """A header value such as a subject; `used` characters of its first line are taken by the header's name."""
+    """Return an unstructured header value, like a subject. `used` is the length of the header's name with `: `."""
     text = _clean(text)
-    if text.isascii() and used + len(text) <= _LINE and "=?" not in text:
+    if text.isascii() and used + len(text) <= _MAX_LINE_LENGTH and "=?" not in text:
         return text
     return _encoded_words(text, used)
 
 
 def mailbox(name: str, address: str, used: int) -> str:
-    """`name <address>` by RFC 5322, the name quoted or encoded as it needs."""
+    """Return `name <address>` (RFC 5322), the name quoted or encoded if necessary. `used` as in `unstructured`."""
     name = _clean(name)
     if not name:
         return address
@@ -118,39 +119,39 @@ def mailbox(name: str, address: str, used: int) -> str:
     phrase = name if is_plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if not name.isascii() or len(phrase) > 60 or "=?" in name:
         return f"{_encoded_words(name, used)}\r\n <{address}>"
-    fold = " " if used + len(phrase) + len(address) + 3 <= _LINE else "\r\n "
+    fold = " " if used + len(phrase) + len(address) + 3 <= _MAX_LINE_LENGTH else "\r\n "
     return f"{phrase}{fold}<{address}>"
 
 
 def _clean(text: str) -> str:
-    """No line breaks or controls, no lone surrogates."""
+    """Return `text` without control characters, line breaks and lone surrogates."""
     return _CONTROLS.sub(" ", text.encode("utf-8", "replace").decode()).strip()
 
 
 def _encoded_words(text: str, used: int) -> str:
-    """RFC 2047 words in base64, cut between characters, one a line."""
+    """Return `text` as RFC 2047 words in base64, one per line, split between characters."""
     words: list[bytes] = []
     current = b""
-    room = (_ENCODED_WORD_ROOM - used) // 4 * 3
+    max_octets = (_MAX_ENCODED_LENGTH - used) // 4 * 3
     for character in text:
         octets = character.encode()
-        if current and len(current) + len(octets) > room:
+        if current and len(current) + len(octets) > max_octets:
             words.append(current)
-            current, room = b"", _ENCODED_WORD_ROOM // 4 * 3
+            current, max_octets = b"", _MAX_ENCODED_LENGTH // 4 * 3
         current += octets
     words.append(current)
     return "\r\n ".join(f"=?utf-8?b?{b2a_base64(word, newline=False).decode()}?=" for word in words)
 
 
 def _part(subtype: bytes, text: str, boundary: bytes) -> bytes:
-    """A body part in quoted-printable, or in base64 where most of it is not ASCII and that is smaller."""
+    """Return a body part in quoted-printable, or in base64 for mostly non-ASCII text, where base64 is shorter."""
     raw = text.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     raw = raw.rstrip(b"\n").replace(b"\n", b"\r\n") + b"\r\n"
     if len(raw) - len(text) > len(raw) // 3:
         encoding = b"base64"
         body = b"".join(b2a_base64(raw[at : at + 57], newline=False) + b"\r\n" for at in range(0, len(raw), 57))
     else:
-        # Given CRLF, b2a_qp also breaks its own soft lines with CRLF.
+        # With CRLF in its input, b2a_qp also uses CRLF for its soft line breaks.
         encoding, body = b"quoted-printable", b2a_qp(raw, istext=True)
     head = b'Content-Type: text/%b; charset="utf-8"\r\nContent-Transfer-Encoding: %b' % (subtype, encoding)
     return b"--%b\r\n%b\r\n\r\n%b\r\n" % (boundary, head, body)

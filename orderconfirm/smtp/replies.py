@@ -1,31 +1,40 @@
-"""What a relay's reply means: read by its text first, then by its code, in one table.
+"""What a relay's reply means, by its text first and its code second.
 
-Mailtrap answers `550 … too many emails per second` and `535 … too many connections` to things that pass by themselves,
-so a code alone misleads. Only short substrings are matched: the wording around them has changed before.
+A code alone misleads: Mailtrap answers `550 … too many emails per second` and `535 … too many connections` to passing
+conditions. Only short substrings are matched, because the wording around them has changed before.
 """
 
 from __future__ import annotations
 
 import re
+import smtplib
+import ssl
 
 from orderconfirm.errors import (
     DeliveryFailure,
+    Denied,
     Refused,
     RelayMisconfigured,
     RelayTrouble,
     SlowDown,
     TooManyConnections,
     TryLater,
+    UnknownOutcome,
 )
+from orderconfirm.logs import shortened
 
-#: The stages before any order is spoken of: trouble there is the relay's, whatever the code.
+#: Characters of a reply that are interpreted and stored.
+MAX_REPLY_TEXT = 2000
+
+#: The stages before a transaction. Trouble there concerns the relay, whatever the code.
 SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 
-#: Before a recipient is named, so that a recipient's own quota is not taken for ours.
+#: Before a recipient is named, so that the recipient's quota is not taken for ours.
 _BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
-_ANY_STAGE = _BEFORE_RECIPIENT | {"rcpt", "data", "end_of_data"}
+_ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
+_ANY_STAGE = _BEFORE_RECIPIENT | _ORDER_STAGES
 
-#: Lower-case words in a reply, the stages where they count, and what they say of it.
+#: Lower-case words in a reply, the stages where they count, and what they mean.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("too many emails per second", _ANY_STAGE, SlowDown),
     ("too many connections", _BEFORE_RECIPIENT, TooManyConnections),
@@ -36,23 +45,45 @@ _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("match the sender's domain", _ANY_STAGE, RelayMisconfigured),
 )
 
+#: Behind this, Postfix quotes another server's reply, which is about the recipient there, never about us.
+_QUOTED = " said: "
+#: RFC 3463: security or policy, of the recipient or against everything that we send.
+_POLICY_CODE = re.compile(r"5\.7\.\d+\b")
+#: Amazon SES: a sender, or, while the account is in its sandbox, a recipient.
+_NOT_VERIFIED = re.compile(r"\bnot verified\b", re.IGNORECASE)
+#: We may not send through this relay at all: Postfix, Sendmail, Exim, Exchange, qmail.
+_NO_RELAYING = re.compile(
+    r"\brelay(?:ing)? (?:access )?(?:is )?(?:denied|prohibited|not (?:permitted|allowed))"
+    r"|\b(?:unable|not (?:permitted|allowed|authori[sz]ed)) to relay\b"
+    r"|\brcpthosts\b",
+    re.IGNORECASE,
+)
+
 #: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 
 #: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL there is nothing but the sender.
 _BAD_SENDER_CODE = re.compile(r"5\.(?:7\.\d+|1\.[78])\b")
-#: Said of a sender at any stage: Postfix looks at it when it knows the recipient. It is the same in every order.
-_BAD_SENDER = re.compile(
-    r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b.*\b(?:rejected|refused|not|denied|mismatch)\b"
-    r"|\bnot owned by user\b",
+#: X.2.1 and X.2.2: the recipient's mailbox is disabled, or full (RFC 3463 section 3.3).
+_MAILBOX_CODE = re.compile(r"[45]\.2\.[12]\b")
+_ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
+# Words are searched one by one, in linear time: a pattern with ".*" between them starts again at each first word.
+#: About the sender, at any stage: Postfix checks it once it knows the recipient. All orders have the same sender.
+_SENDER = re.compile(r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b", re.IGNORECASE)
+_REJECTED = re.compile(r"\b(?:rejected|refused|not|denied|mismatch)\b", re.IGNORECASE)
+_NOT_OWNED = re.compile(r"\bnot owned by user\b", re.IGNORECASE)
+#: A limit of the account, not of a mailbox, a message's size, or a rate, which passes.
+_SENDING = re.compile(r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b", re.IGNORECASE)
+_NOT_SENDING = re.compile(r"\b(?:size|mailbox|recipient|rate)\b", re.IGNORECASE)
+_LIMIT = re.compile(r"\b(?:limit|quota)\b", re.IGNORECASE)
+#: Too fast: Postfix, Amazon SES, Exchange and others.
+_TOO_FAST = re.compile(
+    r"\btoo (?:many (?:e-?mails|mails|messages)|much mail)\b|\b(?:sending|submission|message) rate\b|\brate limit"
+    r"|\bthrottl",
     re.IGNORECASE,
 )
-#: An account's own limit, not a mailbox's, nor one on a message's size.
-_QUOTA = re.compile(
-    r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b"
-    r"(?!.*\b(?:size|mailbox|recipient)\b).*\b(?:limit|quota)\b",
-    re.IGNORECASE,
-)
+#: To one recipient, or over one connection.
+_NOT_TOO_FAST = re.compile(r"\b(?:recipient|mailbox|connection|session)\b", re.IGNORECASE)
 _USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 
 _TRY_AGAIN = re.compile(
@@ -64,28 +95,81 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def read_reply(stage: str, code: int, text: str) -> DeliveryFailure:
-    """The failure that an unwelcome reply at `stage` stands for."""
-    kind = _kind(stage, code, text)
-    return kind(stage, text, code, _retry_after(text))
+    """Return the failure that a negative reply at `stage` means."""
+    failure_type = _failure_type(stage, code, text)
+    return failure_type(stage, text, code, _retry_after(text))
 
 
-def _kind(stage: str, code: int, text: str) -> type[DeliveryFailure]:
+def translate_error(failure: Exception, stage: str) -> DeliveryFailure:
+    """Return the DeliveryFailure that a foreign error means at `stage`."""
+    if isinstance(failure, DeliveryFailure):
+        return failure
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return RelayMisconfigured(stage, f"the relay's certificate is not trusted: {failure.verify_message}")
+    if isinstance(failure, smtplib.SMTPResponseException) and failure.smtp_code > 0 and stage != "end_of_data":
+        error = failure.smtp_error
+        text = decode_text(error) if isinstance(error, bytes) else str(error)
+        return read_reply(stage, failure.smtp_code, text)
+    text = str(failure) or type(failure).__name__
+    if stage in SESSION_STAGES or stage == "mail":
+        return RelayTrouble(stage, text)
+    if stage == "end_of_data":
+        return UnknownOutcome(stage, text)
+    return TryLater(stage, text)
+
+
+def decode_text(text: bytes) -> str:
+    """Return a reply's text in one line."""
+    return shortened(text.decode("ascii", "replace").replace("\n", " ").strip(), MAX_REPLY_TEXT)
+
+
+def _failure_type(stage: str, code: int, text: str) -> type[DeliveryFailure]:
+    whole, text = text, text.partition(_QUOTED)[0]
     words = text.lower()
-    for part, stages, kind in _BY_TEXT:
+    for part, stages, failure_type in _BY_TEXT:
         if stage in stages and part in words:
-            return kind
-    if code in _CONFIGURATION_CODES or (_QUOTA.search(text) and _USED_UP.search(text)):
+            return failure_type
+    if stage in _ORDER_STAGES and _is_about_mailbox(code, text):
+        return _of_order(code, whole)
+    if code in _CONFIGURATION_CODES or _is_quota_used_up(text):
         return RelayMisconfigured
     if stage in SESSION_STAGES:
         return RelayMisconfigured if stage in ("starttls", "auth") and code >= 500 else RelayTrouble
-    # Once a recipient is named, a 421 may be that order's fault: it must not stop all the others again and again.
+    if _TOO_FAST.search(text) and not _NOT_TOO_FAST.search(text):
+        return SlowDown
+    # Postfix's default is to defer relaying, not to refuse it: 454 4.7.1.
+    if _NO_RELAYING.search(text):
+        return RelayMisconfigured
+    # Once a recipient is named, a 421 may be that order's fault, and must not stop all the others.
     if code == 421 and stage == "mail":
         return RelayTrouble
-    if code < 500:
-        return TryLater
-    if _BAD_SENDER.search(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text)):
+    if code >= 500 and (_is_bad_sender(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text))):
         return RelayMisconfigured
-    return TryLater if _retry_after(text) else Refused
+    return _of_order(code, whole)
+
+
+def _of_order(code: int, text: str) -> type[DeliveryFailure]:
+    if code < 500 or _retry_after(text):
+        return TryLater
+    return Denied if _POLICY_CODE.match(text) or _NOT_VERIFIED.search(text) else Refused
+
+
+def _is_about_mailbox(code: int, text: str) -> bool:
+    return bool(_MAILBOX_CODE.match(text)) or (code == 552 and not _ENHANCED_CODE.match(text))
+
+
+def _is_bad_sender(text: str) -> bool:
+    return _follows(_SENDER, _REJECTED, text) or bool(_NOT_OWNED.search(text))
+
+
+def _is_quota_used_up(text: str) -> bool:
+    return _follows(_SENDING, _LIMIT, _NOT_SENDING.split(text)[-1]) and bool(_USED_UP.search(text))
+
+
+def _follows(first: re.Pattern[str], second: re.Pattern[str], text: str) -> bool:
+    """Whether `second` is found somewhere after `first`."""
+    found = first.search(text)
+    return bool(found and second.search(text, found.end()))
 
 
 def _retry_after(text: str) -> float | None:

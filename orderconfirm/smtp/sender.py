@@ -1,4 +1,4 @@
-"""One claimed mail on its way: read the order, compose the message, send it over a kept connection."""
+"""Sending of a claimed mail: decode the order, render the message, send it over a pooled connection."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ CATEGORY = "order-confirmation"
 
 
 class SmtpSender:
-    """The dispatcher's way to the relay."""
+    """Sends the dispatcher's mails to the relay."""
 
     def __init__(self, app: Flask, settings: Settings, renderer: MailRenderer, pool: ConnectionPool) -> None:
-        """`app` is pushed around each send: Flask-Mail announces every mail on its signal."""
+        """`app` gives the context that Flask-Mail needs to send its signal for each mail."""
         self._app = app
         self._settings = settings
         self._renderer = renderer
         self._pool = pool
 
     def deliver(self, mail: ClaimedMail) -> RelayReply:
-        """Send one mail; returns the relay's acceptance.
+        """Send one mail and return the relay's acceptance.
 
-        Raises a DeliveryFailure when the relay did not take it, TemplateError when it cannot be made, and
-        UnreadableOrder when the stored order is damaged.
+        Raises DeliveryFailure when the relay did not accept the mail, TemplateError when the mail cannot be rendered,
+        and UnreadableOrder when the stored order is damaged.
         """
-        message = self._message(_read_order(mail), mail)
+        message = self._message(_decode_order(mail), mail)
         with self._app.app_context():
             return RelayReply(*self._pool.send(message))
 
@@ -50,9 +50,9 @@ class SmtpSender:
         headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
         if settings.mailtrap_headers:
             headers["X-MT-Category"] = CATEGORY
-            named = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
-            # The number fits into its line, however long the other names are.
-            headers["X-MT-Custom-Variables"] = custom_variables({**named, "mail_id": str(mail.id)})
+            ids = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
+            # mail_id always fits into a line; longer values may be left out.
+            headers["X-MT-Custom-Variables"] = custom_variables({**ids, "mail_id": str(mail.id)})
         return OrderMessage(
             self._renderer.render(order),
             sender=(settings.sender_name, settings.sender_address),
@@ -64,7 +64,7 @@ class SmtpSender:
         )
 
 
-def _read_order(mail: ClaimedMail) -> Order:
+def _decode_order(mail: ClaimedMail) -> Order:
     try:
         request, defaults = decode_payload(mail.payload)
         return to_order(request, defaults, mail.accepted_at)

@@ -1,9 +1,10 @@
-"""The shop's way in: place an order, ask what became of it, have it sent again, withdraw or erase it."""
+"""The shop's API: place an order, follow it, list, resend, cancel and erase."""
 
 from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,22 +13,25 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.errors import ContentDeleted, FieldError
+from orderconfirm.errors import ContentDeleted, FieldError, OutboxUnavailable
 from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
 from orderconfirm.models import OutboxEntry, Resend, Search, State
-from orderconfirm.order.schemas import OrderSchema, ResendSchema, SearchSchema
+from orderconfirm.order.schemas import OrderSchema, ResendSchema
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
 from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
+from orderconfirm.web.request_schemas import SearchSchema
 from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, detail, summary
 
 #: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
 MAX_WAIT_SECONDS = 30
-#: So many callers may wait at once: each has a thread, and half of them stay free for orders.
+#: Characters of an Accept header that are read.
+MAX_ACCEPT_LENGTH = 1000
+#: Callers that may wait at a time. Each uses a thread, and half of the threads stay free for orders.
 MAX_WAITING = 16
-_seats = threading.BoundedSemaphore(MAX_WAITING)
+_wait_slots = threading.BoundedSemaphore(MAX_WAITING)
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:,|;|$)", re.IGNORECASE)
 
 _MESSAGES = {
@@ -41,33 +45,33 @@ _MESSAGES = {
     State.EXPIRED: "The order confirmation was not sent in time",
 }
 
-#: An instance: a class would be made anew for each request, which costs as much as all the rest of reading it.
+#: An instance, because flask-smorest instantiates a class for each request, which costs as much as the validation.
 _ORDER = OrderSchema()
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
-    "description": "any text of your own for this one request; kept as long as the order's content",
+    "description": "any text that identifies this request; kept as long as the order's content",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH},
 }
 _PREFER: dict[str, Any] = {
     "in": "header",
     "name": "Prefer",
     "description": f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the outcome (RFC 7240); "
-    "`Preference-Applied` tells that it did",
+    "`Preference-Applied` says that it did",
     "schema": {"type": "string"},
     "example": "wait=10",
 }
 _APPLIED: dict[str, Any] = {
     "Preference-Applied": {"description": "`wait=N`, if the caller waited", "schema": {"type": "string"}}
 }
-#: Kinds with the examples of one operation.
+#: Problem types with examples that fit one operation.
 _BAD_RESEND = replace(
     problem_types.INVALID_REQUEST, errors=(FieldError("/emial", "is unknown: a resend takes email and reason"),)
 )
 _IS_QUEUED = replace(problem_types.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
 _IN_FLIGHT = replace(problem_types.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
-#: What may be asked of a placed order next.
-_FOLLOWED: dict[str, Any] = {
+#: Links to the operations on a placed order.
+_LINKS: dict[str, Any] = {
     "links": {
         operation: {"operationId": operation, "parameters": {"order_id": "$response.body#/order_id"}}
         for operation in ("show_order", "resend_order", "cancel_order", "erase_order")
@@ -79,15 +83,17 @@ bp = Blueprint("orders", __name__, url_prefix="/api", description="Order confirm
 
 @bp.before_request
 def authenticate() -> None:
-    """Nothing is read of a request before it is known whose it is."""
+    """Authenticate before reading the body. Refuse clients that do not accept JSON."""
     if request.method == "OPTIONS":
-        return  # a browser asks, for a script, whether it may call; the key comes with the call itself
+        return  # a CORS preflight; the key comes with the request itself
     authenticator: Authenticator = current_app.extensions["authenticator"]
     authenticator.authenticate()
-    if not _takes_json(request.accept_mimetypes):
+    # A longer header costs too much to parse, and RFC 9110 section 12.5.1 allows ignoring it.
+    is_short = len(request.headers.get("Accept", "")) <= MAX_ACCEPT_LENGTH
+    if is_short and not _takes_json(request.accept_mimetypes):
         raise NotAcceptable(problem_types.NOT_ACCEPTABLE.detail)
     if "\0" in request.path:
-        raise NotFound("No order id has a NUL.")  # PostgreSQL would not even look for it
+        raise NotFound("No order id has a NUL.")  # PostgreSQL refuses it in a query
 
 
 @bp.post("/order-confirmation")
@@ -101,20 +107,20 @@ def authenticate() -> None:
     ),
     *(problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, problem_types.FULL, *problem_types.ALWAYS),
     parameters=[_IDEMPOTENCY_KEY, _PREFER],
-    responses={200: _FOLLOWED, 202: _FOLLOWED, 502: {"headers": _APPLIED}},
+    responses={200: _LINKS, 202: _LINKS, 502: {"headers": _APPLIED}},
 )
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(
     202,
     PlacedSchema,
-    description="The order is on disk; its mail is on its way, or held.",
+    description="The order is on disk. Its mail will be sent, or is held.",
     example=examples.QUEUED,
     headers=_APPLIED,
 )
 @bp.alt_response(
     200,
     schema=PlacedSchema,
-    description="The order was accepted before. With `Prefer: wait`: its mail is out, or will not come by itself.",
+    description="The order was accepted before. With `Prefer: wait`: its mail was sent, or needs help.",
     examples={
         "repeated": {"summary": "The same order again", "value": examples.REPEATED},
         "waited": {"summary": "With Prefer: wait", "value": examples.PLACED},
@@ -122,36 +128,37 @@ def authenticate() -> None:
     headers=_APPLIED,
 )
 def place_order(order: dict[str, Any]) -> Any:
-    """Accept an order.
+    """Place an order.
 
-    The same order again answers 200 and sends no second mail.
+    The same order again returns 200 and sends no second mail.
     """
-    placed = _confirmations().place(g.shop, order, _idempotency_key())
-    entry = placed.entry
-    is_done = not placed.is_new
+    result = _confirmations().place(g.shop, order, _idempotency_key())
+    entry = result.entry
+    is_done = not result.is_new
     headers = {}
-    wait = _wanted_wait()
-    # A preference, no more (RFC 7240 section 2): with all seats taken nobody waits.
-    if wait is not None and _seats.acquire(blocking=False):
+    wait = _requested_wait()
+    # Only a preference (RFC 7240 section 2): without a free slot the request does not wait.
+    if wait is not None and _wait_slots.acquire(blocking=False):
         try:
-            entry = _confirmations().outcome(g.shop, entry.order_id, wait) or entry
+            with suppress(OutboxUnavailable):  # the order is stored, whether or not its outcome can be read
+                entry = _confirmations().outcome(g.shop, entry.order_id, wait) or entry
         finally:
-            _seats.release()
+            _wait_slots.release()
         headers = {"Preference-Applied": f"wait={wait}"}
         is_done = entry.state is State.SENT or (is_done and entry.state not in State.PENDING)
         if entry.state in State.NOT_SENT:
-            why = f": {entry.reason}" if entry.reason else ""  # it goes with the order's content
-            answer = problem(problem_types.NOT_SENT, f"{_MESSAGES[entry.state]}{why}.")
-            answer.headers.update(headers)
-            return answer
-    told = {
+            reason = f": {entry.reason}" if entry.reason else ""  # purged with the order's content
+            response = problem(problem_types.NOT_SENT, f"{_MESSAGES[entry.state]}{reason}.")
+            response.headers.update(headers)
+            return response
+    body = {
         "status": "failed" if entry.state in State.NOT_SENT else "success",
-        "message": _sent_before(placed.entry) if placed.entry.state is State.SENT else _MESSAGES[entry.state],
+        "message": _sent_before(result.entry) if result.entry.state is State.SENT else _MESSAGES[entry.state],
         **summary(entry, _link(entry)),
-        "warnings": list(placed.warnings),
+        "warnings": list(result.warnings),
         "ignored_fields": g.ignored_fields,
     }
-    return told, 200 if is_done else 202, headers
+    return body, 200 if is_done else 202, headers
 
 
 @bp.post("/order-confirmation/preview")
@@ -159,9 +166,9 @@ def place_order(order: dict[str, Any]) -> Any:
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(200, PreviewSchema, description="The mail.", example=examples.PREVIEW)
 def preview_order(order: dict[str, Any]) -> Any:
-    """Show the mail that an order would become.
+    """Render the mail that an order would become.
 
-    Nothing is stored, nothing is sent.
+    Nothing is stored or sent.
     """
     preview = _confirmations().preview(order)
     email = preview.email
@@ -179,24 +186,24 @@ def preview_order(order: dict[str, Any]) -> Any:
 @bp.operation(problem_types.INVALID_REQUEST, problem_types.UNAVAILABLE, *problem_types.ALWAYS)
 @bp.arguments(SearchSchema(), location="query")
 @bp.response(200, PageSchema, description="A page of mails.", example=examples.PAGE)
-def list_orders(wanted: dict[str, Any]) -> Any:
+def list_orders(query: dict[str, Any]) -> Any:
     """List mails, newest first."""
     search = Search(
-        states=tuple(State(part) for part in wanted["state"].split(",")) if wanted.get("state") else (),
-        recipient=wanted.get("email"),
-        since=wanted.get("since"),
-        until=wanted.get("until"),
+        states=tuple(State(part) for part in query["state"].split(",")) if query.get("state") else (),
+        recipient=query.get("email"),
+        since=query.get("since"),
+        until=query.get("until"),
     )
-    entries, cursor = _confirmations().search(g.shop, search, wanted.get("cursor"), wanted["limit"])
+    entries, cursor = _confirmations().search(g.shop, search, query.get("cursor"), query["limit"])
     return {"orders": [summary(entry, _link(entry)) for entry in entries], "next_cursor": cursor}
 
 
 @bp.get("/order-confirmation/<order_id:order_id>")
 @bp.operation(problem_types.NOT_FOUND, problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, *problem_types.ALWAYS)
-@bp.response(200, MailSchema, description="The mail and its story.", example=examples.DETAIL)
+@bp.response(200, MailSchema, description="The mail and its history.", example=examples.DETAIL)
 def show_order(order_id: str) -> Any:
-    """Tell an order's state, times, attempts and deliveries."""
-    return _story(_confirmations().status(g.shop, order_id), order_id)
+    """Show an order's state, times, history and delivery events."""
+    return _detail(_confirmations().status(g.shop, order_id), order_id)
 
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
@@ -210,18 +217,21 @@ def show_order(order_id: str) -> Any:
 @bp.alt_response(
     200,
     schema=MailSchema,
-    description="The same request came before with this Idempotency-Key, and was not done twice.",
+    description="The same request used this Idempotency-Key before, and is not carried out twice.",
     example=examples.RESENT,
 )
-def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
+def resend_order(changes: dict[str, Any], order_id: str) -> Any:
     """Send an order's confirmation again, as a new mail.
 
-    It has a new Message-ID. An address that was held as dead is released.
+    It has a new Message-ID. A suppressed address is released.
     """
-    placed = _confirmations().resend(Resend(g.shop, order_id, **wanted, idempotency_key=_idempotency_key()))
-    if placed is None:
+    result = _confirmations().resend(Resend(g.shop, order_id, **changes, idempotency_key=_idempotency_key()))
+    if result is None:
         raise _unknown(order_id)
-    return _story(_confirmations().status(g.shop, order_id), order_id), 202 if placed.is_new else 200
+    entry: OutboxEntry | None = result.entry
+    with suppress(OutboxUnavailable):  # the resend is stored, whether or not its history can be read
+        entry = _confirmations().status(g.shop, order_id)
+    return _detail(entry, order_id), 202 if result.is_new else 200
 
 
 @bp.post("/order-confirmation/<path:order_id>/cancel")
@@ -236,33 +246,33 @@ def resend_order(wanted: dict[str, Any], order_id: str) -> Any:
 @bp.response(200, MailSchema, description="The mail will not be sent.", example=examples.CANCELLED)
 def cancel_order(order_id: str) -> Any:
     """Withdraw a mail before it is sent."""
-    return _story(_confirmations().cancel(g.shop, order_id), order_id)
+    return _detail(_confirmations().cancel(g.shop, order_id), order_id)
 
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
 @bp.operation(
     problem_types.NOT_FOUND, _IN_FLIGHT, problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, *problem_types.ALWAYS
 )
-@bp.response(204, description="Nothing personal of the order is left.")
+@bp.response(204, description="The order's personal data is deleted.")
 def erase_order(order_id: str) -> Any:
     """Erase an order's personal data.
 
-    Its id stays known, so that a late replay sends nothing; a mail that waits is withdrawn.
+    Its id stays known, so that a late replay sends no mail. A waiting mail is withdrawn.
     """
     if not _confirmations().erase(g.shop, order_id):
         raise _unknown(order_id)
 
 
 def _sent_before(entry: OutboxEntry) -> str:
-    """What a repeated order is told: nothing was sent for it now."""
+    """Return the message for a repeated order whose mail was sent earlier."""
     when = "" if entry.is_erased else f", at {entry.changed_at.isoformat(timespec='seconds')}"
     return f"Order confirmation email was sent before{when}"
 
 
 def _takes_json(accepted: MIMEAccept) -> bool:
-    """Whether our answers are acceptable; a charset named beside their type changes nothing."""
+    """Whether the client accepts JSON, with or without a charset parameter."""
     ours = ("application/json", problem_types.MIMETYPE)
-    is_named = any(quality > 0 and kind.partition(";")[0] in ours for kind, quality in accepted)
+    is_named = any(quality > 0 and mimetype.partition(";")[0] in ours for mimetype, quality in accepted)
     return not accepted or is_named or accepted.quality("application/json") > 0
 
 
@@ -271,7 +281,7 @@ def _confirmations() -> OrderConfirmations:
     return confirmations
 
 
-def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
+def _detail(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
     if entry is None:
         raise _unknown(order_id)
     if entry.is_erased:
@@ -280,7 +290,7 @@ def _story(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
 
 
 def _unknown(order_id: str) -> NotFound:
-    return NotFound(f"No order {order_id} was ever accepted.")
+    return NotFound(f"No order {order_id} was accepted.")
 
 
 def _link(entry: OutboxEntry) -> str:
@@ -294,7 +304,7 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _wanted_wait() -> int | None:
-    """The seconds of `Prefer: wait=N`; what cannot be understood is left aside, as RFC 7240 says."""
+def _requested_wait() -> int | None:
+    """Return the seconds of `Prefer: wait=N`. RFC 7240 asks to ignore what cannot be understood."""
     found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
     return min(int(found[1]), MAX_WAIT_SECONDS) if found else None

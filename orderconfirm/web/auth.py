@@ -1,4 +1,4 @@
-"""Who may use the API, and how often: keys, known by their hashes, and limits."""
+"""Authentication by API key, and rate limits for shops and for wrong keys."""
 
 from __future__ import annotations
 
@@ -22,21 +22,29 @@ from orderconfirm.web import problem_types
 
 log = logging.getLogger(__name__)
 
-#: Wrong keys a minute from one address until each further one is answered late, and so many of them at once.
+#: Characters of a client's address. A proxy that passes X-Forwarded-For on unchecked may name a longer one.
+MAX_ADDRESS_LENGTH = 64
+#: Wrong keys a minute from one address. Each further one is answered after WRONG_KEY_DELAY seconds, up to
+#: MAX_DELAYED at a time.
 WRONG_KEYS_A_MINUTE = 10
 WRONG_KEY_DELAY = 0.25
-DELAYED_AT_ONCE = 4
+MAX_DELAYED = 4
+#: Beyond a limit one line a minute is logged, so that no client can fill the log.
+_ONCE_A_MINUTE = RateLimitItemPerMinute(1)
+
+
+_WRONG_KEY = "request without a valid API key"
 
 
 class Authenticator:
-    """Asked before each request to the API; counts within this process."""
+    """Identifies the shop of each API request. Limits are counted in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.api_keys
         self._origins = frozenset(origin.lower() for origin in settings.cors_origins)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_A_MINUTE)
-        self._delayed = threading.BoundedSemaphore(DELAYED_AT_ONCE)
+        self._delayed = threading.BoundedSemaphore(MAX_DELAYED)
         self._limit: RateLimitItem | None = None
         if rate := settings.api_rate_limit:
             # Each worker has its share, and no less than one request.
@@ -44,15 +52,30 @@ class Authenticator:
             self._limit = RateLimitItemPerSecond(share, int(rate.seconds))
 
     def authenticate(self) -> None:
-        """Know the caller's shop from here on. Raises Unauthorized, Forbidden or TooManyRequests."""
+        """Store the caller's shop in `g.shop`. Raises Unauthorized, Forbidden or TooManyRequests."""
         self.authenticate_as(self._shop())
 
     def authenticate_as(self, shop: str) -> None:
-        """Take the request as this shop's. Raises TooManyRequests."""
+        """Count the request for `shop` and store it in `g.shop`. Raises TooManyRequests."""
         g.shop = shop
         if self._limit and not self._limiter.hit(self._limit, "shop", shop):
-            log.warning("a shop calls too often", extra={"shop": shop})
+            if self._limiter.hit(_ONCE_A_MINUTE, "too often", shop):
+                log.warning("a shop exceeds API_RATE_LIMIT", extra={"shop": shop})
             raise self._too_many("too many requests with this key", self._limit, "shop", shop)
+
+    def note_wrong_secret(self, event: str) -> bool:
+        """Log `event`, a wrong key or signature. Returns False when this address has exceeded its limit this minute.
+
+        Beyond the limit one more line is logged. No line repeats anything that the client sent.
+        """
+        address = _address()
+        extra = {"address": address, "route": str(request.url_rule)}
+        if self._limiter.hit(self._wrong_keys, event, address):
+            log.warning(event, extra=extra)
+            return True
+        if self._limiter.hit(_ONCE_A_MINUTE, event, address):
+            log.warning("%s: too many, not logged for the next minute", event, extra=extra)
+        return False
 
     def _shop(self) -> str:
         if not self._keys:
@@ -60,45 +83,50 @@ class Authenticator:
             return DEFAULT_SHOP
         key = _presented_key()
         presented = sha256(key.encode()).hexdigest() if key else ""
-        # Every key is compared, each in constant time: the time taken tells nothing about any of them.
+        # All keys are compared, each in constant time, so that the time taken reveals nothing about them.
         shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
         if shops:
             return shops[0]
-        address = request.remote_addr or ""
-        log.warning("a request without a valid key", extra={"address": address, "path": request.path})
-        if not self._limiter.hit(self._wrong_keys, "wrong key", address):
-            self._slow_down(address)
+        if not self.note_wrong_secret(_WRONG_KEY):
+            self._slow_down()
         raise Unauthorized(
             problem_types.UNAUTHORIZED.detail,
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
         )
 
     def _refuse_other_sites(self) -> None:
-        """What needs no key, any page could have its reader's browser send; without a body, even without preflight."""
+        """Refuse changes that another site's page makes a visitor's browser send. Raises Forbidden.
+
+        A browser sends a request without a body even without a preflight.
+        """
         origin = request.headers.get("Origin", "").lower()
-        # Not every browser names the site to every address; each names the origin, when it is another's.
+        # Some browsers omit Sec-Fetch-Site for some addresses. All send Origin with a cross-site request.
         is_ours = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
         is_ours = is_ours and (not origin or origin.partition("://")[2] == request.host.lower())
         if request.method not in ("GET", "HEAD") and not is_ours and origin not in self._origins:
             raise Forbidden(problem_types.CROSS_SITE.detail)
 
-    def _slow_down(self, address: str) -> None:
-        """A right key is never locked out, for whole companies share an address; a wrong one has time."""
+    def _slow_down(self) -> None:
+        """Delay the answer to a wrong key. A right key is never delayed: whole companies share an address."""
         if not self._delayed.acquire(blocking=False):
-            raise self._too_many("too many wrong keys from this address", self._wrong_keys, "wrong key", address)
+            raise self._too_many("too many wrong keys from this address", self._wrong_keys, _WRONG_KEY, _address())
         try:
             time.sleep(WRONG_KEY_DELAY)
         finally:
             self._delayed.release()
 
-    def _too_many(self, what: str, limit: RateLimitItem, *identifiers: str) -> TooManyRequests:
+    def _too_many(self, reason: str, limit: RateLimitItem, *identifiers: str) -> TooManyRequests:
         reset, _ = self._limiter.get_window_stats(limit, *identifiers)
         seconds = max(1, math.ceil(reset - time.time()))
-        return TooManyRequests(f"There were {what}: try again in {seconds} s.", retry_after=seconds)
+        return TooManyRequests(f"There were {reason}: try again in {seconds} s.", retry_after=seconds)
+
+
+def _address() -> str:
+    return (request.remote_addr or "")[:MAX_ADDRESS_LENGTH]
 
 
 def _presented_key() -> str:
-    """Authorization counts alone where it is sent: a wrong key must not pass because a right one stands beside it."""
+    """Return the key of the request. If there is an Authorization header, X-API-Key is ignored, even if it is right."""
     if "Authorization" not in request.headers:
         return request.headers.get("X-API-Key", "")
     scheme, _, key = request.headers["Authorization"].partition(" ")

@@ -1,7 +1,7 @@
-"""Host check for services without API keys, against DNS rebinding.
+"""The host names that routes without an API key answer to.
 
-A web page can make its own host name resolve to this machine. The browser then treats the service as the page's origin
-and lets the page read every response. Only the Host header shows the difference.
+A web page can make its own name resolve to this machine (DNS rebinding). The visitor's browser then takes the service
+for the page's own origin and lets the page read every response. Only the Host header shows it.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ from orderconfirm.settings import Settings
 from orderconfirm.web import problem_types
 from orderconfirm.web.problems import problem
 
+#: The blueprints of the local inbox and the form, which browsers use without a key.
+_PAGES = ("pages", "demo")
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
-#: Names that only the local network resolves: `localhost`, and names without a dot, such as a container's.
+#: A name without a dot, such as a container's, is known only in the local network.
 _LOCAL_NAME = re.compile(r"[a-z0-9_-]+|(?:[a-z0-9_-]+\.)+localhost")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Refuse other hosts on every route, including the pages. With API keys, every host is allowed."""
-    if settings.api_keys:
-        return
+    """Check the host of every route that needs no API key: all of them without keys, else the pages."""
 
     @app.before_request
     def refuse_other_hosts() -> Response | None:
-        if _is_allowed(request.headers.get("Host", ""), settings.host):
+        if settings.api_keys and request.blueprint not in _PAGES:
+            return None
+        if _is_local(request.headers.get("Host", ""), settings.host):
             return None
         return problem(problem_types.MISDIRECTED, problem_types.MISDIRECTED.detail)
 
 
-def _is_allowed(host: str, own_name: str) -> bool:
-    """Whether `host` is an address, or a name that no outsider can own."""
-    match = _HOST.fullmatch(host)
-    if match is None:
+def _is_local(host: str, own_name: str) -> bool:
+    """Whether a request's host is one that no outsider can own."""
+    found = _HOST.fullmatch(host)
+    if found is None:
         return False
-    if match["ipv6"]:
-        return _is_address(IPv6Address, match["ipv6"])
-    name = match["name"].lower()
-    is_local = name == own_name.lower() or _LOCAL_NAME.fullmatch(name) is not None
-    return is_local or _is_address(IPv4Address, name)
+    if found["ipv6"]:
+        return _is_address(IPv6Address, found["ipv6"])
+    name = found["name"].lower()
+    is_name_local = name == own_name.lower() or _LOCAL_NAME.fullmatch(name) is not None
+    return is_name_local or _is_address(IPv4Address, name)
 
 
 def _is_address(address_type: type[IPv4Address | IPv6Address], text: str) -> bool:

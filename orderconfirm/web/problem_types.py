@@ -73,7 +73,7 @@ BAD_SIGNATURE = ProblemType(
 NOT_FOUND = ProblemType(
     *("not-found", 404, "Not Found"),
     "There is no such order or address.",
-    "No order ORD-12345 was ever accepted.",
+    "No order ORD-12345 was accepted.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     *("method-not-allowed", 405, "Method Not Allowed"),
@@ -100,7 +100,7 @@ ORDER_CONFLICT = ProblemType(
 KEY_CONFLICT = ProblemType(
     *("idempotency-conflict", 409, "The idempotency key is in use"),
     "The `Idempotency-Key` belongs to another request.",
-    "The idempotency key 9f1c came before with another request, for order ORD-12345.",
+    "The idempotency key 9f1c was already used for another request, about order ORD-12345.",
 )
 WRONG_STATE = ProblemType(
     *("wrong-state", 409, "The mail's state does not allow this"),
@@ -130,9 +130,9 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "Without API keys: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
-    "Without API keys the service can be reached only by an IP address, localhost, a name without a dot, or HOST. "
-    "Set API_KEYS to use another name.",
+    "Of everything that needs no API key: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
+    "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
+    "Set API_KEYS to serve orders under another name.",
 )
 INVALID_ORDER = ProblemType(
     *("invalid-order", 422, "The order is not valid"),

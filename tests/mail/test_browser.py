@@ -1,4 +1,4 @@
-"""What the mail looks like in a real browser: narrow and wide, light, dark, and inverted by the mail program."""
+"""The mail in a real browser: narrow and wide, light, dark, and inverted by the mail program."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import ROOT, Settings
 
 AXE = "axe-core/axe.min.js"
-SMALLEST_TEXT = 13
-#: WCAG 2, 1.4.3: contrast of text.
-CONTRAST = 4.5
+MIN_TEXT_SIZE = 13
+#: Minimum contrast of text (WCAG 2, 1.4.3).
+MIN_CONTRAST = 4.5
 Screen = tuple[Scheme, int]
 SCREENS: list[Screen] = [("light", 320), ("light", 600), ("dark", 320), ("dark", 600)]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was measured of one mail on one screen: each of `texts` with its font size in pixels."""
+class Measurement:
+    """Measurements of one mail on one screen. `texts` are the visible texts with their font sizes in pixels."""
 
-    accessibility_faults: list[str]
+    accessibility_violations: list[str]
     overflow: int
     texts: list[tuple[str, float]]
     unwanted: list[str]
@@ -68,57 +68,59 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def inverting_browser(playwright: Playwright) -> Iterator[Browser]:
-    """A browser that darkens a page by itself, as the mail programs of many phones do."""
+    """A browser that darkens pages automatically, as the mail programs of many phones do."""
     with launch(playwright, "--enable-features=WebContentsForceDark") as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
-def looks(browser: Browser) -> Callable[[str], dict[Screen, Look]]:
-    """The looks of a sample on every screen; measured once."""
+def measurements(browser: Browser) -> Callable[[str], dict[Screen, Measurement]]:
+    """Return a function that measures a sample on every screen, once for each sample."""
 
     @cache
-    def looks(name: str) -> dict[Screen, Look]:
+    def measure_sample(name: str) -> dict[Screen, Measurement]:
         with shown(browser, render(name), 320) as (page, unwanted):
             load_scripts(page)
             return {screen: measure(page, *screen, unwanted) for screen in SCREENS}
 
-    return looks
+    return measure_sample
 
 
-def measure(page: Page, scheme: Scheme, width: int, unwanted: list[str]) -> Look:
+def measure(page: Page, scheme: Scheme, width: int, unwanted: list[str]) -> Measurement:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
-    return Look(
-        accessibility_faults=page.evaluate("accessibilityFaults()"),
+    return Measurement(
+        accessibility_violations=page.evaluate("accessibilityViolations()"),
         overflow=page.evaluate("document.documentElement.scrollWidth - innerWidth"),
         texts=[(each["text"], each["size"]) for each in page.evaluate("visibleTexts()")],
         unwanted=unwanted,
     )
 
 
-@pytest.fixture(params=product(SAMPLES, SCREENS), ids=lambda view: f"{view[0]}-{view[1][0]}-{view[1][1]}")
-def view(request: pytest.FixtureRequest, looks: Callable[[str], dict[Screen, Look]]) -> Look:
+@pytest.fixture(params=product(SAMPLES, SCREENS), ids=lambda case: f"{case[0]}-{case[1][0]}-{case[1][1]}")
+def measurement(
+    request: pytest.FixtureRequest, measurements: Callable[[str], dict[Screen, Measurement]]
+) -> Measurement:
     name, screen = request.param
-    return looks(name)[screen]
+    return measurements(name)[screen]
 
 
-def test_axe_finds_no_fault(view: Look) -> None:
-    assert view.accessibility_faults == []
+def test_axe_finds_no_violation(measurement: Measurement) -> None:
+    assert measurement.accessibility_violations == []
 
 
-def test_nothing_is_wider_than_the_screen(view: Look) -> None:
-    assert view.overflow <= 0
+def test_the_mail_fits_the_screen_width(measurement: Measurement) -> None:
+    assert measurement.overflow <= 0
 
 
-def test_no_text_is_too_small_to_read(view: Look) -> None:
-    """The preheader, which only the inbox shows, does not count."""
-    assert len(view.texts) > 10
-    assert [(text, size) for text, size in view.texts if size < SMALLEST_TEXT] == []
+def test_every_text_is_large_enough(measurement: Measurement) -> None:
+    """The preheader is excluded, because only the inbox shows it."""
+    assert len(measurement.texts) > 10
+    assert [(text, size) for text, size in measurement.texts if size < MIN_TEXT_SIZE] == []
 
 
-def test_the_mail_asks_for_nothing_but_pictures_and_runs_no_script(view: Look) -> None:
-    assert view.unwanted == []
+def test_the_mail_loads_only_pictures_and_runs_no_script(measurement: Measurement) -> None:
+    assert measurement.unwanted == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -126,33 +128,33 @@ def test_the_mail_asks_for_nothing_but_pictures_and_runs_no_script(view: Look) -
 def test_any_brand_colour_leaves_every_text_readable(browser: Browser, color: str, scheme: Scheme) -> None:
     with shown(browser, render("full", brand_color=color), 600, scheme) as (page, _):
         load_scripts(page)
-        assert page.evaluate("contrastFaults()") == []
+        assert page.evaluate("contrastViolations()") == []
 
 
 def test_the_dark_colours_for_outlook_com_are_readable(browser: Browser) -> None:
-    """Outlook.com knows no media query for dark mode: it marks the page with data-ogsc."""
+    """Outlook.com supports no media query for dark mode. It adds data-ogsc to the page instead."""
     with shown(browser, render("full"), 600) as (page, _):
         load_scripts(page)
         page.evaluate("document.documentElement.setAttribute('data-ogsc', '')")
         assert page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == "rgb(30, 34, 39)"
-        assert page.evaluate("contrastFaults()") == []
+        assert page.evaluate("contrastViolations()") == []
 
 
-def test_amounts_run_left_to_right_in_a_mail_that_runs_right_to_left(browser: Browser) -> None:
+def test_amounts_are_left_to_right_in_a_right_to_left_mail(browser: Browser) -> None:
     with shown(browser, render("right to left"), 320) as (page, _):
         load_scripts(page)
         assert page.evaluate("directionsOf('h1')") == ["rtl"]
         assert page.evaluate("directionsOf('.amount')") == ["ltr"] * 7
 
 
-def test_amounts_stand_left_of_their_items_in_a_mail_that_runs_right_to_left(browser: Browser) -> None:
+def test_amounts_are_left_of_their_items_in_a_right_to_left_mail(browser: Browser) -> None:
     with shown(browser, render("right to left"), 320) as (page, _):
         load_scripts(page)
         gaps = page.evaluate("gapsBeforeNeighbours('.amount')")
     assert len(gaps) == 7 and min(gaps) >= 0
 
 
-def test_a_minus_stands_left_of_its_digits_in_a_mail_that_runs_right_to_left(browser: Browser) -> None:
+def test_a_minus_is_left_of_its_digits_in_a_right_to_left_mail(browser: Browser) -> None:
     with shown(browser, render("right to left"), 320) as (page, _):
         load_scripts(page)
         [(minus, digit)] = page.evaluate("minusAndDigit('.amount')")
@@ -161,10 +163,10 @@ def test_a_minus_stands_left_of_its_digits_in_a_mail_that_runs_right_to_left(bro
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_text_stays_readable_when_the_mail_is_inverted(inverting_browser: Browser, name: str) -> None:
-    """Measured on a screenshot: the browser inverts after the styles that axe reads."""
+    """Measured in a screenshot, because the browser inverts the colours after the styles that axe reads."""
     with shown(inverting_browser, render(name), 320) as (page, _):
         load_scripts(page)
         screenshot = base64.b64encode(page.screenshot(full_page=True)).decode()
         lines = page.evaluate("image => linesInScreenshot(image)", screenshot)
     assert len(lines) > 10 and lines[0]["background"] < 0.1
-    assert [line for line in lines if line["contrast"] < CONTRAST] == []
+    assert [line for line in lines if line["contrast"] < MIN_CONTRAST] == []

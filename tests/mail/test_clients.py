@@ -1,4 +1,4 @@
-"""The mail's HTML holds nothing that mail programs cannot read."""
+"""The mail's HTML uses only features that mail programs support or can do without."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import ROOT, Settings
 
-#: What some programs leave out, and why the mail is still whole there.
+#: Features that some programs do not support, and why the mail does not depend on them.
 ALLOWED = {
-    "@media": "the mail is laid out for all widths without it; without it there is no dark mode",
-    "Attribute selector": "only for Outlook.com's dark mode and against Apple's own links",
-    "border-radius": "corners are square",
-    "overflow": "the preheader is hidden by display: none or mso-hide",
-    "<body> element": "a wrapper inside has the same background and colour",
-    "aria-label attribute": "the heading says the same",
-    "height property": "only on the logo, which has the attribute too",
-    "word-break": "only a word longer than the line is affected",
+    "@media": "the layout fits all widths without it; only dark mode is lost",
+    "Attribute selector": "only for Outlook.com's dark mode and Apple's automatic links",
+    "border-radius": "corners are square without it",
+    "overflow": "the preheader is also hidden by display: none or mso-hide",
+    "<body> element": "a wrapper has the same background and colour",
+    "aria-label attribute": "the heading has the same text",
+    "height property": "only on the logo, which also has the attribute",
+    "word-break": "affects only words longer than the line",
 }
-#: Unsupported somewhere, and not in caniemail's data.
+#: Features with incomplete support that caniemail's data does not cover.
 UNKNOWN_TO_CANIEMAIL = re.compile(
     r"""calc\(|var\(|\bgap:|-inline-|text-align:\s*(?:start|end)\b|oklch|\d(?:rem|vw|vh)\b
     |<(?:svg|input|form|link|video|picture)\b|\.webp|src="data:""",
@@ -54,12 +54,12 @@ def html(request: pytest.FixtureRequest) -> str:
 
 
 def unsupported_features(html: str) -> dict[str, list[str]]:
-    """The features that a mail uses and caniemail.com knows as unsupported, with the programs."""
+    """Return the features of a mail that some programs do not support by caniemail.com's data, with these programs."""
     package_file("caniemail/package.json")
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node: install Node.js 20.19 or later and run npm ci --prefix tests")
-    script = Path(__file__).parent / "caniemail.mjs"
+    script = Path(__file__).parent.parent / "caniemail.mjs"
     done = subprocess.run([node, script], input=html, capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
@@ -72,27 +72,27 @@ def test_a_strict_parser_finds_no_error(html: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_strict_parser_finds_no_error_in_the_template(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Without the inliner, which parses and so repairs what it is given."""
+    """The inliner is turned off, because it parses the HTML and thereby repairs it."""
     renderer = MailRenderer(SETTINGS, [ROOT / "templates"])
     monkeypatch.setattr(templates, "_inline", str)
     renderer._templates._inlined_template = None
     html5lib.HTMLParser(strict=True).parse(renderer.render(SAMPLES[name]).html)
 
 
-def test_every_feature_is_supported_or_can_be_missed(html: str) -> None:
+def test_every_feature_is_supported_or_optional(html: str) -> None:
     found = unsupported_features(html)
     assert {feature: programs for feature, programs in found.items() if feature not in ALLOWED} == {}
 
 
-def test_nothing_is_used_that_caniemail_does_not_know(html: str) -> None:
+def test_no_feature_outside_caniemails_data_is_used(html: str) -> None:
     assert UNKNOWN_TO_CANIEMAIL.findall(html) == []
 
 
-def test_the_check_finds_what_is_not_supported() -> None:
+def test_the_check_finds_unsupported_features() -> None:
     found = unsupported_features('<div style="display: flex; position: fixed">words</div>')
     assert "outlook.windows" in found["display:flex"] and "gmail.android" in found["position"]
 
 
-def test_the_mail_uses_every_feature_that_is_allowed() -> None:
-    """An exception does not outlive its reason."""
+def test_every_allowed_feature_is_used() -> None:
+    """An exception is removed together with its reason."""
     assert unsupported_features(render("full")).keys() == ALLOWED.keys()

@@ -1,4 +1,4 @@
-"""Text colours that stay readable on, and beside, any brand colour."""
+"""Text colours for any brand colour have the required contrast."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from orderconfirm.mail.colors import DARK_BACKGROUND, contrast, on_color, on_dark
 
-_CHANCE = random.Random(20250315)
+_RANDOM = random.Random(20250315)
 COLORS = ["#000000", "#ffffff", "#1f5fbf", "#ffcc00", "#ff0000", "#00ff00", "#0000ff", "#777777", "#767676"]
-COLORS += [f"#{_CHANCE.randrange(1 << 24):06x}" for _ in range(40)]
+COLORS += [f"#{_RANDOM.randrange(1 << 24):06x}" for _ in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ COLORS += [f"#{_CHANCE.randrange(1 << 24):06x}" for _ in range(40)]
         ("#FF0000", "#ffffff", 4.0),
     ],
 )
-def test_contrast_is_that_of_wcag_whichever_colour_comes_first(one: str, other: str, ratio: float) -> None:
+def test_contrast_follows_wcag_in_either_order(one: str, other: str, ratio: float) -> None:
     assert contrast(one, other) == pytest.approx(ratio, abs=0.005)
     assert contrast(other, one) == contrast(one, other)
 
@@ -40,27 +40,27 @@ def test_contrast_is_that_of_wcag_whichever_colour_comes_first(one: str, other: 
         ("#00ff00", "#000000"),
     ],
 )
-def test_text_is_white_on_dark_colours_and_near_black_on_light_ones(color: str, text: str) -> None:
+def test_text_is_white_on_dark_colours_and_black_on_light_ones(color: str, text: str) -> None:
     assert on_color(color) == text
 
 
 @pytest.mark.parametrize("color", COLORS)
-def test_text_on_a_colour_is_the_better_of_the_two(color: str) -> None:
+def test_text_has_the_higher_contrast_of_black_and_white(color: str) -> None:
     assert contrast(on_color(color), color) == max(contrast("#ffffff", color), contrast("#000000", color)) >= 4.5
 
 
 @pytest.mark.parametrize("color", COLORS)
-def test_a_colour_reads_on_the_dark_background(color: str) -> None:
+def test_every_colour_is_readable_on_the_dark_background(color: str) -> None:
     assert contrast(on_dark(color), DARK_BACKGROUND) >= 4.5
 
 
 @pytest.mark.parametrize("color", [each for each in COLORS if contrast(each, DARK_BACKGROUND) >= 4.5])
-def test_a_colour_that_reads_already_is_left_alone(color: str) -> None:
+def test_a_readable_colour_is_not_changed(color: str) -> None:
     assert on_dark(color) == color
 
 
 @pytest.mark.parametrize("color", ["#000000", "#1f5fbf", "#ff0000"])
-def test_a_colour_is_only_ever_lightened(color: str) -> None:
+def test_a_colour_is_lightened_and_never_darkened(color: str) -> None:
     lighter = on_dark(color)
     pairs = [(int(color[at : at + 2], 16), int(lighter[at : at + 2], 16)) for at in (1, 3, 5)]
     assert lighter != color and all(before <= after for before, after in pairs)

@@ -1,4 +1,4 @@
-"""Style rules inlined once: the same mail as when every mail is inlined anew."""
+"""CSS rules inlined once, in the template, give the same mail as rules inlined in every mail."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ class _Parts(HTMLParser):
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_template_inlined_once_renders_as_a_mail_inlined_alone(body: str, name: str) -> None:
+def test_an_inlined_template_renders_the_same_mail_as_inlining_the_mail(body: str, name: str) -> None:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     source = f"<html><head><title>{{{{ name }}}}</title>{STYLE}</head><body>{body}</body></html>"
-    chance = random.Random(name)
-    rows = [chance.choice(NAMES) for _ in range(chance.randrange(4))]
+    rng = random.Random(name)
+    rows = [rng.choice(NAMES) for _ in range(rng.randrange(4))]
     context = {"name": name, "rows": rows, "color": "#123456", "side": "left"}
     once = environment.from_string(inline_once(source, environment, _inline)).render(context)
-    alone = _inline(environment.from_string(source).render(context))
-    assert _Parts(once).parts == _Parts(alone).parts
+    each = _inline(environment.from_string(source).render(context))
+    assert _Parts(once).parts == _Parts(each).parts
 
 
-def test_style_rules_are_in_the_elements_afterwards() -> None:
+def test_the_rules_become_style_attributes() -> None:
     source = inline_once(
         f"<html><head>{STYLE}</head><body><p>{{{{ name }}}}</p></body></html>", jinja2.Environment(), _inline
     )
@@ -73,6 +73,6 @@ def test_style_rules_are_in_the_elements_afterwards() -> None:
 @pytest.mark.parametrize(
     "body", ["<p {{ name }}>a</p>", "<p class={{ name }}>a</p>", "<p {% if name %}hidden{% endif %}>a</p>"]
 )
-def test_a_tag_inside_an_html_tag_but_outside_quotes_cannot_be_marked(body: str) -> None:
+def test_a_jinja_tag_in_an_html_tag_outside_quotes_is_refused(body: str) -> None:
     with pytest.raises(CannotInline, match="outside quotes"):
         inline_once(body, jinja2.Environment(), _inline)

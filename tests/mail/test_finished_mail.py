@@ -1,16 +1,15 @@
-"""A linter for messages as they go over the wire, over every sample in every language that ships."""
+"""A linter for finished messages, applied to every sample order in every shipped language."""
 
 from __future__ import annotations
 
-import email
-import email.utils
+import email as email_package
 import random
 import re
 from dataclasses import replace
 from email import policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.utils import parseaddr
+from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 from typing import cast
 
@@ -36,7 +35,7 @@ CHARACTERS = [
 
 
 class Words(HTMLParser):
-    """What a reader sees of an HTML part."""
+    """The visible words of an HTML part."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -54,9 +53,9 @@ class Words(HTMLParser):
         self.words += "" if self._hidden else data
 
 
-def build(composed: Email, name: str = "Jo", order_id: str = "1") -> bytes:
+def build(email: Email, name: str = "Jo", order_id: str = "1") -> bytes:
     return OrderMessage(
-        composed,
+        email,
         sender=(SETTINGS.sender_name, "orders@shop.example"),
         recipient=(name, "jo@example.com"),
         reply_to="help@shop.example",
@@ -67,33 +66,33 @@ def build(composed: Email, name: str = "Jo", order_id: str = "1") -> bytes:
 
 
 def errors(source: bytes, order_id: str, total: str) -> list[str]:
-    """Everything that is wrong with a finished message; nothing, for a good one."""
-    message = cast(EmailMessage, email.message_from_bytes(source, policy=policy.default))
+    """Return every error of a finished message."""
+    message = cast(EmailMessage, email_package.message_from_bytes(source, policy=policy.default))
     found = [str(defect) for part in message.walk() for defect in part.defects]
     found += [f"{name}: {len(message.get_all(name, []))} times" for name in ONCE if len(message.get_all(name, [])) != 1]
-    found += [f"{name} is none of ours" for name in message if name not in (*ONCE, "Auto-Submitted")]
+    found += [f"{name} is not one of our headers" for name in message if name not in (*ONCE, "Auto-Submitted")]
     if not source.isascii():
         found.append("8-bit bytes")
     if re.search(rb"(?<!\r)\n|\r(?!\n)", source):
         found.append("a line break that is not CRLF")
-    if longest := [line for line in source.split(b"\r\n") if len(line) > 78]:
-        found.append(f"{len(longest)} lines longer than 78")
-    if email.utils.parsedate_to_datetime(message["Date"]).tzinfo is None:
-        found.append("a Date without zone")
+    if long_lines := [line for line in source.split(b"\r\n") if len(line) > 78]:
+        found.append(f"{len(long_lines)} lines longer than 78")
+    if parsedate_to_datetime(message["Date"]).tzinfo is None:
+        found.append("a Date without a time zone")
     if message["Message-ID"].strip("<>").rpartition("@")[2] != message["From"].addresses[0].domain:
         found.append("a Message-ID of another domain")
-    problem_types = [part.get_content_type() for part in message.walk()]
-    if problem_types != ["multipart/alternative", "text/plain", "text/html"]:
-        return [*found, f"parts {problem_types}"]
+    content_types = [part.get_content_type() for part in message.walk()]
+    if content_types != ["multipart/alternative", "text/plain", "text/html"]:
+        return [*found, f"parts {content_types}"]
     text, html = (str(part.get_content()) for part in message.iter_parts())
-    for kind, words in (("text", text), ("html", Words(html).words)):
+    for part_name, words in (("text", text), ("html", Words(html).words)):
         flat = " ".join(words.split())
         if "".join(order_id.split()) not in "".join(flat.split()):
-            found.append(f"{kind} without the order's number")
+            found.append(f"{part_name} without the order number")
         if total not in flat:
-            found.append(f"{kind} without the total {total}")
+            found.append(f"{part_name} without the total {total}")
         if re.search(r"\bNone\b|\bundefined\b|jj\d+jj|<built-in", flat):
-            found.append(f"{kind} has a value that is none")
+            found.append(f"{part_name} shows a missing value")
     if len(html.encode()) > MAX_BYTES:
         found.append(f"{len(html.encode())} bytes of HTML")
     return found
@@ -106,42 +105,42 @@ def renderer() -> MailRenderer:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_a_finished_message_has_no_fault(renderer: MailRenderer, sample: str, language: str) -> None:
+def test_a_finished_message_has_no_errors(renderer: MailRenderer, sample: str, language: str) -> None:
     order = replace(SAMPLES[sample], locale=language)
-    composed = renderer.render(order)
+    mail = renderer.render(order)
     total = " ".join(renderer._context(order, 1)["order"].total.split())
-    assert errors(build(composed, order.customer.name), order.order_id, total) == []
+    assert errors(build(mail, order.customer.name), order.order_id, total) == []
     if sample != "hostile":
-        assert "{{" not in composed.html + composed.text and "%(" not in composed.html + composed.text
+        assert "{{" not in mail.html + mail.text and "%(" not in mail.html + mail.text
 
 
-def test_the_linter_finds_what_it_is_for() -> None:
+def test_the_linter_finds_errors() -> None:
     good = Email("S", "Order 1 None of $5.00\n", "<p>Order 1</p>")
     source = build(good).replace(b"Subject: S\r\n", b"Subject: S\r\nSubject: T\nX-Evil: 1\r\n")
     found = errors(source, "1", "$5.00")
-    for fault in ("Subject: 2 times", "X-Evil is none of ours", "a line break that is not CRLF"):
-        assert fault in found
+    for error in ("Subject: 2 times", "X-Evil is not one of our headers", "a line break that is not CRLF"):
+        assert error in found
     found = errors(build(good), "1", "$5.00")
-    assert found == ["text has a value that is none", "html without the total $5.00"]
+    assert found == ["text shows a missing value", "html without the total $5.00"]
 
 
 def raw(source: bytes, name: str) -> str:
-    """A header as it stands, unfolded: the modern parser puts blanks between the encoded words of a name."""
-    return str(email.message_from_bytes(source, policy=policy.compat32)[name]).replace("\r\n", "")
+    """Return a raw header, unfolded. The modern parser would add blanks between the encoded words of a name."""
+    return str(email_package.message_from_bytes(source, policy=policy.compat32)[name]).replace("\r\n", "")
 
 
 def cleaned(text: str) -> str:
-    """What a header can carry of a text: no line breaks or controls, no lone surrogates, one blank between words."""
+    """Return a text as a header can contain it: no control characters or lone surrogates, single blanks."""
     text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text.encode("utf-8", "replace").decode())
     return " ".join(text.split())
 
 
-def test_five_thousand_hostile_names_and_subjects_add_no_header_and_come_back() -> None:
-    chance = random.Random(2025)
+def test_hostile_names_and_subjects_add_no_header_and_are_decoded_unchanged() -> None:
+    rng = random.Random(2025)
     for _ in range(5000):
-        name, subject = ("".join(chance.choices(CHARACTERS, k=chance.randrange(1, 14))) for _ in range(2))
+        name, subject = ("".join(rng.choices(CHARACTERS, k=rng.randrange(1, 14))) for _ in range(2))
         source = build(Email(subject, "text\n", "<p>html</p>"), name)
-        message = cast(EmailMessage, email.message_from_bytes(source, policy=policy.default))
+        message = cast(EmailMessage, email_package.message_from_bytes(source, policy=policy.default))
         assert sorted(message.keys()) == sorted((*ONCE, "Auto-Submitted")), (name, subject)
         assert not message.defects and not message["To"].defects and not message["Subject"].defects, (name, subject)
         display_name, address = parseaddr(raw(source, "To"))
@@ -151,6 +150,6 @@ def test_five_thousand_hostile_names_and_subjects_add_no_header_and_come_back() 
         assert source.isascii() and max(map(len, source.split(b"\r\n"))) <= 78, (name, subject)
 
 
-def test_an_order_in_another_language_has_its_own_words(renderer: MailRenderer) -> None:
+def test_every_language_has_a_different_text(renderer: MailRenderer) -> None:
     texts = {renderer.render(replace(SAMPLES["smallest"], locale=language)).text for language in LANGUAGES}
     assert len(texts) == len(LANGUAGES) == 11

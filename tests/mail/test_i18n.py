@@ -1,4 +1,4 @@
-"""The catalogues that ship, and which of them an order gets."""
+"""The shipped catalogues, the choice of a language, and formats of money, quantities and dates."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from babel import Locale
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from orderconfirm.errors import TemplateError
-from orderconfirm.mail.i18n import Languages
+from orderconfirm.mail.i18n import Languages, format_date, format_money, format_quantity
 from orderconfirm.settings import ROOT
 
-OURS = ROOT / "templates"
+TEMPLATES = ROOT / "templates"
 SHIPPED = ["ar", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "zh_Hans"]
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 
 
 def catalogue(language: str) -> Catalog:
-    path = OURS / "locale" / language / "LC_MESSAGES" / "order_confirmation.po"
+    path = TEMPLATES / "locale" / language / "LC_MESSAGES" / "order_confirmation.po"
     return read_po(BytesIO(path.read_bytes()), locale=language)
 
 
 @pytest.fixture(scope="module")
-def sentences(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """What the templates say now, extracted as `make messages` does."""
+def source_texts(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The texts of the templates, extracted as `make messages` does."""
     out = tmp_path_factory.mktemp("pot") / "messages.pot"
     command = [sys.executable, "-m", "babel.messages.frontend", "-q", "extract", "-F", "pyproject.toml", "-o", str(out)]
     subprocess.run([*command, "."], cwd=ROOT, check=True, timeout=60)
@@ -40,22 +44,22 @@ def singular(message: Message) -> str:
     return message.id if isinstance(message.id, str) else message.id[0]
 
 
-def test_the_languages_that_ship() -> None:
-    assert Languages([OURS], "en").available == SHIPPED
+def test_the_shipped_languages() -> None:
+    assert Languages([TEMPLATES], "en").available == SHIPPED
 
 
 @pytest.mark.parametrize("language", [each for each in SHIPPED if each != "en"])
-def test_a_catalogue_has_every_sentence_in_every_plural_with_its_placeholders(
-    language: str, sentences: set[str]
+def test_a_catalogue_has_every_text_in_every_plural_with_its_placeholders(
+    language: str, source_texts: set[str]
 ) -> None:
-    found = catalogue(language)
-    messages = {singular(message): message for message in found if message.id}
-    assert set(messages) == sentences
+    translations = catalogue(language)
+    messages = {singular(message): message for message in translations if message.id}
+    assert set(messages) == source_texts
     for message_id, message in messages.items():
         forms = [message.string] if isinstance(message.string, str) else list(message.string)
-        assert len(forms) == (1 if isinstance(message.id, str) else found.num_plurals), message_id
+        assert len(forms) == (1 if isinstance(message.id, str) else translations.num_plurals), message_id
         assert not message.fuzzy and all(forms), message_id
-        # Arabic has words, not numbers, for one and two.
+        # Arabic has words instead of numbers for zero, one and two.
         counted = forms if isinstance(message.id, str) else forms[3:] or forms
         for form in counted:
             assert set(PLACEHOLDER.findall(form)) == set(PLACEHOLDER.findall(message_id)), message_id
@@ -77,49 +81,49 @@ def test_a_catalogue_has_every_sentence_in_every_plural_with_its_placeholders(
     ],
 )
 def test_a_tag_falls_back_by_language_and_then_to_the_default(tag: str, locale: str, thanks: str) -> None:
-    language = Languages([OURS], "en").of(tag)
+    language = Languages([TEMPLATES], "en").get(tag)
     assert (str(language.locale), language.gettext("Thank you for your order")) == (locale, thanks)
 
 
 @pytest.mark.parametrize("tag", ["zh", "zh-CN", "zh_Hans", "zh-TW", "zh_Hans_SG"])
-def test_every_chinese_reads_the_chinese_there_is(tag: str) -> None:
-    assert Languages([OURS], "en").of(tag).gettext("Total") != "Total"
+def test_every_chinese_variant_uses_the_chinese_catalogue(tag: str) -> None:
+    assert Languages([TEMPLATES], "en").get(tag).gettext("Total") != "Total"
 
 
-def test_another_default_may_be_named_and_must_be_there() -> None:
-    assert str(Languages([OURS], "pl").of("sv").locale) == "pl"
+def test_the_default_language_must_have_a_catalogue() -> None:
+    assert str(Languages([TEMPLATES], "pl").get("sv").locale) == "pl"
     with pytest.raises(TemplateError, match="DEFAULT_LOCALE sv is none of ar, de, en"):
-        Languages([OURS], "sv")
+        Languages([TEMPLATES], "sv")
 
 
 @pytest.mark.parametrize(
     ("tag", "expected"), [("ar", ("ar", "rtl", "right", "left")), ("de-AT", ("de-AT", "ltr", "left", "right"))]
 )
-def test_a_language_tells_templates_its_direction(tag: str, expected: tuple[str, ...]) -> None:
-    context = Languages([OURS], "en").of(tag).context
+def test_a_language_gives_templates_its_direction(tag: str, expected: tuple[str, ...]) -> None:
+    context = Languages([TEMPLATES], "en").get(tag).context
     assert tuple(context[name] for name in ("lang", "dir", "start", "end")) == expected
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of what `make messages` reads and writes."""
+    """A copy of the files that `make messages` reads and writes."""
     for path in (ROOT / "templates").rglob("*"):
         if path.is_file():
             copy(path, tmp_path)
-    for name in ("Makefile", "pyproject.toml", "orderconfirm/mail/views.py"):
+    for name in ("Makefile", "pyproject.toml", "orderconfirm/mail/template_context.py"):
         copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     return tmp_path
 
 
 def copy(path: Path, folder: Path) -> None:
-    to = folder / path.relative_to(ROOT)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(path, to)
+    target = folder / path.relative_to(ROOT)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, target)
 
 
 def reword(project: Path, old: str, new: str) -> Catalog:
-    """Change a sentence of the templates; returns what `make messages` makes of the German catalogue."""
+    """Change a text of the templates, run `make messages` and return the German catalogue."""
     for path in (project / "templates").glob("order_confirmation.*"):
         path.write_text(path.read_text(encoding="utf-8").replace(f'"{old}"', f'"{new}"'), encoding="utf-8")
     subprocess.run(["make", "-o", ".venv/.run", "messages"], cwd=project, check=True, capture_output=True, timeout=120)
@@ -127,35 +131,35 @@ def reword(project: Path, old: str, new: str) -> Catalog:
     return read_po(BytesIO(path.read_bytes()), locale="de")
 
 
-def test_a_reworded_sentence_keeps_its_translation_for_review_and_no_customer_reads_it(project: Path) -> None:
+def test_the_translation_of_a_changed_text_is_marked_fuzzy_and_not_used(project: Path) -> None:
     new = "Many thanks for your order"
     message = reword(project, "Thank you for your order", new).get(new)
     assert message is not None
     assert (message.string, message.fuzzy) == ("Vielen Dank für Ihre Bestellung", True)
-    assert Languages([project / "templates"], "en").of("de").gettext(new) == new
+    assert Languages([project / "templates"], "en").get("de").gettext(new) == new
 
 
-def test_a_sentence_that_is_gone_keeps_its_translation_below_the_others(project: Path) -> None:
+def test_the_translation_of_a_removed_text_is_kept_as_obsolete(project: Path) -> None:
     old, new = "Thank you for your order", "Xyzzy"
     for change in ((old, new), (old, new), (new, old)):
         assert reword(project, *change).obsolete[old].string == "Vielen Dank für Ihre Bestellung"
-        assert Languages([project / "templates"], "en").of("de").gettext(new) == new
+        assert Languages([project / "templates"], "en").get("de").gettext(new) == new
 
 
-def test_a_translation_for_review_cannot_stop_the_start(tmp_path: Path) -> None:
-    """It may still have the values of the sentence before."""
-    own_catalogue(tmp_path, "de", '#, fuzzy\nmsgid "Hello %(name)s,"\nmsgstr "Hallo %(nmae)s"\n')
-    assert Languages([tmp_path, OURS], "en").of("de").gettext("Hello %(name)s,") == "Guten Tag %(name)s,"
+def test_a_fuzzy_translation_cannot_stop_the_start(tmp_path: Path) -> None:
+    """A fuzzy translation may still have the placeholders of the previous text."""
+    write_catalogue(tmp_path, "de", '#, fuzzy\nmsgid "Hello %(name)s,"\nmsgstr "Hallo %(nmae)s"\n')
+    assert Languages([tmp_path, TEMPLATES], "en").get("de").gettext("Hello %(name)s,") == "Guten Tag %(name)s,"
 
 
-def test_one_s_own_language_can_be_added(tmp_path: Path) -> None:
+def test_a_custom_language_can_be_added(tmp_path: Path) -> None:
     path = tmp_path / "locale" / "sv" / "LC_MESSAGES" / "order_confirmation.po"
     path.parent.mkdir(parents=True)
     path.write_text('msgid "Total"\nmsgstr "Summa"\n')
-    assert Languages([tmp_path, OURS], "en").of("sv-FI").gettext("Total") == "Summa"
+    assert Languages([tmp_path, TEMPLATES], "en").get("sv-FI").gettext("Total") == "Summa"
 
 
-def own_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+def write_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
     path = folder / "locale" / name / "LC_MESSAGES" / "order_confirmation.po"
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding=encoding)
@@ -163,7 +167,7 @@ def own_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8") -
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding", "says"),
+    ("text", "encoding", "reason"),
     [
         ('msgid "Total"\nmsgstr "Summe"\nnonsense\n', "utf-8", ""),
         ('msgid "Notes"\nmsgstr "Größe"\n', "latin-1", "utf-8"),
@@ -173,33 +177,115 @@ def own_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8") -
     ],
 )
 def test_a_catalogue_that_would_break_a_mail_stops_the_start(
-    tmp_path: Path, text: str, encoding: str, says: str
+    tmp_path: Path, text: str, encoding: str, reason: str
 ) -> None:
-    own_catalogue(tmp_path, "de", text, encoding)
-    with pytest.raises(TemplateError, match=rf"order_confirmation\.po.*{says}"):
-        Languages([tmp_path, OURS], "en")
+    write_catalogue(tmp_path, "de", text, encoding)
+    with pytest.raises(TemplateError, match=rf"order_confirmation\.po.*{reason}"):
+        Languages([tmp_path, TEMPLATES], "en")
 
 
 def test_a_catalogue_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
-    own_catalogue(tmp_path, "de", 'msgid "Total"\nmsgstr "Summe"\n', "utf-8-sig")
-    assert Languages([tmp_path, OURS], "en").of("de").gettext("Total") == "Summe"
+    write_catalogue(tmp_path, "de", 'msgid "Total"\nmsgstr "Summe"\n', "utf-8-sig")
+    assert Languages([tmp_path, TEMPLATES], "en").get("de").gettext("Total") == "Summe"
 
 
 @pytest.mark.parametrize(
     ("folder", "tag", "other"),
     [("de_AT", "de-AT", "de-DE"), ("de-AT", "de_AT", "de"), ("zh_Hant", "zh-HK", "zh-CN"), ("pt_BR", "pt-BR", "pt-PT")],
 )
-def test_a_region_s_own_catalogue_goes_before_its_language_s(tmp_path: Path, folder: str, tag: str, other: str) -> None:
-    own_catalogue(tmp_path, folder, 'msgid "Total"\nmsgstr "Regional"\n')
-    languages = Languages([tmp_path, OURS], "en")
-    assert languages.of(tag).gettext("Total") == "Regional"
-    assert languages.of(other).gettext("Total") != "Regional"
+def test_a_regional_catalogue_is_preferred_for_its_region(tmp_path: Path, folder: str, tag: str, other: str) -> None:
+    write_catalogue(tmp_path, folder, 'msgid "Total"\nmsgstr "Regional"\n')
+    languages = Languages([tmp_path, TEMPLATES], "en")
+    assert languages.get(tag).gettext("Total") == "Regional"
+    assert languages.get(other).gettext("Total") != "Regional"
 
 
-def test_words_in_one_script_are_not_marked_as_another() -> None:
-    assert Languages([OURS], "en").of("zh-TW").context["lang"] == "zh-Hans"
+def test_the_lang_attribute_names_the_script_of_the_catalogue() -> None:
+    assert Languages([TEMPLATES], "en").get("zh-TW").context["lang"] == "zh-Hans"
 
 
 @pytest.mark.parametrize("tag", ["de-DE-u-co-phonebk", "de_DE.UTF-8", "de@euro"])
-def test_what_follows_the_language_does_not_matter(tag: str) -> None:
-    assert Languages([OURS], "en").of(tag).gettext("Total") == "Gesamtbetrag"
+def test_extensions_of_a_tag_are_ignored(tag: str) -> None:
+    assert Languages([TEMPLATES], "en").get(tag).gettext("Total") == "Gesamtbetrag"
+
+
+def parse_locale(tag: str) -> Locale:
+    return Locale.parse(tag, sep="-" if "-" in tag else "_")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "tag", "text"),
+    [
+        ("119.97", "USD", "en", "$119.97"),
+        ("0", "USD", "en", "$0.00"),
+        ("-5", "USD", "en", "-$5.00"),
+        ("1234567.8", "USD", "en", "$1,234,567.80"),
+        ("1234567.8", "EUR", "de", "1.234.567,80\u00a0€"),
+        ("1234567.8", "EUR", "fr", "1\u202f234\u202f567,80\u00a0€"),
+        ("1234567.8", "INR", "hi", "₹12,34,567.80"),
+        ("1234567.8", "CHF", "de-CH", "CHF\u00a01’234’567.80"),
+        ("1200", "JPY", "ja", "￥1,200"),
+        ("1200", "JPY", "en", "¥1,200"),
+        ("1.5", "KWD", "en", "KWD1.500"),
+        ("-5", "SEK", "sv", "\u22125,00\u00a0kr"),
+        ("5", "AED", "ar", "\u200e5.00\u00a0د.إ.\u200f"),
+        ("-5", "AED", "ar", "\u200e-5.00\u00a0د.إ.\u200f"),
+    ],
+)
+def test_money_has_the_format_of_the_locale(amount: str, currency: str, tag: str, text: str) -> None:
+    assert format_money(Decimal(amount), currency, parse_locale(tag)) == text
+
+
+@pytest.mark.parametrize(("currency", "decimals"), [("RSD", 2), ("LBP", 2), ("ISK", 0), ("BHD", 3), ("CLF", 4)])
+def test_decimals_follow_iso_4217_instead_of_cldr(currency: str, decimals: int) -> None:
+    assert format_money(Decimal(5), currency, parse_locale("en")).partition(".")[2] == "0" * decimals
+
+
+@pytest.mark.parametrize("currency", ["XTS", "IRT", "QQQ"])
+def test_an_unknown_currency_is_shown_as_its_code(currency: str) -> None:
+    text = format_money(Decimal("7.5"), currency, parse_locale("en"))
+    assert text.startswith(currency) and text.endswith("7.50")
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [("0.005", "$0.01"), ("0.004", "$0.00"), ("17.647059", "$17.65"), ("2.675", "$2.68")]
+)
+def test_halves_are_rounded_up(amount: str, text: str) -> None:
+    assert format_money(Decimal(amount), "USD", parse_locale("en")) == text
+
+
+def test_currencies_do_not_share_their_decimals() -> None:
+    english = parse_locale("en")
+    texts = [format_money(Decimal(5), currency, english) for currency in ("JPY", "USD", "JPY", "EUR")]
+    assert texts == ["¥5", "$5.00", "¥5", "€5.00"]
+
+
+@pytest.mark.parametrize(
+    ("number", "tag", "text"),
+    [
+        ("2", "en", "2"),
+        ("1.5", "en", "1.5"),
+        ("1.5", "de", "1,5"),
+        ("2.000", "en", "2"),
+        ("0.125", "en", "0.125"),
+        ("12345", "en", "12,345"),
+    ],
+)
+def test_a_quantity_has_no_trailing_zeros(number: str, tag: str, text: str) -> None:
+    assert format_quantity(Decimal(number), parse_locale(tag)) == text
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [("en", "March 15, 2025"), ("de", "15. März 2025"), ("fr", "15 mars 2025"), ("ja", "2025年3月15日")],
+)
+def test_a_date_has_the_long_format_of_the_locale(tag: str, text: str) -> None:
+    assert format_date(datetime(2025, 3, 15, 14, 30, tzinfo=UTC), parse_locale(tag)) == text
+
+
+@pytest.mark.parametrize(
+    "zone", [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-11)), ZoneInfo("Asia/Tokyo")]
+)
+def test_a_date_is_the_day_in_its_own_time_zone(zone: timezone | ZoneInfo) -> None:
+    assert format_date(datetime(2025, 3, 15, 23, 59, tzinfo=zone), parse_locale("en")) == "March 15, 2025"
+    assert format_date(datetime(2025, 3, 15, 0, 0, tzinfo=zone), parse_locale("en")) == "March 15, 2025"

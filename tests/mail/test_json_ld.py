@@ -1,4 +1,4 @@
-"""The order as JSON-LD: what Google's reference asks for, and nothing that could end its script element."""
+"""The order as JSON-LD: the fields of Google's reference, and no text that could end the script element."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from decimal import Decimal
 
 import pytest
 
-from orderconfirm.mail.json_ld import MOST_ITEMS, order_script
+from orderconfirm.mail.json_ld import MAX_ITEMS, order_script
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.samples import FULL, LONG, SAMPLES, SMALLEST
 
 
-def told(order: Order) -> dict[str, object]:
+def json_ld(order: Order) -> dict[str, object]:
     script = order_script(order, "Acme")
-    found = re.fullmatch(r'<script type="application/ld\+json">(.*)</script>', script, re.DOTALL)
-    assert found
-    data: dict[str, object] = json.loads(found[1])
+    match = re.fullmatch(r'<script type="application/ld\+json">(.*)</script>', script, re.DOTALL)
+    assert match
+    data: dict[str, object] = json.loads(match[1])
     return data
 
 
-def test_it_has_what_the_reference_requires() -> None:
-    data = told(FULL)
+def test_the_required_fields_are_present() -> None:
+    data = json_ld(FULL)
     assert (data["@type"], data["orderNumber"], data["price"], data["priceCurrency"]) == (
         "Order",
         "R-100482",
@@ -49,13 +49,13 @@ def test_it_has_what_the_reference_requires() -> None:
     }
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    assert not {"url", "potentialAction"} & set(told(SMALLEST))
+def test_absent_values_are_left_out() -> None:
+    assert not {"url", "potentialAction"} & set(json_ld(SMALLEST))
 
 
-def test_a_long_order_tells_its_first_items() -> None:
-    offers = told(LONG)["acceptedOffer"]
-    assert isinstance(offers, list) and len(offers) == MOST_ITEMS
+def test_a_long_order_includes_only_its_first_items() -> None:
+    offers = json_ld(LONG)["acceptedOffer"]
+    assert isinstance(offers, list) and len(offers) == MAX_ITEMS
 
 
 @pytest.mark.parametrize("order", SAMPLES.values(), ids=SAMPLES)
@@ -64,8 +64,8 @@ def test_no_text_can_end_the_script(order: Order) -> None:
 
 
 @pytest.mark.parametrize("name", ["</script><b>", "<!--", "\u2028\u2029", '"\\', "\x00\x1f", "👩‍🚀"])
-def test_every_text_comes_back_as_it_went_in(name: str) -> None:
-    data = told(replace(SMALLEST, items=(Item(name, Decimal(1), Decimal(1)),)))
+def test_every_text_survives_the_encoding(name: str) -> None:
+    data = json_ld(replace(SMALLEST, items=(Item(name, Decimal(1), Decimal(1)),)))
     offers = data["acceptedOffer"]
     assert isinstance(offers, list)
     assert offers[0]["itemOffered"]["name"] == name

@@ -1,20 +1,17 @@
-"""The mail that a customer reads, made with the templates that ship."""
+"""The mail, rendered with the built-in templates."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orderconfirm.errors import TemplateError
 from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
 from orderconfirm.mail.text_filters import width
 from orderconfirm.models import Email
@@ -28,7 +25,7 @@ HOSTILE = """<b onclick="x">&amp; 'q' {{ 7*7 }} 100% %(name)s"""
 
 
 class Page(HTMLParser):
-    """A page's words and tags, as a reader's program sees them."""
+    """The tags, attributes and words of a page, as an HTML parser reads them."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -53,10 +50,10 @@ class Page(HTMLParser):
 
 
 def sample(**changes: Any) -> Order:
-    sent = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"), parse_float=Decimal)
-    for item in sent["items"]:
+    body = json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"), parse_float=Decimal)
+    for item in body["items"]:
         item["quantity"] = Decimal(item["quantity"])
-    order = to_order(canonical(sent), {"currency": "USD", "locale": "en", "timezone": "UTC"}, ACCEPTED_AT)
+    order = to_order(canonical(body), {"currency": "USD", "locale": "en", "timezone": "UTC"}, ACCEPTED_AT)
     return replace(order, **changes)
 
 
@@ -74,7 +71,7 @@ def minimal(**changes: Any) -> Order:
 
 
 def full(text: str = "Something") -> Order:
-    """An order with every part there is, each free text being `text`."""
+    """Return an order with every optional field, and `text` as every free text."""
     address = Address((text, text), text, text, text)
     item = Item(
         name=text,
@@ -110,23 +107,8 @@ def many(count: int) -> Order:
     return minimal(items=items, total=Decimal(count))
 
 
-def render(order: Order, settings: Settings | None = None, folder: Path = TEMPLATES) -> Email:
-    return MailRenderer(settings or Settings(), [folder]).render(order)
-
-
-@pytest.fixture
-def templates(tmp_path: Path) -> Path:
-    """A copy of the templates to break."""
-    return Path(shutil.copytree(TEMPLATES, tmp_path / "templates"))
-
-
-def replace_in(path: Path, old: str, new: str) -> int:
-    """Puts `new` in the place of the first `old`; returns its line."""
-    source = path.read_text(encoding="utf-8")
-    before, found, _ = source.partition(old)
-    assert found
-    path.write_text(source.replace(old, new, 1), encoding="utf-8")
-    return before.count("\n") + 1
+def render(order: Order, settings: Settings | None = None) -> Email:
+    return MailRenderer(settings or Settings(), [TEMPLATES]).render(order)
 
 
 @pytest.mark.parametrize(
@@ -137,17 +119,17 @@ def replace_in(path: Path, old: str, new: str) -> int:
         *("Our Shop", "orders@shop.example"),
     ],
 )
-def test_the_sample_order_shows_in_both_parts(words: str) -> None:
+def test_both_parts_show_the_sample_order(words: str) -> None:
     email = render(sample())
     assert words in email.text
     assert words in Page(email.html).text
 
 
-def test_the_subject_names_shop_and_order() -> None:
+def test_the_subject_contains_shop_and_order_number() -> None:
     assert render(sample()).subject == "Our Shop: order ORD-12345 confirmed"
 
 
-def test_each_amount_of_the_text_stands_in_the_row_of_its_item() -> None:
+def test_each_amount_is_in_the_row_of_its_item() -> None:
     lines = render(sample()).text.split("\n")
     at = lines.index("-" * 60) + 1
     assert [line.split("  ")[0] + "|" + line.split("  ")[-1].strip() for line in lines[at : at + 4]] == [
@@ -162,47 +144,47 @@ def test_each_amount_of_the_text_stands_in_the_row_of_its_item() -> None:
     ("label", "amount"),
     [("Subtotal", "$3.00"), ("Discount", "-$1.00"), ("Shipping", "$5.00"), ("Gift", "$2.00"), ("Tax", "$4.00")],
 )
-def test_every_sum_stands_beside_its_label(label: str, amount: str) -> None:
+def test_every_sum_is_next_to_its_label(label: str, amount: str) -> None:
     email = render(replace(full(), adjustments=(Adjustment("Gift", Decimal(2)),)))
     assert re.search(rf"^{label} +{re.escape(amount)}$", email.text, re.MULTILINE)
     assert re.search(rf"\b{label}\s+{re.escape(amount)}", Page(email.html).text)
 
 
-def test_tax_inside_the_prices_is_told_below_the_total() -> None:
+def test_tax_included_in_the_prices_is_shown_below_the_total() -> None:
     email = render(minimal(tax=Decimal("0.50"), tax_included=True))
     assert re.search(r"^Total +\$3\.00\nTax included +\$0\.50$", email.text, re.MULTILINE)
     assert re.search(r"Total\s+\$3\.00\s+Tax included\s+\$0\.50", Page(email.html).text)
 
 
 @pytest.mark.parametrize("make", [minimal, sample, full])
-def test_nothing_absent_shows_as_none(make: Any) -> None:
+def test_absent_values_are_not_shown_as_none(make: Any) -> None:
     email = render(make())
     assert "None" not in email.subject + email.text + email.html
     assert "undefined" not in (email.text + email.html).lower()
 
 
-def test_a_minimal_order_has_no_heading_without_words() -> None:
+def test_a_minimal_order_has_no_empty_section() -> None:
     email = render(minimal())
     headings = "address|Shipping|Payment|Phone|Notes|View your order|Expected|SKU|Subtotal"
     assert not re.search(headings, email.text)
     assert not re.search(headings, Page(email.html).text)
 
 
-def test_hostile_shop_data_makes_no_tag_and_no_attribute_and_reads_as_it_was_sent() -> None:
+def test_hostile_data_adds_no_markup_and_is_shown_unchanged() -> None:
     hostile, harmless = Page(render(full(HOSTILE)).html), Page(render(full("Harmless")).html)
     assert hostile.tags == harmless.tags
     assert hostile.attributes == harmless.attributes
     assert hostile.text.count(HOSTILE) == harmless.text.count("Harmless") > 15
 
 
-def test_hostile_shop_data_is_untouched_in_text_and_subject() -> None:
+def test_hostile_data_is_unchanged_in_text_and_subject() -> None:
     email = render(full(HOSTILE))
     assert email.subject == f"Our Shop: order {HOSTILE} confirmed"
     assert " ".join(email.text.split()).count(HOSTILE) == render(full("Harmless")).text.count("Harmless")
     assert "49" not in email.text
 
 
-def test_a_hostile_shop_name_is_escaped_too() -> None:
+def test_a_hostile_shop_name_is_escaped() -> None:
     settings = Settings(company_name=HOSTILE, company_address=HOSTILE)
     hostile, harmless = (
         Page(render(minimal(), settings).html),
@@ -212,12 +194,12 @@ def test_a_hostile_shop_name_is_escaped_too() -> None:
     assert HOSTILE in hostile.text
 
 
-def test_links_and_pictures_keep_their_addresses() -> None:
+def test_links_and_pictures_keep_their_urls() -> None:
     email = render(full())
-    addresses = [value for name, value in Page(email.html).attributes if name in ("href", "src")]
-    assert "https://shop.example/a?x=1&y=2" in addresses
-    assert "https://shop.example/a.png?x=1&y=2" in addresses
-    assert "https://shop.example/orders/1?x=1&y=2" in addresses
+    urls = [value for name, value in Page(email.html).attributes if name in ("href", "src")]
+    assert "https://shop.example/a?x=1&y=2" in urls
+    assert "https://shop.example/a.png?x=1&y=2" in urls
+    assert "https://shop.example/orders/1?x=1&y=2" in urls
     assert "\nhttps://shop.example/orders/1?x=1&y=2\n" in email.text
 
 
@@ -231,14 +213,14 @@ def test_a_long_order_shows_fifty_lines_in_html_and_all_in_text(count: int, word
     assert len(email.html.encode()) < 102_000
 
 
-def test_an_order_of_fifty_lines_hides_none() -> None:
+def test_an_order_of_fifty_lines_shows_all_of_them() -> None:
     page = Page(render(many(MAX_LINES)).html).text
     assert len(re.findall(r"Item-\d{4}\.", page)) == 50
     assert "more item" not in page
 
 
 @pytest.mark.parametrize("text", ["word " * 40, "注文番号" * 40, "x" * 200])
-def test_no_line_of_the_text_is_wider_than_sixty_columns(text: str) -> None:
+def test_the_text_is_at_most_sixty_columns_wide(text: str) -> None:
     order = minimal(
         customer=Customer(text, "ann@example.com", text, text),
         items=(Item(text, Decimal(1), Decimal(3), variant=text, sku=text),),
@@ -259,20 +241,20 @@ def test_no_line_of_the_text_is_wider_than_sixty_columns(text: str) -> None:
         ("zz", "en", "ltr"),
     ],
 )
-def test_the_page_says_its_language_and_direction(locale: str, lang: str, direction: str) -> None:
+def test_the_page_declares_its_language_and_direction(locale: str, lang: str, direction: str) -> None:
     page = Page(render(minimal(locale=locale)).html)
     assert page.tags[0] == "html"
     assert page.attributes[:2] == [("lang", lang), ("dir", direction)]
 
 
-def test_styles_are_inlined_and_only_the_media_queries_stay_in_the_head() -> None:
+def test_styles_are_inlined_and_only_media_queries_stay_in_the_head() -> None:
     html = render(minimal()).html
     assert '<td class="card" style="padding: 32px 36px' in html
     assert html.count("@media") == 2
     assert ".card { padding: 32px" not in html
 
 
-def test_the_shop_s_settings_show() -> None:
+def test_the_mail_shows_the_shop_settings() -> None:
     settings = Settings(
         company_name="Müller & Söhne",
         company_address="Weg 1\\n10115 Berlin",
@@ -291,46 +273,7 @@ def test_the_shop_s_settings_show() -> None:
     assert ("bgcolor", "#ffcc00") in attributes
 
 
-@pytest.mark.parametrize(
-    "name", ["order_confirmation.html", "order_confirmation.txt", "order_confirmation.subject.txt"]
-)
-class TestBrokenTemplate:
-    def test_a_syntax_error_stops_the_start_and_names_file_and_line(self, templates: Path, name: str) -> None:
-        path = templates / name
-        line = replace_in(path, "company.name", "company.name {{")
-        with pytest.raises(TemplateError, match=rf"{re.escape(str(path))}, line {line}: ."):
-            MailRenderer(Settings(), [templates])
-
-    def test_an_undefined_name_fails_the_mail_and_names_file_and_line(self, templates: Path, name: str) -> None:
-        path = templates / name
-        path.write_text(path.read_text(encoding="utf-8") + "\n{{ no_such_name }}\n", encoding="utf-8")
-        line = path.read_text(encoding="utf-8").split("\n").index("{{ no_such_name }}") + 1
-        with pytest.raises(TemplateError, match=rf"^{re.escape(name)}, line {line}: 'no_such_name' is undefined"):
-            render(minimal(), folder=templates)
-
-    def test_an_unknown_field_fails_the_mail_and_names_it(self, templates: Path, name: str) -> None:
-        path = templates / name
-        path.write_text("{{ company.name }}\n{{ order.colour }}\n", encoding="utf-8")
-        with pytest.raises(TemplateError, match=rf"^{re.escape(name)}, line 2: .*colour"):
-            render(minimal(), folder=templates)
-
-    def test_a_failing_expression_fails_the_mail_and_names_file_and_line(self, templates: Path, name: str) -> None:
-        (templates / name).write_text("\n\n{{ 1 // 0 }}\n", encoding="utf-8")
-        with pytest.raises(TemplateError, match=rf"^{re.escape(name)}, line 3: .*zero"):
-            render(minimal(), folder=templates)
-
-    def test_a_missing_file_stops_the_start_and_is_named(self, templates: Path, name: str) -> None:
-        (templates / name).unlink()
-        with pytest.raises(TemplateError, match=rf"{re.escape(str(templates / name))} is missing"):
-            MailRenderer(Settings(), [templates])
-
-
-def test_a_template_s_own_style_is_inlined(templates: Path) -> None:
-    replace_in(templates / "order_confirmation.html", "<style>", "<style>h1 { color: #abcdef }")
-    assert re.search(r'<h1 style="[^"]*color: #abcdef', render(minimal(), folder=templates).html)
-
-
-def test_one_composer_makes_the_same_mail_twice_and_keeps_orders_apart() -> None:
+def test_a_renderer_is_deterministic_and_keeps_orders_apart() -> None:
     renderer = MailRenderer(Settings(), [TEMPLATES])
     first, other, again = renderer.render(sample()), renderer.render(minimal(locale="de")), renderer.render(sample())
     assert first == again

@@ -1,4 +1,4 @@
-"""What a spam filter says of the finished message."""
+"""The finished message passes a spam filter."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import ROOT, Settings
 from orderconfirm.smtp.message import OrderMessage
 
-#: A filter with the usual settings takes five points for spam.
-MOST_POINTS = 0.5
+#: SpamAssassin's default threshold for spam is five points.
+MAX_POINTS = 0.5
 
 
 def as_message(email: Email) -> bytes:
@@ -37,7 +37,7 @@ def as_message(email: Email) -> bytes:
 
 @pytest.fixture(scope="module")
 def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], str]:
-    """SpamAssassin's analysis of a message, by the rules it came with and without the network."""
+    """Return a function that gives SpamAssassin's analysis of a message, with its built-in rules and no network."""
     spamassassin = shutil.which("spamassassin")
     if spamassassin is None:
         pytest.skip("no SpamAssassin: install it (Debian: apt-get install spamassassin)")
@@ -58,14 +58,14 @@ def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], str
 
 
 def points(report: str) -> float:
-    found = re.match(r"\s*\((-?[\d.]+) points", report)
-    assert found, report
-    return float(found[1])
+    match = re.match(r"\s*\((-?[\d.]+) points", report)
+    assert match, report
+    return float(match[1])
 
 
 @pytest.fixture(scope="module")
 def reports(report_of: Callable[[bytes], str]) -> dict[str, str]:
-    """The analysis of every sample's message; side by side, for each takes a second or more."""
+    """The analysis of every sample's message. They run in parallel because each takes a second or more."""
     renderer = MailRenderer(
         Settings(company_name="Acme, Inc.", company_address="1 High St\nLondon"), [ROOT / "templates"]
     )
@@ -75,9 +75,9 @@ def reports(report_of: Callable[[bytes], str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_spam_filter_has_nothing_against_the_message(reports: dict[str, str], name: str) -> None:
-    assert points(reports[name]) <= MOST_POINTS, reports[name]
+def test_the_message_is_not_spam(reports: dict[str, str], name: str) -> None:
+    assert points(reports[name]) <= MAX_POINTS, reports[name]
 
 
-def test_the_spam_filter_does_count(report_of: Callable[[bytes], str]) -> None:
+def test_the_filter_recognises_spam(report_of: Callable[[bytes], str]) -> None:
     assert points(report_of(b"Subject: BUY VIAGRA NOW\r\n\r\nClick http://127.0.0.1/ for FREE MONEY!!!\r\n")) > 2

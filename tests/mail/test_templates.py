@@ -1,4 +1,4 @@
-"""A shop's own templates: what is wrong with them is told before the service starts, with file, line and reason."""
+"""Custom templates: every error is reported before the service starts, with file, line and reason."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from flask import Flask
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail.renderer import MAX_BYTES, MailRenderer
 from orderconfirm.order.models import Address, Adjustment, Item, Order
-from orderconfirm.order.samples import FULL, LONG, SAMPLES, TWO_LINES
+from orderconfirm.order.samples import FULL, LONG, SAMPLES, SMALLEST, TWO_LINES
 from orderconfirm.settings import ROOT, Settings
 
-OURS = ROOT / "templates"
-HTML, TEXT = "order_confirmation.html", "order_confirmation.txt"
+BUILT_IN = ROOT / "templates"
+HTML, TEXT, SUBJECT = "order_confirmation.html", "order_confirmation.txt", "order_confirmation.subject.txt"
 PRODUCTION = Settings(environment="production")
 
 
@@ -36,12 +36,27 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def templates(tmp_path: Path) -> Path:
+    """A copy of the templates that a test may break."""
+    return Path(shutil.copytree(BUILT_IN, tmp_path / "templates"))
+
+
+def replace_in(path: Path, old: str, new: str) -> int:
+    """Replace the first `old` with `new`. Returns its line number."""
+    source = path.read_text(encoding="utf-8")
+    before, found, _ = source.partition(old)
+    assert found
+    path.write_text(source.replace(old, new, 1), encoding="utf-8")
+    return before.count("\n") + 1
+
+
 def render(own: Path, order: Order = TWO_LINES, **settings: Any) -> Any:
-    return MailRenderer(Settings(environment="production", **settings), [own, OURS]).render(order)
+    return MailRenderer(Settings(environment="production", **settings), [own, BUILT_IN]).render(order)
 
 
-def test_a_folder_with_one_template_falls_back_to_ours_for_the_others(own: Path) -> None:
-    (own / "order_confirmation.subject.txt").write_text("Danke, {{ order.customer_name }}!")
+def test_templates_missing_in_the_folder_are_taken_from_the_built_in_ones(own: Path) -> None:
+    (own / SUBJECT).write_text("Danke, {{ order.customer_name }}!")
     email = render(own)
     assert email.subject == "Danke, John Doe!"
     assert "Thank you for your order" in email.text and "Thank you for your order" in email.html
@@ -63,15 +78,13 @@ def test_a_folder_with_one_template_falls_back_to_ours_for_the_others(own: Path)
         ("<form action='/'>", 1, "<form>"),
     ],
 )
-def test_what_is_wrong_stops_the_start_with_file_line_and_reason(
-    own: Path, source: str, line: int, reason: str
-) -> None:
+def test_an_error_stops_the_start_with_file_line_and_reason(own: Path, source: str, line: int, reason: str) -> None:
     (own / HTML).write_text(source)
     with pytest.raises(TemplateError, match=rf"{HTML}, line {line}: .*{re.escape(reason)}"):
         render(own)
 
 
-def test_what_a_variable_brings_in_is_found_too(own: Path) -> None:
+def test_forbidden_markup_in_a_variable_stops_the_start(own: Path) -> None:
     (own / HTML).write_text("{% set tag = 'scr' ~ 'ipt' %}{{ ('<' ~ tag ~ '>') | safe }}")
     with pytest.raises(TemplateError, match="<script>"):
         render(own)
@@ -90,7 +103,7 @@ def test_a_template_that_cannot_be_inlined_once_is_inlined_for_each_mail(own: Pa
         "<p {% if order.url %}title='x'{% endif %}>{{ order.number }}</p></body></html>"
     )
     assert '<p style="color: red;">ORD-12345</p>' in render(own).html
-    assert log == ["style rules are inlined anew for each mail"]
+    assert log == ["the CSS rules are inlined again for each mail"]
 
 
 def test_a_rule_that_depends_on_the_data_is_inlined_for_each_mail(own: Path, log: list[str]) -> None:
@@ -99,15 +112,15 @@ def test_a_rule_that_depends_on_the_data_is_inlined_for_each_mail(own: Path, log
         "<p class=\"{{ 'many' if order.lines | length > 1 else 'one' }}\">{{ order.number }}</p></body></html>"
     )
     assert 'style="color: red;"' in render(own).html
-    assert log == ["style rules are inlined anew for each mail"]
+    assert log == ["the CSS rules are inlined again for each mail"]
 
 
-def test_ours_are_inlined_once(log: list[str]) -> None:
-    MailRenderer(PRODUCTION, [OURS])
+def test_the_built_in_templates_are_inlined_once(log: list[str]) -> None:
+    MailRenderer(PRODUCTION, [BUILT_IN])
     assert log == []
 
 
-def test_a_catalogue_of_one_s_own_comes_before_ours(own: Path) -> None:
+def test_a_custom_catalogue_overrides_the_built_in_one(own: Path) -> None:
     path = own / "locale" / "de" / "LC_MESSAGES" / "order_confirmation.po"
     path.parent.mkdir(parents=True)
     path.write_text('msgid "Thank you for your order"\nmsgstr "Servus!"\n')
@@ -115,7 +128,7 @@ def test_a_catalogue_of_one_s_own_comes_before_ours(own: Path) -> None:
     assert "Servus!" in email.text and "Bestellnummer" in email.text
 
 
-def test_a_broken_catalogue_stops_the_start_and_is_named(own: Path) -> None:
+def test_a_broken_catalogue_stops_the_start(own: Path) -> None:
     path = own / "locale" / "en" / "LC_MESSAGES" / "order_confirmation.po"
     path.parent.mkdir(parents=True)
     path.write_text('msgid "Total"\nmsgstr "Sum"\nnonsense\n')
@@ -123,12 +136,12 @@ def test_a_broken_catalogue_stops_the_start_and_is_named(own: Path) -> None:
         render(own)
 
 
-def test_json_ld_comes_after_inlining_and_can_be_switched_off(own: Path) -> None:
+def test_json_ld_is_added_after_inlining_and_can_be_turned_off(own: Path) -> None:
     assert '<script type="application/ld+json">{"@context"' in render(own).html
     assert "<script" not in render(own, json_ld=False).html
 
 
-def test_the_html_never_grows_beyond_what_gmail_shows(own: Path) -> None:
+def test_the_html_never_exceeds_the_size_that_gmail_shows(own: Path) -> None:
     huge = replace(LONG, items=tuple(Item("&" * 500, item.quantity, item.price) for item in LONG.items))
     email = render(own, huge)
     assert 50_000 < len(email.html.encode()) <= MAX_BYTES
@@ -136,17 +149,17 @@ def test_the_html_never_grows_beyond_what_gmail_shows(own: Path) -> None:
     assert email.text.count("&" * 30) > 200
 
 
-def test_the_smallest_real_order_stays_small(own: Path) -> None:
+def test_a_typical_order_stays_small(own: Path) -> None:
     assert len(render(own).html.encode()) <= 12_000
 
 
 def test_rendering_opens_no_file_and_no_socket(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    renderer = MailRenderer(PRODUCTION, [own, OURS])
+    renderer = MailRenderer(PRODUCTION, [own, BUILT_IN])
     for order in SAMPLES.values():
-        renderer.render(order)  # its language is loaded now
+        renderer.render(order)  # loads its language
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("rendering reached out")
+        raise AssertionError("rendering opened a file or a socket")
 
     monkeypatch.setattr(builtins, "open", refuse)
     monkeypatch.setattr(os, "open", refuse)
@@ -155,41 +168,41 @@ def test_rendering_opens_no_file_and_no_socket(own: Path, monkeypatch: pytest.Mo
         renderer.render(order)
 
 
-def test_in_development_a_change_shows_in_the_next_preview(start_app: Callable[..., Flask], own: Path) -> None:
+def test_in_development_the_next_preview_shows_a_changed_template(start_app: Callable[..., Flask], own: Path) -> None:
     client = start_app(TEMPLATES_DIR=str(own)).test_client()
 
     def subject() -> Any:
         return client.post("/api/order-confirmation/preview", json=make_body()).get_json()
 
     assert subject()["subject"] == "Our Shop: order ORD-12345 confirmed"
-    (own / "order_confirmation.subject.txt").write_text("First")
+    (own / SUBJECT).write_text("First")
     assert subject()["subject"] == "First"
-    (own / "order_confirmation.subject.txt").write_text("\n{{ oops }}")
+    (own / SUBJECT).write_text("\n{{ oops }}")
     subject()
-    told = subject()
-    assert (told["status"], told["type"]) == (500, "urn:orderconfirm:problem:template-error")
-    assert told["detail"] == "order_confirmation.subject.txt, line 2: 'oops' is undefined"
-    (own / "order_confirmation.subject.txt").write_text("Second")
+    problem = subject()
+    assert (problem["status"], problem["type"]) == (500, "urn:orderconfirm:problem:template-error")
+    assert problem["detail"] == "order_confirmation.subject.txt, line 2: 'oops' is undefined"
+    (own / SUBJECT).write_text("Second")
     assert subject()["subject"] == "Second"
 
 
-def test_preview_stores_and_sends_nothing(start_app: Callable[..., Flask]) -> None:
+def test_a_preview_stores_and_sends_nothing(start_app: Callable[..., Flask]) -> None:
     client = start_app().test_client()
-    answer = client.post("/api/order-confirmation/preview", json=make_body(total=100, extra=1))
-    told = answer.get_json()
-    assert answer.status_code == 200
-    assert told["size"] == {"text": len(told["text"].encode()), "html": len(told["html"].encode())}
-    assert "100.00" in told["warnings"][0]
-    assert told["ignored_fields"] == ["/extra"]
+    response = client.post("/api/order-confirmation/preview", json=make_body(total=100, extra=1))
+    preview = response.get_json()
+    assert response.status_code == 200
+    assert preview["size"] == {"text": len(preview["text"].encode()), "html": len(preview["html"].encode())}
+    assert "100.00" in preview["warnings"][0]
+    assert preview["ignored_fields"] == ["/extra"]
     assert client.get("/api/order-confirmation/ORD-12345").status_code == 404
     assert client.post("/api/order-confirmation/preview", json={}).status_code == 422
     time.sleep(0.1)
     assert "ORD-12345" not in client.get("/inbox").get_data(as_text=True)
 
 
-def test_a_copy_of_our_templates_is_a_place_to_start(tmp_path: Path) -> None:
-    own = Path(shutil.copytree(OURS, tmp_path / "copy"))
-    assert MailRenderer(PRODUCTION, [own, OURS]).render(FULL) == MailRenderer(PRODUCTION, [OURS]).render(FULL)
+def test_a_copy_of_the_built_in_templates_renders_the_same_mail(tmp_path: Path) -> None:
+    own = Path(shutil.copytree(BUILT_IN, tmp_path / "copy"))
+    assert MailRenderer(PRODUCTION, [own, BUILT_IN]).render(FULL) == MailRenderer(PRODUCTION, [BUILT_IN]).render(FULL)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +212,7 @@ def test_a_copy_of_our_templates_is_a_place_to_start(tmp_path: Path) -> None:
         "{% for sum in order.included %}{{ sum.lable }}{% endfor %}",
     ],
 )
-def test_a_wrong_name_in_a_branch_that_few_orders_reach_stops_the_start(own: Path, source: str) -> None:
+def test_an_undefined_name_in_a_rarely_rendered_branch_stops_the_start(own: Path, source: str) -> None:
     (own / HTML).write_text(f"<p>x</p>\n{source}")
     with pytest.raises(TemplateError, match=rf"{HTML}, line 2: .*(tyypo|lable)"):
         render(own)
@@ -211,30 +224,30 @@ def test_forbidden_markup_in_any_file_stops_the_start(own: Path) -> None:
         render(own)
 
 
-def test_a_template_that_is_not_utf_8_is_named(own: Path) -> None:
+def test_a_template_that_is_not_utf_8_is_reported(own: Path) -> None:
     (own / "part.html").write_bytes(b"\xff\xfe")
     with pytest.raises(TemplateError, match=r"part\.html is not UTF-8"):
         render(own)
 
 
-def test_other_files_beside_the_templates_do_not_matter(own: Path) -> None:
+def test_other_files_in_the_folder_are_ignored(own: Path) -> None:
     (own / "logo.png").write_bytes(b"\x89PNG\xff")
     (own / "notes.md").write_text("<script>")
     assert render(own).subject
 
 
 def test_a_template_that_renders_nothing_stops_the_start(own: Path) -> None:
-    (own / "order_confirmation.subject.txt").write_text("")
+    (own / SUBJECT).write_text("")
     with pytest.raises(TemplateError, match="subject template renders nothing"):
         render(own)
 
 
-def test_a_byte_order_mark_does_not_reach_the_mail(own: Path) -> None:
-    (own / "order_confirmation.subject.txt").write_text("Hi {{ order.number }}", encoding="utf-8-sig")
+def test_a_byte_order_mark_is_removed(own: Path) -> None:
+    (own / SUBJECT).write_text("Hi {{ order.number }}", encoding="utf-8-sig")
     assert render(own).subject == "Hi ORD-12345"
 
 
-def test_even_an_order_that_fits_nowhere_stays_within_the_limit(own: Path) -> None:
+def test_an_order_of_extreme_size_stays_within_the_limit(own: Path) -> None:
     quotes = '"' * 200
     address = Address((quotes,) * 10, quotes, quotes, quotes)
     order = replace(
@@ -248,3 +261,40 @@ def test_even_an_order_that_fits_nowhere_stays_within_the_limit(own: Path) -> No
     email = render(own, order)
     assert len(email.html.encode()) <= MAX_BYTES
     assert email.text.count('"') > 10_000
+
+
+@pytest.mark.parametrize("name", [HTML, TEXT, SUBJECT])
+class TestBrokenTemplate:
+    def test_a_syntax_error_stops_the_start_and_names_file_and_line(self, templates: Path, name: str) -> None:
+        path = templates / name
+        line = replace_in(path, "company.name", "company.name {{")
+        with pytest.raises(TemplateError, match=rf"{re.escape(str(path))}, line {line}: ."):
+            MailRenderer(PRODUCTION, [templates])
+
+    def test_an_undefined_name_fails_the_mail_and_names_file_and_line(self, templates: Path, name: str) -> None:
+        path = templates / name
+        path.write_text(path.read_text(encoding="utf-8") + "\n{{ no_such_name }}\n", encoding="utf-8")
+        line = path.read_text(encoding="utf-8").split("\n").index("{{ no_such_name }}") + 1
+        with pytest.raises(TemplateError, match=rf"^{re.escape(name)}, line {line}: 'no_such_name' is undefined"):
+            MailRenderer(PRODUCTION, [templates]).render(SMALLEST)
+
+    def test_an_unknown_field_fails_the_mail_and_names_it(self, templates: Path, name: str) -> None:
+        path = templates / name
+        path.write_text("{{ company.name }}\n{{ order.colour }}\n", encoding="utf-8")
+        with pytest.raises(TemplateError, match=rf"^{re.escape(name)}, line 2: .*colour"):
+            MailRenderer(PRODUCTION, [templates]).render(SMALLEST)
+
+    def test_a_failing_expression_fails_the_mail_and_names_file_and_line(self, templates: Path, name: str) -> None:
+        (templates / name).write_text("\n\n{{ 1 // 0 }}\n", encoding="utf-8")
+        with pytest.raises(TemplateError, match=rf"^{re.escape(name)}, line 3: .*zero"):
+            MailRenderer(PRODUCTION, [templates]).render(SMALLEST)
+
+    def test_a_missing_file_stops_the_start_and_is_named(self, templates: Path, name: str) -> None:
+        (templates / name).unlink()
+        with pytest.raises(TemplateError, match=rf"{re.escape(str(templates / name))} is missing"):
+            MailRenderer(PRODUCTION, [templates])
+
+
+def test_the_style_rules_of_a_template_are_inlined(templates: Path) -> None:
+    replace_in(templates / "order_confirmation.html", "<style>", "<style>h1 { color: #abcdef }")
+    assert re.search(r'<h1 style="[^"]*color: #abcdef', MailRenderer(PRODUCTION, [templates]).render(SMALLEST).html)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orderconfirm.mail.text_filters import close_idle, columns, indented, width, wrapped
+from orderconfirm.mail.text_filters import columns, indented, tidy, width, wrapped
 
 URL = "https://shop.example/" + "y" * 60
 
@@ -99,8 +99,8 @@ def test_every_line_with_words_is_moved_in(text: str, expected: str) -> None:
     ],
 )
 def test_tidy_leaves_no_trailing_blanks_but_the_signature_s(text: str, expected: str) -> None:
-    assert close_idle(text) == expected
-    assert close_idle(expected) == expected
+    assert tidy(text) == expected
+    assert tidy(expected) == expected
 
 
 def test_an_amount_never_sticks_to_a_url() -> None:

@@ -1,4 +1,4 @@
-"""Amounts: the decimals of a currency, float noise, and rounding as shops do it."""
+"""Amounts: the decimals of a currency, floating-point noise and rounding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from orderconfirm.order.money import decimals_of, fit_amount, fit_unit_price, li
     ("currency", "places", "smallest"),
     [("USD", 2, "0.01"), ("JPY", 0, "1"), ("KWD", 3, "0.001"), ("CLF", 4, "0.0001"), ("IRT", 2, "0.01")],
 )
-def test_a_currency_has_its_decimals_and_an_unknown_one_has_two(currency: str, places: int, smallest: str) -> None:
+def test_a_currency_has_its_iso_4217_decimals_and_an_unknown_one_has_two(
+    currency: str, places: int, smallest: str
+) -> None:
     assert decimals_of(currency) == places
     assert str(minor_unit(currency)) == smallest
 
@@ -39,7 +41,7 @@ def test_halves_are_rounded_away_from_zero(amount: str, places: int, rounded: st
         ("1E+2", "USD", "100.00"),
     ],
 )
-def test_the_noise_of_doubles_is_rounded_away(amount: str, currency: str, fitted: str) -> None:
+def test_floating_point_noise_is_rounded_away(amount: str, currency: str, fitted: str) -> None:
     assert str(fit_amount(Decimal(amount), currency)) == fitted
 
 
@@ -47,13 +49,13 @@ def test_the_noise_of_doubles_is_rounded_away(amount: str, currency: str, fitted
     ("amount", "currency"),
     [("19.999", "USD"), ("19.9900001", "USD"), ("-19.999", "USD"), ("0.5", "JPY"), ("1.2345", "KWD")],
 )
-def test_a_real_extra_decimal_is_refused_with_the_amount_and_its_currency(amount: str, currency: str) -> None:
+def test_an_extra_decimal_is_refused_with_the_amount_and_its_currency(amount: str, currency: str) -> None:
     with pytest.raises(ValueError, match=f"{amount} has more decimals than {currency}"):
         fit_amount(Decimal(amount), currency)
 
 
 @pytest.mark.parametrize("double", [0.1 + 0.2, 79.99 + 2 * 19.99, 1.1 * 3, 4.35 * 100])
-def test_a_sum_made_with_doubles_fits_when_it_was_meant_in_cents(double: float) -> None:
+def test_a_sum_of_doubles_is_rounded_to_cents(double: float) -> None:
     assert fit_amount(Decimal(repr(double)), "USD") == round(Decimal(double), 2)
 
 
@@ -85,7 +87,7 @@ def test_a_plain_number_has_no_trailing_zeros_and_no_exponent(number: str, text:
     assert str(plain(Decimal(number))) == text
 
 
-def test_a_line_costs_what_the_shop_says_else_price_times_quantity_rounded() -> None:
+def test_a_line_total_is_the_shops_or_else_price_times_quantity_rounded() -> None:
     item = Item("Cheese", Decimal("0.335"), Decimal("17.647059"))
     assert line_total(item, "USD") == Decimal("5.91")
     assert line_total(item, "JPY") == Decimal("6")

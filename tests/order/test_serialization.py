@@ -1,4 +1,4 @@
-"""One form for one order: what a person would call the same order has one fingerprint."""
+"""The canonical form: different notations of one order have the same fingerprint."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ NOW = datetime(2025, 4, 1, tzinfo=UTC)
 ITEM = {"name": "Case", "quantity": 2, "price": Decimal("19.99")}
 
 
-def sent(body: dict[str, Any]) -> dict[str, Any]:
-    """The canonical form that a body gets, through the text that the outbox stores."""
+def canonical_form(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the canonical form of a body, decoded from the text that the outbox stores."""
     form: dict[str, Any] = json.loads(encode(canonical(load_order(OrderSchema(), body)[0])))
     return form
 
 
-def print_of(**changes: Any) -> str:
-    return fingerprint(sent(make_body(**changes)))
+def fingerprint_of(**changes: Any) -> str:
+    return fingerprint(canonical_form(make_body(**changes)))
 
 
-def test_an_order_with_every_field_comes_back_whole() -> None:
+def test_an_order_with_every_field_is_restored_completely() -> None:
     body = make_body(
         items=[{**ITEM, "product_id": 7, "variant": "red", "sku": "S", "url": "https://a.example/", "line_total": 39}],
         subtotal=39,
@@ -47,7 +47,7 @@ def test_an_order_with_every_field_comes_back_whole() -> None:
         notes="Ring\ntwice",
         send_before="2025-04-02T00:00:00Z",
     )
-    order = to_order(sent(body), DEFAULTS, NOW)
+    order = to_order(canonical_form(body), DEFAULTS, NOW)
     assert order.customer == Customer(
         "John Doe", "john.doe@example.com", "123 Main St, Anytown, USA", "+1 555-123-4567"
     )
@@ -79,33 +79,33 @@ def test_an_order_with_every_field_comes_back_whole() -> None:
     assert order.send_before == datetime(2025, 4, 2, tzinfo=UTC)
 
 
-def test_defaults_and_the_time_of_acceptance_stand_in_for_what_was_not_said() -> None:
-    order = to_order(sent(make_body(order_date=None)), DEFAULTS, NOW)
+def test_defaults_and_the_time_of_acceptance_replace_absent_values() -> None:
+    order = to_order(canonical_form(make_body(order_date=None)), DEFAULTS, NOW)
     assert (order.currency, order.locale, order.order_date) == ("USD", "en", NOW)
     assert (order.discount, order.billing_address, order.adjustments) == (None, None, ())
 
 
-def test_times_are_shown_in_the_order_s_zone() -> None:
+def test_times_are_in_the_time_zone_of_the_order() -> None:
     body = make_body(timezone="America/New_York", estimated_delivery="2025-03-20T12:00:00Z")
-    order = to_order(sent(body), DEFAULTS, NOW)
+    order = to_order(canonical_form(body), DEFAULTS, NOW)
     assert order.order_date == datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
     assert order.order_date.utcoffset() == timedelta(hours=-4)
     assert order.estimated_delivery is not None
     assert order.estimated_delivery.utcoffset() == timedelta(hours=-4)
 
 
-def test_a_form_that_canonical_did_not_write_is_refused() -> None:
-    form = sent(make_body())
+def test_input_that_is_not_canonical_is_refused() -> None:
+    form = canonical_form(make_body())
     del form["total"]
     with pytest.raises(TypeError, match="total"):
         to_order(form, DEFAULTS, NOW)
     with pytest.raises(KeyError):
-        to_order({**sent(make_body()), "customer": {"nickname": "J"}}, DEFAULTS, NOW)
+        to_order({**canonical_form(make_body()), "customer": {"nickname": "J"}}, DEFAULTS, NOW)
     with pytest.raises(ValueError, match="isoformat"):
-        to_order({**sent(make_body()), "order_date": "soon"}, DEFAULTS, NOW)
+        to_order({**canonical_form(make_body()), "order_date": "soon"}, DEFAULTS, NOW)
 
 
-def test_amounts_are_written_without_exponent_and_times_with_their_offset() -> None:
+def test_amounts_have_no_exponent_and_times_have_their_offset() -> None:
     assert canonical({"a": Decimal("1E+3"), "b": (Decimal("0.50"), NOW), "c": None, "d": True}) == {
         "a": "1000",
         "b": ["0.50", "2025-04-01T00:00:00+00:00"],
@@ -120,11 +120,11 @@ def test_the_encoded_form_is_sorted_without_blanks_and_in_plain_unicode() -> Non
 
 def test_the_order_of_keys_does_not_change_the_fingerprint() -> None:
     body = make_body()
-    turned = {name: body[name] for name in reversed(body)}
-    turned["customer"] = dict(reversed(body["customer"].items()))
-    turned["items"] = [dict(reversed(item.items())) for item in body["items"]]
-    assert list(turned) != list(body)
-    assert fingerprint(sent(turned)) == fingerprint(sent(body))
+    reordered = {name: body[name] for name in reversed(body)}
+    reordered["customer"] = dict(reversed(body["customer"].items()))
+    reordered["items"] = [dict(reversed(item.items())) for item in body["items"]]
+    assert list(reordered) != list(body)
+    assert fingerprint(canonical_form(reordered)) == fingerprint(canonical_form(body))
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_the_order_of_keys_does_not_change_the_fingerprint() -> None:
         ({"items": [ITEM]}, {"items": [{**ITEM, "quantity": "2.000", "price": "19.990", "name": " Case"}]}),
     ],
 )
-def test_two_ways_to_write_one_order_share_a_fingerprint(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert print_of(**one) == print_of(**other)
+def test_two_notations_of_one_order_have_the_same_fingerprint(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert fingerprint_of(**one) == fingerprint_of(**other)
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_two_ways_to_write_one_order_share_a_fingerprint(one: dict[str, Any], ot
         {"notes": "hello"},
     ],
 )
-def test_another_order_has_another_fingerprint(change: dict[str, Any]) -> None:
-    assert print_of(**change) != print_of()
+def test_a_different_order_has_a_different_fingerprint(change: dict[str, Any]) -> None:
+    assert fingerprint_of(**change) != fingerprint_of()
 
 
-def test_the_order_of_the_items_is_part_of_the_order() -> None:
-    assert print_of(items=list(reversed(make_body()["items"]))) != print_of()
+def test_the_sequence_of_the_items_is_part_of_the_fingerprint() -> None:
+    assert fingerprint_of(items=list(reversed(make_body()["items"]))) != fingerprint_of()
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,13 @@ def test_the_order_of_the_items_is_part_of_the_order() -> None:
         ({"shipping_address": "x"}, ["/shipping_address"]),
     ],
 )
-def test_differences_are_told_by_pointer(change: dict[str, Any], pointers: list[str]) -> None:
-    assert differences(sent(make_body()), sent(make_body(**change))) == pointers
-    assert differences(sent(make_body(**change)), sent(make_body())) == pointers
+def test_differences_are_reported_as_pointers(change: dict[str, Any], pointers: list[str]) -> None:
+    assert differences(canonical_form(make_body()), canonical_form(make_body(**change))) == pointers
+    assert differences(canonical_form(make_body(**change)), canonical_form(make_body())) == pointers
 
 
 @pytest.mark.parametrize(
-    ("sent", "timezone", "day"),
+    ("delivery", "timezone", "day"),
     [
         ("2025-03-20", "America/New_York", 20),
         ("2025-03-20T00:00:00Z", "America/New_York", 20),
@@ -199,7 +199,7 @@ def test_differences_are_told_by_pointer(change: dict[str, Any], pointers: list[
         ("2025-03-20T02:00:00Z", "America/New_York", 19),
     ],
 )
-def test_a_bare_day_stays_that_day_in_every_zone(sent: str, timezone: str, day: int) -> None:
-    said = canonical(load_order(OrderSchema(), make_body(estimated_delivery=sent, timezone=timezone))[0])
-    order = to_order(said, {"currency": "USD", "locale": "en"}, datetime.now(UTC))
+def test_a_day_without_a_time_is_the_same_day_in_every_zone(delivery: str, timezone: str, day: int) -> None:
+    request = canonical(load_order(OrderSchema(), make_body(estimated_delivery=delivery, timezone=timezone))[0])
+    order = to_order(request, {"currency": "USD", "locale": "en"}, datetime.now(UTC))
     assert order.estimated_delivery is not None and order.estimated_delivery.day == day

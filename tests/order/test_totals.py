@@ -1,4 +1,4 @@
-"""The sums in a mail: what the customer reads adds up, whatever the shop sent."""
+"""The rows of a mail always add up to its total, whatever amounts the shop sent."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def line(price: str, quantity: str = "1", total: str | None = None) -> Item:
 
 
 def order_of(total: str, *items: Item, adjust: str | None = None, currency: str = "USD", **amounts: Any) -> Order:
-    """An order with amounts given as text."""
+    """Return an order whose amounts are given as text."""
     adjustments = (Adjustment("Gift card", Decimal(adjust)),) if adjust else ()
-    read = {name: Decimal(value) if isinstance(value, str) else value for name, value in amounts.items()}
-    return make_order(total=Decimal(total), items=items, adjustments=adjustments, currency=currency, **read)
+    decimals = {name: Decimal(value) if isinstance(value, str) else value for name, value in amounts.items()}
+    return make_order(total=Decimal(total), items=items, adjustments=adjustments, currency=currency, **decimals)
 
 
 def rows(order: Order) -> dict[str, str]:
@@ -33,15 +33,17 @@ def included(order: Order) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("tax_included", [None, True, False])
-@pytest.mark.parametrize("own_line_total", [None, "90.00", "100.00"])
+@pytest.mark.parametrize("given_line_total", [None, "90.00", "100.00"])
 def test_the_rows_sum_to_the_total_whatever_the_shop_sent(
-    own_line_total: str | None, tax_included: bool | None
+    given_line_total: str | None, tax_included: bool | None
 ) -> None:
-    totals_sent = ("0", "85.00", "100.01", "119.00", "500.00")
-    for total, discount, tax, adjust in product(totals_sent, (None, "10.00"), (None, "19.00"), (None, "5.00", "-5.00")):
+    given_totals = ("0", "85.00", "100.01", "119.00", "500.00")
+    for total, discount, tax, adjust in product(
+        given_totals, (None, "10.00"), (None, "19.00"), (None, "5.00", "-5.00")
+    ):
         order = order_of(
             total,
-            line("100.00", total=own_line_total),
+            line("100.00", total=given_line_total),
             discount=discount,
             tax=tax,
             tax_included=tax_included,
@@ -50,73 +52,73 @@ def test_the_rows_sum_to_the_total_whatever_the_shop_sent(
         )
         totals = add_up(order)
         assert sum(row.amount for row in totals.rows) == order.total
-        problem_types = [row.kind for row in (*totals.rows, *totals.included)]
+        kinds = [row.kind for row in (*totals.rows, *totals.included)]
         for kind, amount in (("discount", discount), ("tax", tax)):
-            assert problem_types.count(kind) == (amount is not None)
+            assert kinds.count(kind) == (amount is not None)
 
 
-def test_an_order_of_lines_alone_needs_no_rows() -> None:
+def test_an_order_without_other_amounts_has_no_rows() -> None:
     totals = add_up(make_order())
     assert (totals.rows, totals.included, totals.difference) == ((), (), 0)
     assert totals.parts == Decimal("119.97")
 
 
-def test_all_parts_stand_in_reading_order() -> None:
+def test_all_rows_are_in_reading_order() -> None:
     order = order_of("111.00", line("100.00"), discount="10.00", shipping_cost="5.00", tax="18.00", adjust="-2.00")
     assert [row.kind for row in add_up(order).rows] == ["subtotal", "discount", "shipping", "adjustment", "tax"]
     assert rows(order)["discount"] == "-10.00"
     assert add_up(order).rows[3].label == "Gift card"
 
 
-def test_tax_is_added_when_that_fits() -> None:
+def test_tax_is_added_when_that_matches_the_total() -> None:
     order = order_of("119.00", line("100.00"), tax="19.00")
     assert rows(order) == {"subtotal": "100.00", "tax": "19.00"}
     assert included(order) == {}
 
 
-def test_tax_is_inside_the_prices_when_only_that_fits() -> None:
+def test_tax_is_included_in_the_prices_when_only_that_matches_the_total() -> None:
     order = order_of("119.00", line("119.00"), tax="19.00")
     assert (rows(order), included(order)) == ({}, {"tax": "19.00"})
 
 
-def test_tax_included_keeps_the_tax_inside_even_when_the_total_does_not_fit() -> None:
+def test_tax_included_true_never_adds_the_tax() -> None:
     order = order_of("119.00", line("100.00"), tax="19.00", tax_included=True)
     assert rows(order) == {"subtotal": "100.00", "other": "19.00"}
     assert included(order) == {"tax": "19.00"}
 
 
-def test_tax_not_included_is_added_even_when_the_total_does_not_fit() -> None:
+def test_tax_included_false_always_adds_the_tax() -> None:
     order = order_of("119.00", line("119.00"), tax="19.00", tax_included=False)
     assert rows(order) == {"subtotal": "119.00", "tax": "19.00", "other": "-19.00"}
 
 
-def test_a_tax_of_zero_is_no_row() -> None:
+def test_a_tax_of_zero_is_not_shown() -> None:
     order = order_of("105.00", line("100.00"), tax="0.00", shipping_cost="5.00")
     assert rows(order) == {"subtotal": "100.00", "shipping": "5.00"}
     assert included(order) == {}
 
 
-def test_free_shipping_is_a_row_when_the_shop_says_so() -> None:
+def test_free_shipping_is_shown_when_the_shop_sends_it() -> None:
     assert rows(order_of("100.00", line("100.00"), shipping_cost="0.00")) == {"subtotal": "100.00", "shipping": "0.00"}
 
 
-def test_a_discount_is_inside_line_totals_when_only_that_fits() -> None:
+def test_a_discount_is_included_in_line_totals_when_only_that_matches() -> None:
     order = order_of("90.00", line("100.00", total="90.00"), discount="10.00")
     assert (rows(order), included(order)) == ({}, {"discount": "10.00"})
 
 
-def test_a_discount_beside_line_totals_comes_off_when_that_fits() -> None:
+def test_a_discount_is_subtracted_from_line_totals_when_that_matches() -> None:
     order = order_of("80.00", line("100.00", total="90.00"), discount="10.00")
     assert rows(order) == {"subtotal": "90.00", "discount": "-10.00"}
 
 
-def test_discount_and_tax_may_both_be_inside_the_line_totals() -> None:
+def test_discount_and_tax_may_both_be_included_in_the_line_totals() -> None:
     order = order_of("94.90", line("100.00", total="90.00"), discount="10.00", tax="14.37", shipping_cost="4.90")
     assert rows(order) == {"subtotal": "90.00", "shipping": "4.90"}
     assert included(order) == {"discount": "10.00", "tax": "14.37"}
 
 
-def test_a_discount_is_never_inside_lines_that_are_price_times_quantity() -> None:
+def test_a_discount_is_never_included_in_lines_of_price_times_quantity() -> None:
     order = order_of("100.00", line("100.00", total="100.00"), discount="10.00")
     assert rows(order) == {"subtotal": "100.00", "discount": "-10.00", "other": "10.00"}
 
@@ -134,7 +136,7 @@ def test_a_discount_is_never_inside_lines_that_are_price_times_quantity() -> Non
         ("200.003", "KWD", "other"),
     ],
 )
-def test_one_minor_unit_a_line_is_rounding_and_more_is_a_difference(total: str, currency: str, kind: str) -> None:
+def test_one_minor_unit_per_line_is_rounding_and_more_is_a_difference(total: str, currency: str, kind: str) -> None:
     order = order_of(total, line("100"), line("100"), currency=currency)
     totals = add_up(order)
     assert totals.rows[-1].kind == kind
@@ -143,15 +145,15 @@ def test_one_minor_unit_a_line_is_rounding_and_more_is_a_difference(total: str, 
     assert totals.parts == 200
 
 
-def test_a_difference_is_described_with_both_sums_and_what_to_send() -> None:
+def test_a_difference_is_described_with_both_sums_and_a_remedy() -> None:
     order = order_of("129.99", line("100.00"))
-    told = describe_difference(order, add_up(order))
-    assert told is not None
+    warning = describe_difference(order, add_up(order))
+    assert warning is not None
     for words in ("129.99 USD", "100.00", "29.99", "`adjustments`", "`tax_included`"):
-        assert words in told
+        assert words in warning
 
 
 @pytest.mark.parametrize("total", ["100.00", "100.01", "99.99"])
-def test_an_order_that_adds_up_has_nothing_to_describe(total: str) -> None:
+def test_an_order_that_adds_up_has_no_warning(total: str) -> None:
     order = order_of(total, line("100.00"))
     assert describe_difference(order, add_up(order)) is None

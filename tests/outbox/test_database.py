@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from processes import wait_until
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retry import SENT
 
 
 def test_a_stored_mail_is_there_after_a_reopening(url: str) -> None:
@@ -117,3 +119,26 @@ def test_a_database_file_can_be_read_again_after_it_was_moved_back(tmp_path: Pat
 def try_to_find(queue: OutboxQueue) -> None:
     with suppress(OutboxUnavailable):
         find(queue, "1")
+
+
+def test_without_its_write_ahead_log_nothing_is_written(tmp_path: Path) -> None:
+    """A cancellation or an outcome that only the deleted log holds would be lost as well."""
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        queue.add(mail("1"))
+        [claimed] = queue.claim(1, 60)
+        (tmp_path / "outbox.db-wal").unlink()
+        with pytest.raises(OutboxUnavailable, match="write-ahead log was deleted"):
+            queue.settle(claimed, SENT)
+
+
+def test_a_missing_database_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+    with pytest.raises(OutboxUnavailable, match="is missing: put it back"):
+        database.open(must_exist=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_holds_the_turnstile_without_the_lock_stops_nobody(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, (tmp_path / "outbox.db.turnstile").open("wb") as turnstile:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        assert queue.add(mail("1")).is_new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -191,3 +192,15 @@ def test_a_claim_from_the_far_future_makes_the_clock_distrusted(queue: OutboxQue
     assert clock.is_trusted
     clock.check_claim(clock.read().now + 40 * DAY, 0.1)
     assert not clock.is_trusted
+
+
+def test_a_note_from_a_time_when_the_clock_was_ahead_does_not_hide_the_next_jump(queue: OutboxQueue) -> None:
+    sent_long_ago(queue, "1", days=1)
+    run(
+        queue,
+        f"INSERT INTO clock_jumps (noticed_at, trusted_from, seconds) VALUES ({time.time() + 40 * DAY}, 0, {40 * DAY})",
+    )
+    run(queue, f"UPDATE outbox SET accepted_at = accepted_at - {34 * DAY}, changed_at = changed_at - {34 * DAY}")
+    run(queue, f"UPDATE history SET at = at - {34 * DAY}")
+    make_maintenance(queue).run([], 0.0)
+    assert has_content(queue, "1")

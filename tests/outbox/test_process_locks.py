@@ -59,3 +59,15 @@ def test_a_living_process_without_its_lock_file_does_not_count_as_dead(tmp_path:
         shutil.rmtree(tmp_path / "outbox.db.alive")
         assert reclaim(other) == 0
         assert queue.settle(claimed, SENT)
+
+
+def test_a_process_whose_lock_file_was_replaced_locks_the_new_one(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, opened(f"sqlite:///{tmp_path}/outbox.db") as other:
+        locks = tmp_path / "outbox.db.alive"
+        shutil.copytree(locks, tmp_path / "copy")
+        shutil.rmtree(locks)
+        (tmp_path / "copy").rename(locks)
+        queue.add(mail("1"))
+        queue.claim(1, -1)
+        reclaim(queue, tokens=["none"], trusts_clock=False)
+        assert reclaim(other) == 0

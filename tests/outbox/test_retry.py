@@ -9,6 +9,7 @@ import pytest
 
 from orderconfirm.errors import (
     DeliveryFailure,
+    Denied,
     Refused,
     RelayMisconfigured,
     RelayTrouble,
@@ -31,7 +32,16 @@ def mail(attempts: int = 0, age: float = 0.0, copies: int = 0, send_before: floa
     """A mail claimed `age` seconds after its first attempt; `send_before` is in seconds from now."""
     tried = NOW - timedelta(seconds=age) if age else None
     limit = None if send_before is None else NOW + timedelta(seconds=send_before)
-    return ClaimedMail(1, "shop", "1", "<1@x>", "{}", NOW, tried, NOW, limit, attempts, copies, "token")
+    return ClaimedMail(1, "shop", "1", "<1@x>", "{}", NOW, tried, NOW, limit, attempts, copies, "token", "a@x")
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data", "end_of_data"])
+@pytest.mark.parametrize("kind", [Denied, RelayMisconfigured])
+def test_what_is_said_of_all_recipients_costs_no_order_an_attempt_but_lets_others_go_first(
+    kind: type[DeliveryFailure], stage: str
+) -> None:
+    outcome = decide(kind(stage, "No", 550), mail(99, 1e9), POLICY, 0.5)
+    assert outcome == Outcome(State.QUEUED, "deferred", f"{stage}: 550 No", 10.0, spends_attempt=False)
 
 
 @pytest.mark.parametrize("kind", [RelayTrouble, RelayMisconfigured, SlowDown, TooManyConnections])
@@ -134,10 +144,10 @@ def test_a_mail_is_expired_once_its_send_before_has_come(send_before: float | No
     assert is_expired(mail(send_before=send_before)) is expired
 
 
-def test_trouble_that_is_said_of_a_recipient_makes_that_order_wait_too() -> None:
-    outcome = decide(RelayMisconfigured("rcpt", "quota", 550), mail(1), POLICY, 0.5)
-    assert (outcome.state, outcome.delay, outcome.spends_attempt) == (State.QUEUED, 60.0, True)
-    assert decide(SlowDown("end_of_data", "too many", 550), mail(1), POLICY, 0.5).spends_attempt is False
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "end_of_data"])
+def test_who_sent_too_fast_waits_for_the_pace_alone(stage: str) -> None:
+    outcome = decide(SlowDown(stage, "too many", 550), mail(1), POLICY, 0.5)
+    assert (outcome.delay, outcome.spends_attempt) == (0.0, False)
 
 
 def test_the_time_before_the_first_attempt_does_not_count_towards_giving_up() -> None:

@@ -24,6 +24,7 @@ from smtp_server import smtp_server
 
 from orderconfirm.server.poller import READ_SECONDS
 from orderconfirm.web import problem_types
+from orderconfirm.web.auth import WRONG_KEYS_A_MINUTE
 from orderconfirm.web.problem_types import ProblemType
 
 SECRET = "s" * 32
@@ -183,6 +184,10 @@ BODIES: dict[str, tuple[bytes, ProblemType, str]] = {
     ),
     "501 items": (order(items=make_body()["items"] * 251), problem_types.INVALID_ORDER, "1 to 500 entries"),
     "100,000 bad items": (order(items=[1] * 100_000), problem_types.INVALID_ORDER, "1 to 500 entries"),
+    "a time of 900,000 blanks": (
+        order(order_date="2025" + " " * 900_000 + "x"),
+        *(problem_types.INVALID_ORDER, "must be an ISO 8601 time"),
+    ),
     "300,000 bad adjustments": (order(adjustments=[0] * 300_000), problem_types.INVALID_ORDER, "at most 50 entries"),
     "500 empty items": (order(items=[{}] * 500), problem_types.INVALID_ORDER, "1500 errors, of which 100 are listed"),
     "60,000 keys": (LONG_KEYS, problem_types.INVALID_ORDER, "4 errors"),
@@ -226,7 +231,7 @@ EVENTS: dict[str, tuple[bytes, ProblemType, str]] = {
     "a NUL in JSON": BODIES["a NUL in JSON"],
     "a list": (b'["open"]', problem_types.BAD_REQUEST, "must be a JSON object"),
     "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", problem_types.BAD_REQUEST, "at most 1000"),
-    "300,000 lines": (b"{}\n" * 300_000, problem_types.BAD_REQUEST, "300000 events: at most 1000"),
+    "300,000 lines": (b"{}\n" * 300_000, problem_types.BAD_REQUEST, "300000 events: send at most 1000"),
     "lines that are too deep": (b"[" * DEEP + b"\n" + b"[" * DEEP, problem_types.BAD_REQUEST, "must be a JSON object"),
 }
 
@@ -419,6 +424,27 @@ def test_callers_hold_nobody_up(running: Running, kind: str) -> None:
             assert b"200 OK" in running.ask(HEAD + b"\r\n\r\n" + BODY)
         # They have 10 seconds themselves; so much sooner others get through.
         assert time.monotonic() - began < READ_SECONDS / 2
+
+
+def test_callers_without_a_key_hold_nobody_up_with_long_paths(tmp_path: Path) -> None:
+    """Their paths look like the beginning of an address again and again."""
+    path = "/api/order-confirmation/" + "a" * 8000 + "%20@"
+    bad = f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()
+    good = b"GET /health HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+    port = free_port()
+    with (
+        smtp_server() as (_, relay_port),
+        service(tmp_path, port, relay_port, API_KEYS="shop:a-long-random-key") as process,
+    ):
+        running = Running(port, tmp_path, process)
+        with callers(running, [bad * 5] * 40):
+            began = time.monotonic()
+            for _ in range(3):
+                assert b"200 OK" in running.ask(good)
+            assert time.monotonic() - began < READ_SECONDS / 2
+    log = (tmp_path / "service.log").read_text()
+    assert log.count("request without a valid API key") == WRONG_KEYS_A_MINUTE + 1
+    assert "aaaa" not in log
 
 
 def test_a_body_that_comes_byte_by_byte_ends_in_time_all_the_same(running: Running) -> None:

@@ -28,9 +28,9 @@ from orderconfirm.errors import (
 )
 from orderconfirm.models import Email
 from orderconfirm.settings import Relay
-from orderconfirm.smtp.connection import RelayMail
 from orderconfirm.smtp.message import OrderMessage
 from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.relay_mail import RelayMail
 
 Send = Callable[[], tuple[int, str]]
 
@@ -253,6 +253,24 @@ def test_a_relay_that_dribbles_its_reply_is_given_up_in_time() -> None:
                 send()
             assert time.monotonic() - began < 2
     assert caught.value.stage == "banner"
+
+
+def test_a_reply_of_endless_lines_is_given_up_before_it_fills_the_memory() -> None:
+    with scripted_server(b"220-hello\r\n" * 20_000) as port:
+        with sender(plain(port), timeout=5) as send:
+            with pytest.raises(RelayTrouble, match="more than 65536 bytes"):
+                send()
+
+
+def test_of_a_long_reply_the_beginning_is_kept() -> None:
+    long = b"550-5.1.1 <john.doe@example.com> no such user\r\n" * 1000 + b"550 5.1.1 try elsewhere\r\n"
+    with scripted_server(b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", long) as port:
+        with sender(plain(port)) as send:
+            with pytest.raises(Refused) as caught:
+                send()
+    assert caught.value.text.startswith("5.1.1 <john.doe@example.com> no such user 5.1.1")
+    assert 1900 < len(caught.value.text) <= 2000
+    assert caught.value.text.count("<") == caught.value.text.count("@example.com>")
 
 
 def test_a_relay_that_is_slow_at_every_step_is_given_up_before_the_dot() -> None:

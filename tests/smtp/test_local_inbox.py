@@ -1,4 +1,4 @@
-"""The local inbox: the newest mails first, none of them out of reach, and found by what a person knows of them."""
+"""The local inbox: newest mails first, on pages, and found by recipient, subject or order id."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from callers import place, wait_for
 from flask import Flask
 
-from orderconfirm.smtp.local_inbox import MAX_KEPT, Inbox
+from orderconfirm.smtp.local_inbox import MAX_MAILS, Inbox
 
 SECOND, HOST = 1790000000, "host"
 
 
 def put(folder: Path, name: str, subject: str = "A mail", **headers: str) -> None:
-    """A mail under a Maildir name of our choice."""
-    mailbox.Maildir(folder)  # makes it
+    """Store a mail under a given Maildir name."""
+    mailbox.Maildir(folder)  # creates the folder
     head = {"Subject": subject, "To": "John Doe <john.doe@example.com>", **headers}
     lines = "".join(f"{each}: {text}\n" for each, text in head.items())
     (folder / "new" / name).write_text(f"{lines}\nHello\n", encoding="ascii")
@@ -38,7 +38,7 @@ def subjects(found: tuple[list[Any], int]) -> list[str]:
     return [mail.subject for mail in found[0]]
 
 
-def test_the_newest_come_first_whatever_their_numbers_look_like_as_text(folder: Path) -> None:
+def test_the_newest_mails_come_first_by_number_and_not_by_text(folder: Path) -> None:
     names = [
         name_of(68013, 9, SECOND - 1),
         *(name_of(9, 9), name_of(68013, 9), name_of(68013, 10), name_of(546139, 100)),
@@ -49,13 +49,13 @@ def test_the_newest_come_first_whatever_their_numbers_look_like_as_text(folder: 
     assert subjects(Inbox(folder).newest()) == ["5", "4", "3", "2", "1", "0"]
 
 
-def test_the_oldest_are_given_up_for_the_newest(folder: Path) -> None:
-    for number in range(MAX_KEPT):
+def test_the_oldest_mails_are_deleted_above_the_limit(folder: Path) -> None:
+    for number in range(MAX_MAILS):
         put(folder, name_of(80_000 + number * 100, number), f"{number}")
     inbox = Inbox(folder)
     inbox.add(b"Subject: The newest\n\nHello\n")
-    kept = subjects(inbox.newest(most=MAX_KEPT))
-    assert kept == ["The newest", *(f"{number}" for number in range(MAX_KEPT - 1, 0, -1))]
+    kept = subjects(inbox.newest(limit=MAX_MAILS))
+    assert kept == ["The newest", *(f"{number}" for number in range(MAX_MAILS - 1, 0, -1))]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_mail_is_found_by_its_recipient_its_subject_and_its_order_id(folder: P
     assert found[0].subject == "Bestellung Nr. 7 bestätigt"
 
 
-def test_what_every_mail_has_finds_none_of_them(folder: Path) -> None:
+def test_the_shop_in_the_custom_variables_is_not_searched(folder: Path) -> None:
     put(folder, name_of(1), **{"X-MT-Custom-Variables": '{"order_id": "7", "shop": "default"}'})
     assert Inbox(folder).newest("default") == ([], 0)
 
@@ -78,17 +78,17 @@ def test_what_every_mail_has_finds_none_of_them(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../cur", "../../outbox.db", "/etc/passwd", "a\0b", "x" * 5000, "nothing"]
 )
-def test_what_is_no_mail_of_the_inbox_is_not_found(folder: Path, name: str) -> None:
+def test_names_of_other_files_are_not_found(folder: Path, name: str) -> None:
     put(folder, name_of(1))
     (folder.parent / "outbox.db").write_text("secret")
     inbox = Inbox(folder)
     assert (inbox.find(name), inbox.source(name)) == (None, None)
 
 
-def test_all_mails_can_be_reached_page_by_page(start_app: Callable[..., Flask], folder: Path) -> None:
+def test_the_pages_lead_to_every_mail(start_app: Callable[..., Flask], folder: Path) -> None:
     for number in range(250):
-        to = "jane@example.com" if number < 120 else "john@example.com"
-        put(folder, name_of(number * 1000, number), f"Mail {number}.", To=to)
+        recipient = "jane@example.com" if number < 120 else "john@example.com"
+        put(folder, name_of(number * 1000, number), f"Mail {number}.", To=recipient)
     client = start_app().test_client()
 
     def read(path: str) -> tuple[list[int], str, dict[str, str]]:
@@ -97,8 +97,8 @@ def test_all_mails_can_be_reached_page_by_page(start_app: Callable[..., Flask], 
         links = {
             words: link.replace("&amp;", "&") for link, words in re.findall(r'href="([^"]+)">(Newer|Older)<', page)
         }
-        found = re.search(r"(\d+ to \d+ of \d+|\d+) mails?\b", page)
-        return shown, found[0] if found else "", links
+        match = re.search(r"(\d+ to \d+ of \d+|\d+) mails?\b", page)
+        return shown, match[0] if match else "", links
 
     newest, count, links = read("/inbox")
     assert (newest, count, set(links)) == (list(range(249, 149, -1)), "1 to 100 of 250 mails", {"Older"})
@@ -114,7 +114,7 @@ def test_all_mails_can_be_reached_page_by_page(start_app: Callable[..., Flask], 
         assert client.get(f"/inbox?{beyond}").status_code == 200
 
 
-def test_the_page_finds_the_mail_of_an_order_and_of_its_customer(start_app: Callable[..., Flask]) -> None:
+def test_the_page_finds_a_mail_by_order_and_by_customer(start_app: Callable[..., Flask]) -> None:
     client = start_app().test_client()
     for order_id, email in (("FIRST-1", "anna@example.com"), ("OTHER-2", "bert@example.com")):
         place(client, order_id, customer={"name": "Somebody", "email": email})

@@ -1,4 +1,4 @@
-"""The message that goes over the wire, read back by the standard library's parser."""
+"""The message in wire format, parsed by the standard library."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def defects_of(message: EmailMessage) -> list[Any]:
     return found + [defect for value in message.values() for defect in value.defects]  # type: ignore[attr-defined]
 
 
-def wire_faults(raw: bytes) -> list[bytes]:
-    """Lines that are not ASCII, too long, or broken by anything but CRLF."""
+def wire_errors(raw: bytes) -> list[bytes]:
+    """Return the lines that are not ASCII, too long, or contain a line break other than CRLF."""
     assert raw.endswith(b"\r\n")
     return [
         line
@@ -60,7 +60,7 @@ def content(part: Any) -> str:
 
 
 def name_in(raw: bytes, header: str) -> str:
-    """The display name of a header's only mailbox; `policy.default` of 3.11 keeps the blanks between encoded words."""
+    """Return the name in a header's only mailbox. Python 3.11's `policy.default` keeps blanks between encoded words."""
     name, _ = parseaddr(message_from_bytes(raw)[header])
     return str(make_header(decode_header(name)))
 
@@ -94,17 +94,17 @@ def cleaned(text: str) -> str:
         "ü" * 200,
     ],
 )
-def test_a_name_comes_back_as_it_was_given(name: str) -> None:
+def test_a_name_is_decoded_unchanged(name: str) -> None:
     raw = make_message(sender=(name, "orders@shop.example"), recipient=(name, "john.doe@example.com"))
     message = parse(raw)
-    assert wire_faults(raw) == [] and defects_of(message) == []
+    assert wire_errors(raw) == [] and defects_of(message) == []
     for header, address in (("From", "orders@shop.example"), ("To", "john.doe@example.com")):
         assert [each.addr_spec for each in message[header].addresses] == [address]
         assert name_in(raw, header) == name
 
 
 @pytest.mark.parametrize("name", ["", "   ", "\r\n\x00"])
-def test_a_name_of_nothing_leaves_the_bare_address(name: str) -> None:
+def test_an_empty_name_leaves_the_bare_address(name: str) -> None:
     assert make_message(recipient=(name, "john.doe@example.com")).splitlines()[1] == b"To: john.doe@example.com"
 
 
@@ -122,10 +122,10 @@ def test_a_name_of_nothing_leaves_the_bare_address(name: str) -> None:
         "two  blanks",
     ],
 )
-def test_a_subject_comes_back_as_it_was_given(subject: str) -> None:
+def test_a_subject_is_decoded_unchanged(subject: str) -> None:
     raw = make_message(subject)
     message = parse(raw)
-    assert wire_faults(raw) == [] and defects_of(message) == []
+    assert wire_errors(raw) == [] and defects_of(message) == []
     assert message["Subject"] == subject
 
 
@@ -133,7 +133,7 @@ def test_a_plain_subject_is_readable_on_the_wire_up_to_78_characters() -> None:
     assert b"\r\nSubject: " + b"x" * 69 + b"\r\n" in make_message("x" * 69)
 
 
-def test_an_encoded_character_is_never_cut_in_two() -> None:
+def test_an_encoded_character_is_never_split() -> None:
     words = re.findall(rb"=\?utf-8\?b\?[^?]+\?=", make_message("😀注é" * 40))
     decoded = [str(parse(b"Subject: " + word + b"\r\n\r\n")["Subject"]) for word in words]
     assert len(words) > 5 and "\ufffd" not in "".join(decoded)
@@ -162,18 +162,18 @@ def hostile_texts(seed: int) -> list[str]:
             "x" * 40,
         ),
     ]
-    chance = random.Random(seed)
-    return ["x" + "".join(chance.choices(pieces, k=chance.randint(1, 12))) for _ in range(500)]
+    rng = random.Random(seed)
+    return ["x" + "".join(rng.choices(pieces, k=rng.randint(1, 12))) for _ in range(500)]
 
 
 @pytest.mark.parametrize("place", ["subject", "sender", "recipient"])
-def test_hostile_text_adds_no_header_and_comes_back_without_its_controls(place: str) -> None:
+def test_hostile_text_adds_no_header_and_loses_its_control_characters(place: str) -> None:
     for text in hostile_texts(seed=20250315):
         address = {"sender": "orders@shop.example", "recipient": "john.doe@example.com"}.get(place)
         raw = make_message(**{place: (text, address) if address else text})
         message = parse(raw)
         assert message.keys() == HEADERS, text
-        assert wire_faults(raw) == [] and defects_of(message) == [], text
+        assert wire_errors(raw) == [] and defects_of(message) == [], text
         if place == "subject":
             assert message["Subject"] == cleaned(text)
         else:
@@ -188,7 +188,7 @@ def test_a_lone_surrogate_becomes_a_question_mark() -> None:
     assert content(message.get_body(("plain",))) == "c?d\n"
 
 
-def test_headers_say_who_when_and_which() -> None:
+def test_the_headers_are_complete() -> None:
     message = parse(make_message(headers={"Auto-Submitted": "auto-generated", "X-MT-Category": "order-confirmation"}))
     assert message["From"] == "Our Shop <orders@shop.example>"
     assert message["To"] == "John Doe <john.doe@example.com>"
@@ -222,10 +222,10 @@ def test_the_text_part_comes_first_and_the_html_part_last() -> None:
         "nul \x00 and escape \x1b\n",
     ],
 )
-def test_a_body_comes_back_as_it_was_given(body: str) -> None:
+def test_a_body_is_decoded_unchanged(body: str) -> None:
     raw = make_message(text=body, html=body)
     message = parse(raw)
-    assert wire_faults(raw) == [] and defects_of(message) == []
+    assert wire_errors(raw) == [] and defects_of(message) == []
     assert [content(part) for part in message.iter_parts()] == [body.rstrip("\n") + "\n"] * 2
 
 
@@ -233,7 +233,7 @@ def test_a_body_comes_back_as_it_was_given(body: str) -> None:
 def test_every_line_ending_becomes_crlf(ending: str) -> None:
     raw = make_message(text=ending.join(["one", "two", ""]))
     assert b"\r\n\r\none\r\ntwo\r\n\r\n--" in raw
-    assert wire_faults(raw) == []
+    assert wire_errors(raw) == []
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_part_is_base64_only_where_most_of_it_is_not_ascii(text: str, encoding
     assert content(part) == text
 
 
-def test_each_message_has_its_own_boundary_and_the_same_id() -> None:
+def test_each_message_has_a_different_boundary_and_the_same_id() -> None:
     one, other = parse(make_message()), parse(make_message())
     assert one.get_boundary() != other.get_boundary()
     assert one["Message-ID"] == other["Message-ID"]
@@ -269,14 +269,14 @@ def test_custom_variables_are_ascii_json() -> None:
         {"order_id": "a\r\nBcc: x@example.com", "shop": 'quote " and \\'},
     ],
 )
-def test_custom_variables_come_back_from_one_header(values: dict[str, str]) -> None:
+def test_custom_variables_are_decoded_unchanged_from_one_header(values: dict[str, str]) -> None:
     raw = make_message(headers={"X-MT-Custom-Variables": custom_variables(values)})
     message = parse(raw)
-    assert wire_faults(raw) == [] and "Bcc" not in message
+    assert wire_errors(raw) == [] and "Bcc" not in message
     assert json.loads(message["X-MT-Custom-Variables"]) == values
 
 
-def test_flask_mail_finds_nothing_to_object_to() -> None:
+def test_flask_mail_accepts_the_message() -> None:
     message = OrderMessage(
         Email("a\r\nb", "text", "html"),
         sender=("Shop", "orders@shop.example"),
@@ -296,7 +296,7 @@ def test_custom_variables_are_json_in_short_lines(order_id: str) -> None:
     value = custom_variables({"order_id": order_id, "shop": "main"})
     lines = f"X-MT-Custom-Variables: {value}".split("\r\n")
     assert max(map(len, lines)) <= 78
-    told = json.loads(value)
-    assert told["shop"] == "main"
-    assert told.get("order_id", order_id) == order_id
-    assert ("order_id" in told) is (len(json.dumps(order_id)) <= 75)
+    variables = json.loads(value)
+    assert variables["shop"] == "main"
+    assert variables.get("order_id", order_id) == order_id
+    assert ("order_id" in variables) is (len(json.dumps(order_id)) <= 75)

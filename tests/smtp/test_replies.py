@@ -6,6 +6,7 @@ import pytest
 
 from orderconfirm.errors import (
     DeliveryFailure,
+    Denied,
     Refused,
     RelayMisconfigured,
     RelayTrouble,
@@ -37,7 +38,7 @@ MAILTRAP = [
         554,
         "5.7.1 Demo domains can only be used to send emails to account owners. "
         "You can only send testing emails to your own email address.",
-        Refused,
+        Denied,
     ),
     ("rcpt", 554, "5.5.1 Error: no sandbox for this email", Refused),
     ("end_of_data", 552, "5.3.4 Error: message too big", Refused),
@@ -106,10 +107,10 @@ def test_codes_for_a_missing_login_mean_bad_settings_at_any_stage(stage: str, co
         ("mail", "5.1.7 Bad address", RelayMisconfigured),
         ("mail", "Sender address rejected", RelayMisconfigured),
         ("mail", "5.1.3 Bad address", Refused),
-        ("rcpt", "5.7.1 Not permitted", Refused),
+        ("rcpt", "5.7.1 Not permitted", Denied),
         ("rcpt", "<a@shop.example>: Sender address rejected: not owned by user api", RelayMisconfigured),
         ("rcpt", "5.7.1 From address not verified: sender domain not allowed", RelayMisconfigured),
-        ("rcpt", "5.7.1 <x@y.example>: Recipient address rejected: sender unknown here", Refused),
+        ("rcpt", "5.7.1 <x@y.example>: Recipient address rejected: sender unknown here", Denied),
         ("mail", "5.3.4 message size exceeds limit of sender", Refused),
     ],
 )
@@ -174,7 +175,7 @@ def test_an_account_s_quota_pauses_the_relay_wherever_it_is_said(stage: str, cod
     assert type(read_reply(stage, code, text)) is RelayMisconfigured
 
 
-@pytest.mark.parametrize("text", ["5.7.0 Too many messages, try again in 5 seconds", "Please try again in 1 minute"])
+@pytest.mark.parametrize("text", ["5.7.1 Greylisted, try again in 5 seconds", "Please try again in 1 minute"])
 def test_a_lasting_refusal_that_names_a_time_passes(text: str) -> None:
     failure = read_reply("rcpt", 550, text)
     assert type(failure) is TryLater and failure.retry_after
@@ -183,3 +184,79 @@ def test_a_lasting_refusal_that_names_a_time_passes(text: str) -> None:
 def test_what_another_server_said_of_its_connections_is_that_order_s_affair() -> None:
     text = "4.3.2 <x@y.example>: host mx.y.example said: 421 Too many connections"
     assert type(read_reply("rcpt", 451, text)) is TryLater
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data", "end_of_data"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5.7.1 <x@y.example>: Recipient address rejected: Access denied",
+        "5.7.26 Unauthenticated email is not accepted",
+        "Message rejected: Email address is not verified. The following identities failed the check: x@y.example",
+    ],
+)
+def test_a_policy_s_refusal_leaves_open_whom_it_is_against(stage: str, text: str) -> None:
+    assert type(read_reply(stage, 554, text)) is Denied
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (554, "5.7.1 <x@y.example>: Relay access denied"),
+        (454, "4.7.1 <x@y.example>: Relay access denied"),
+        (550, "5.7.1 <x@y.example>... Relaying denied"),
+        (550, "relay not permitted"),
+        (550, "5.7.54 SMTP; Unable to relay recipient in non-accepted domain"),
+        (550, "5.7.1 Unable to relay"),
+        (553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"),
+        (550, "You are not authorized to relay mail"),
+    ],
+)
+def test_a_relay_that_does_not_relay_for_us_is_no_recipient_s_fault(code: int, text: str) -> None:
+    assert type(read_reply("rcpt", code, text)) is RelayMisconfigured
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data", "end_of_data"])
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (552, "5.2.2 Message would exceed quota", Refused),
+        (552, "5.2.2 <x@y.example> Quota exceeded (mailbox for user is full)", Refused),
+        (552, "Message would exceed quota", Refused),
+        (452, "4.2.2 Message would exceed quota", TryLater),
+        (450, "4.2.1 The user is receiving mail at a rate that prevents additional messages: rate limit", TryLater),
+        (552, "5.7.1 Daily message quota exceeded", RelayMisconfigured),
+    ],
+)
+def test_a_full_mailbox_is_its_recipient_s(stage: str, code: int, text: str, kind: type[DeliveryFailure]) -> None:
+    assert type(read_reply(stage, code, text)) is kind
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "end_of_data"])
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (450, "4.7.1 Error: too much mail from 192.0.2.1", SlowDown),
+        (454, "Throttling failure: Maximum sending rate exceeded.", SlowDown),
+        (554, "Too many emails per hour", SlowDown),
+        (550, "5.7.1 rate limit exceeded, try again later", SlowDown),
+        (550, "5.7.0 Too many messages, try again in 5 seconds", SlowDown),
+        (421, "4.4.2 Message submission rate for this client has exceeded the configured limit", SlowDown),
+        (451, "4.7.0 Message rate limit exceeded", SlowDown),
+        (454, "Throttling failure: Daily message quota exceeded.", RelayMisconfigured),
+        (452, "4.5.3 Too many messages in this connection", TryLater),
+        (450, "4.7.1 Too many messages for this recipient", TryLater),
+    ],
+)
+def test_a_relay_that_wants_less_mail_at_a_time_is_understood(
+    stage: str, code: int, text: str, kind: type[DeliveryFailure]
+) -> None:
+    assert type(read_reply(stage, code, text)) is kind
+
+
+@pytest.mark.parametrize(
+    "words", ["450 4.7.1 too much mail from you", "554 5.7.1 Relay access denied", "552 5.7.1 Daily quota exceeded"]
+)
+def test_what_another_server_said_of_us_is_that_order_s_affair_too(words: str) -> None:
+    text = f"4.1.1 <x@y.example>: Recipient address rejected: unverified address: host mx.y.example said: {words}"
+    assert type(read_reply("rcpt", 450, text)) is TryLater

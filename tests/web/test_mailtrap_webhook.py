@@ -23,6 +23,7 @@ from smtp_server import Sink
 from werkzeug.test import TestResponse
 
 from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.web.auth import WRONG_KEYS_A_MINUTE
 
 HOOK = "/api/webhooks/mailtrap"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -204,6 +205,12 @@ def test_a_wrong_signature_takes_nothing(client: FlaskClient, signature: str, lo
     assert answer.get_json()["type"] == "urn:orderconfirm:problem:bad-signature"
     assert any("without a valid signature" in line for line in log)
     assert client.get(f"{URL}/ORD-12345").get_json()["deliveries"] == []
+
+
+def test_wrong_signatures_do_not_fill_the_log(client: FlaskClient, log: list[str]) -> None:
+    assert {send(client, b"{}", "0" * 64).status_code for _ in range(30)} == {401}
+    assert len(log) == WRONG_KEYS_A_MINUTE + 1
+    assert log[-1].endswith("too many, not logged for the next minute")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff"])

@@ -20,6 +20,10 @@ from orderconfirm.web import problem_types
 from orderconfirm.web.request_parsing import decode
 
 EXAMPLES = 200
+OPERATIONS = (
+    *("place_order", "preview_order", "list_orders", "show_order"),
+    *("resend_order", "cancel_order", "erase_order", "take_mailtrap_events"),
+)
 KEY, SECRET = "a-key-for-schemathesis", "a-secret-for-schemathesis"
 CONFIG = f"""
 hooks = "schemathesis_hooks.py"
@@ -61,7 +65,7 @@ def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_response_is_described_and_only_a_204_has_no_body(document: dict[str, Any]) -> None:
     operations = [op for path in document["paths"].values() for name, op in path.items() if name != "parameters"]
-    assert len(operations) == 8
+    assert {operation["operationId"] for operation in operations} == set(OPERATIONS)
     for operation in operations:
         assert operation["operationId"] and operation["summary"]
         for status, response in operation["responses"].items():
@@ -93,24 +97,40 @@ def test_every_problem_type_is_in_the_document(document: dict[str, Any]) -> None
         assert f"| `{each.name}` | {each.status} |" in document["info"]["description"]
 
 
-def test_every_operation_behaves_as_documented(tmp_path: Path) -> None:
-    """schemathesis finds no difference with all its checks."""
-    port = free_port()
-    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """A service and its folder, for all operations."""
+    folder, port = tmp_path_factory.mktemp("service"), free_port()
+    (folder / "schemathesis.toml").write_text(CONFIG)
     hooks = Path(__file__).with_name("schemathesis_hooks.py")
-    (tmp_path / hooks.name).write_text(hooks.read_text())
-    variables = {"API_KEYS": f"shop:{KEY}", "MAILTRAP_WEBHOOK_SECRET": SECRET, "LOG_LEVEL": "ERROR"}
-    with smtp_server() as (_, relay_port), service(tmp_path, port, relay_port, **variables):
-        done = subprocess.run(
-            [
-                *(Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{port}/openapi.json"),
-                *("--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "2025"),
-            ],
-            cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1", "WEBHOOK_SECRET": SECRET},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=900,
-        )
+    (folder / hooks.name).write_text(hooks.read_text())
+    more = {"API_KEYS": f"shop:{KEY}", "MAILTRAP_WEBHOOK_SECRET": SECRET, "LOG_LEVEL": "ERROR"}
+    with smtp_server() as (_, relay_port), service(folder, port, relay_port, **more):
+        yield folder, port
+
+
+def run_schemathesis(running: tuple[Path, int], *options: str) -> None:
+    folder, port = running
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{port}/openapi.json"),
+            *("--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "2025", *options),
+        ],
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1", "WEBHOOK_SECRET": SECRET},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=900,
+    )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
-    assert "Traceback" not in (tmp_path / "service.log").read_text()
+    assert "Traceback" not in (folder / "service.log").read_text()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_does_what_the_document_says(running: tuple[Path, int], operation: str) -> None:
+    """schemathesis with all its checks, against a running service."""
+    run_schemathesis(running, "--include-operation-id", operation, "--phases", "examples,coverage,fuzzing")
+
+
+def test_operations_one_after_another_do_what_the_document_says(running: tuple[Path, int]) -> None:
+    run_schemathesis(running, "--phases", "stateful")

@@ -156,7 +156,8 @@ def write_unconfirmed(harness: Harness) -> TestResponse:
     with ThreadPoolExecutor(1) as threads, locked(f"sqlite:///{harness.folder}/outbox.db"):
         future = threads.submit(client.post, URL, json=make_body())
         writer = client.application.extensions["orderconfirm"].database._writer
-        wait_until(lambda: writer._began_at)
+        # The order's write, and one of the dispatcher's: both wait for the lock.
+        wait_until(lambda: writer._began_at and not writer._waiting.empty())
         (harness.folder / "outbox.db-wal").unlink()
     response: TestResponse = future.result()
     return response

@@ -16,7 +16,7 @@ from smtp_server import Sink
 
 from orderconfirm import create_app
 from orderconfirm.settings import ApiKey, Settings
-from orderconfirm.web.auth import WRONG_KEY_DELAY
+from orderconfirm.web.auth import WRONG_KEY_DELAY, WRONG_KEYS_A_MINUTE
 
 KEY, OTHER_KEY = "first-shop-s-long-key", "other-shop-s-long-key"
 StartApp = Callable[..., Flask]
@@ -51,7 +51,7 @@ class TestKeys:
         answer = app.test_client().post(URL, data="{", headers=headers)
         assert (answer.status_code, problem_of(answer)) == (401, "unauthorized")
         assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
-        assert log == ["a request without a valid key"]
+        assert log == ["request without a valid API key"]
 
     @pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"Authorization": "Bearer "}, {"Authorization": ""}])
     def test_no_key_is_none_of_the_keys(self, headers: dict[str, str]) -> None:
@@ -83,7 +83,10 @@ class TestKeys:
         with ThreadPoolExecutor(12) as threads:
             late = [status for status, _ in threads.map(guess, range(12))]
         assert set(late) == {401, 429}
-        assert log.count("a request without a valid key") == 23
+        assert log == [
+            *["request without a valid API key"] * WRONG_KEYS_A_MINUTE,
+            "request without a valid API key: too many, not logged for the next minute",
+        ]
         assert place(app.test_client(), "1", {"X-API-Key": KEY}).status_code == 202
 
     def test_behind_a_load_balancer_each_caller_is_known_by_its_own_address(
@@ -93,10 +96,19 @@ class TestKeys:
         client.get(LIST, headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"})
         assert [record.address for record in caplog.records if hasattr(record, "address")] == ["203.0.113.7"]
 
-    def test_each_shop_has_its_rate(self, start_app: StartApp) -> None:
+    def test_the_log_repeats_nothing_that_a_caller_without_a_key_wrote(
+        self, start_app: StartApp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client = start_app(API_KEYS=f"first:{KEY}", TRUSTED_PROXIES="1").test_client()
+        client.get(f"{URL}/jane@example.com", headers={"X-Forwarded-For": "6" * 8000})
+        told = [(record.route, record.address) for record in caplog.records if hasattr(record, "route")]
+        assert told == [(f"{URL}/<order_id:order_id>", "6" * 64)]
+
+    def test_each_shop_has_its_rate(self, start_app: StartApp, log: list[str]) -> None:
         client = start_app(API_KEYS=f"first:{KEY},other:{OTHER_KEY}", API_RATE_LIMIT="3/1m").test_client()
         statuses = [client.get(LIST, headers={"X-API-Key": KEY}).status_code for _ in range(5)]
         assert statuses == [200] * 3 + [429] * 2
+        assert log == ["a shop exceeds API_RATE_LIMIT"]
         assert client.get(LIST, headers={"X-API-Key": OTHER_KEY}).status_code == 200
 
 
@@ -141,6 +153,12 @@ class TestOtherSites:
 
 class TestHosts:
     """Without keys: a page may let its own name lead to this machine, and is then "the same origin" to its browser."""
+
+    def test_the_inbox_answers_no_other_host_even_with_keys(self, start_app: StartApp) -> None:
+        client = start_app(API_KEYS=f"shop:{KEY}").test_client()
+        assert client.get("/inbox").status_code == 200
+        assert client.get("/inbox", headers={"Host": "evil.example"}).status_code == 421
+        assert client.get(LIST, headers={"Host": "evil.example", "X-API-Key": KEY}).status_code == 200
 
     @pytest.mark.parametrize(
         "host",
@@ -225,7 +243,8 @@ class TestEveryAnswer:
             answer = client.get(LIST, headers={"Accept": accept})
             assert (answer.status_code, problem_of(answer)) == (406, "not-acceptable")
         taken = ("*/*", "application/json", "application/json; charset=utf-8", "application/problem+json", "")
-        for accept in (*taken, "application/problem+json, application/*"):
+        too_long_to_be_read = "text/html, " * 100
+        for accept in (*taken, "application/problem+json, application/*", too_long_to_be_read):
             assert client.get(LIST, headers={"Accept": accept}).status_code == 200
 
     def test_head_is_get_without_a_body(self, client: FlaskClient) -> None:

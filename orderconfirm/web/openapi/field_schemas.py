@@ -7,17 +7,9 @@ from typing import Any
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow.fields import Field
 
-from orderconfirm.order.fields import (
-    CurrencyCode,
-    LocaleTag,
-    MailAddress,
-    Number,
-    Text,
-    Timestamp,
-    TimeZoneName,
-    WebUrl,
-)
+from orderconfirm.order.fields import Number, Text, Timestamp
 from orderconfirm.order.schemas import PostalAddress
+from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 JsonSchema = dict[str, Any]
 
@@ -59,7 +51,7 @@ def _json_schema(_: MarshmallowPlugin, field: Field[Any], **__: Any) -> JsonSche
 
 def _text(field: Text) -> JsonSchema:
     name, description = _FORMATS.get(type(field), (None, None))
-    string: JsonSchema = {"type": "string", "maxLength": field.longest}
+    string: JsonSchema = {"type": "string", "maxLength": field.max_length}
     if name:
         string["format"] = name
     elif field.required:
@@ -73,7 +65,7 @@ def _text(field: Text) -> JsonSchema:
 
 
 def _number(field: Number) -> JsonSchema:
-    minimum = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.least, {})
+    minimum = {"positive": {"exclusiveMinimum": 0}, "zero": {"minimum": 0}}.get(field.minimum, {})
     sign = r"\+?" if minimum else "[+-]?"
     return {
         "anyOf": [

@@ -1,4 +1,4 @@
-"""What Mailtrap tells of sent mails: signed, several events at a time, each taken once.
+"""Mailtrap's webhook: signed batches of delivery events.
 
 Documentation: docs.mailtrap.io, Email API/SMTP, webhooks.
 """
@@ -21,6 +21,7 @@ from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
 from orderconfirm.logs import printable
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.web import problem_types
+from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
 from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
@@ -29,14 +30,15 @@ from orderconfirm.web.response_schemas import ReceivedSchema
 
 log = logging.getLogger(__name__)
 
-bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="What the relay tells")
+bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="Delivery events")
 
-#: Mailtrap sends at most 500 at a time, each with up to some kilobytes of a receiver's words.
+#: Mailtrap sends up to 500 events at a time, each with up to several kilobytes of the receiver's words.
 MAX_EVENTS = 1000
-#: A mail's number fits into the database's 64 bits.
-_MAX_NUMBER = 2**63 - 1
-_SECONDS_OF_3000 = 32_503_680_000
-#: What Mailtrap's events mean; others are stored all the same.
+#: The database's largest id.
+_MAX_ID = 2**63 - 1
+#: Larger timestamps are in milliseconds: in seconds they would lie beyond the year 3000.
+_MAX_SECONDS = 32_503_680_000
+#: What Mailtrap's events mean for the mail. Other events are stored without a meaning.
 _DELIVERIES = {
     "delivery": Delivery.DELIVERED,
     "soft bounce": Delivery.SOFT_BOUNCED,
@@ -47,7 +49,7 @@ _DELIVERIES = {
 }
 _NO_WEBHOOK = replace(
     problem_types.NOT_FOUND,
-    meaning="The service was given no signing secret.",
+    meaning="`MAILTRAP_WEBHOOK_SECRET` is not set.",
     detail="Set MAILTRAP_WEBHOOK_SECRET to the signing secret of the webhook.",
 )
 _SIGNATURE: dict[str, Any] = {
@@ -90,12 +92,12 @@ _EVENTS: dict[str, Any] = {
 )
 @bp.response(200, ReceivedSchema, description="The events are on disk.", example=examples.RECEIVED)
 def take_mailtrap_events() -> Any:
-    """Take Mailtrap's delivery events.
+    """Store Mailtrap's delivery events.
 
-    JSON with a list of events, or JSON Lines, up to 4 MiB. Events that came before count once; unknown ones are kept.
+    JSON with a list of events, or JSON Lines, up to 4 MiB. Repeated events count once; unknown ones are stored.
     """
-    service = current_app.extensions["orderconfirm"]
-    secret = service.settings.mailtrap_webhook_secret
+    runtime = current_app.extensions["orderconfirm"]
+    secret = runtime.settings.mailtrap_webhook_secret
     if not secret:
         raise NotFound(_NO_WEBHOOK.detail)
     request.max_content_length = MAX_WEBHOOK_BODY_BYTES
@@ -103,40 +105,41 @@ def take_mailtrap_events() -> Any:
     expected = hmac.new(secret.encode(), body, sha256).hexdigest()
     signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        log.warning("a webhook without a valid signature: it does not have MAILTRAP_WEBHOOK_SECRET")
+        authenticator: Authenticator = current_app.extensions["authenticator"]
+        authenticator.note_wrong_secret("webhook without a valid signature: check MAILTRAP_WEBHOOK_SECRET")
         return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
     events, unreadable = _events(body)
     if unreadable:
-        log.error("some of the relay's events cannot be read", extra={"events": unreadable})
-    new = service.confirmations.record_events([_read(event) for event in events])
+        log.error("some delivery events cannot be read", extra={"events": unreadable})
+    new = runtime.confirmations.record_events([_read(event) for event in events])
     return {"received": len(events), "new": new, "unreadable": unreadable}
 
 
 def _events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
-    """The events of a JSON body or of JSON Lines, and how many of them cannot be read.
+    """Return the events of a JSON or JSON Lines body, and how many others cannot be read.
 
-    Raises 400 for a body that has none that can: one bad event must not hold back the others, for ever.
+    Mailtrap repeats a refused batch, so one bad event must not hold up the others. Raises 400 if none can be read.
     """
-    whole = _decoded(body)
-    events = [event for event in whole if isinstance(event, Mapping)]
-    if whole and not events:
+    values = _decoded(body)
+    events = [event for event in values if isinstance(event, Mapping)]
+    if values and not events:
         raise BadRequest("An event must be a JSON object.")
-    return events, len(whole) - len(events)
+    return events, len(values) - len(events)
 
 
 def _decoded(body: bytes) -> list[Any]:
-    """What should be events; a line that is not JSON is None."""
+    """Return the values that should be events, with None for a line that is not JSON."""
     try:
         whole = decode(body, is_strict=False)
     except BadRequest:
         lines = [line for line in body.split(b"\n") if line.strip()]
         if len(lines) < 2:
             raise
-        _expect_no_more_than_taken(lines)  # before the work of reading them
+        _check_count(lines)  # before the work of reading them
         return [_decoded_line(line) for line in lines]
     inner = whole.get("events") if isinstance(whole, Mapping) else whole
     events = inner if isinstance(inner, list) else [whole]
-    _expect_no_more_than_taken(events)
+    _check_count(events)
     return events
 
 
@@ -147,16 +150,16 @@ def _decoded_line(line: bytes) -> Any:
         return None
 
 
-def _expect_no_more_than_taken(events: Sized) -> None:
+def _check_count(events: Sized) -> None:
     if len(events) > MAX_EVENTS:
-        raise BadRequest(f"There are {len(events)} events: at most {MAX_EVENTS} are taken at a time.")
+        raise BadRequest(f"There are {len(events)} events: send at most {MAX_EVENTS} at a time.")
 
 
 def _read(event: Mapping[str, Any]) -> RelayEvent:
-    """An event as we keep it; what is missing or strange in it is no error."""
+    """Return an event as it is stored. Missing and odd values are no error."""
     raw = json.dumps(event, default=str, ensure_ascii=True)
     variables = event.get("custom_variables")
-    named: Mapping[str, Any] = variables if isinstance(variables, Mapping) else {}
+    names: Mapping[str, Any] = variables if isinstance(variables, Mapping) else {}
     return RelayEvent(
         event_id=_text(event.get("event_id"), 128) or sha256(raw.encode()).hexdigest(),
         event=_text(event.get("event"), 32) or "unknown",
@@ -164,51 +167,51 @@ def _read(event: Mapping[str, Any]) -> RelayEvent:
         code=_number(event.get("response_code"), 999),
         text=_text(event.get("response") or event.get("reason"), 1000),
         delivery=_DELIVERIES.get(str(event.get("event"))),
-        shop=_name(named.get("shop")),
-        order_id=_name(named.get("order_id")),
-        message_id=_name(named.get("message_id")),
-        mail_id=_number(named.get("mail_id"), _MAX_NUMBER),
+        shop=_name(names.get("shop")),
+        order_id=_name(names.get("order_id")),
+        message_id=_name(names.get("message_id")),
+        mail_id=_number(names.get("mail_id"), _MAX_ID),
         address=_text(event.get("email"), 254),
         raw=raw,
     )
 
 
-def _text(value: Any, longest: int) -> str | None:
+def _text(value: Any, max_length: int) -> str | None:
     if not isinstance(value, str):
         return None
-    return printable(value)[:longest] or None
+    return printable(value)[:max_length] or None
 
 
 def _name(value: Any) -> str | None:
-    """A name of ours, every character as it was given out; what no database takes never stood in one."""
+    """Return one of our own names unchanged, without characters that no stored name can have."""
     if not isinstance(value, str):
         return None
     return value.replace("\0", "").encode("utf-8", "ignore").decode() or None
 
 
-def _number(value: Any, largest: int) -> int | None:
+def _number(value: Any, maximum: int) -> int | None:
     digits = str(value)
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(largest))
-    return int(digits) if is_number and int(digits) <= largest else None
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(maximum))
+    return int(digits) if is_number and int(digits) <= maximum else None
 
 
 def _moment(timestamp: Any) -> datetime:
-    """Seconds or milliseconds since 1970, or ISO 8601; a time that has not come, or that cannot be read, is now.
+    """Return the time of a timestamp in seconds, milliseconds or ISO 8601. A future or unreadable one becomes now.
 
-    The delivery is told by the newest event: one from the future would be the last for ever.
+    The newest event decides the delivery, so an event from the future could never be replaced.
     """
     now = datetime.now(UTC)
     try:
         seconds = float(timestamp)
-        told = datetime.fromtimestamp(seconds / 1000 if seconds > _SECONDS_OF_3000 else seconds, UTC)
+        moment = datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        told = _iso(timestamp) or now
-    return min(told, now)
+        moment = _iso(timestamp) or now
+    return min(moment, now)
 
 
 def _iso(timestamp: Any) -> datetime | None:
     try:
-        told = datetime.fromisoformat(timestamp)
+        moment = datetime.fromisoformat(timestamp)
     except (TypeError, ValueError):
         return None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

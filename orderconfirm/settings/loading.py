@@ -1,0 +1,22 @@
+"""Settings from the process environment and the `.env` file, and warnings about misspelt names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from orderconfirm.settings import dotenv_file
+from orderconfirm.settings.model import ROOT, Settings
+from orderconfirm.settings.names import describe_unknown
+from orderconfirm.settings.variables import variable_names
+
+
+def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -> Settings:
+    """Return the settings in `environ` and the `.env` file; `environ` overrides the file. Raises SettingsError."""
+    return Settings.from_env({**dotenv_file.read(dotenv, variable_names(Settings)), **environ})
+
+
+def unknown_names(environ: Iterable[str]) -> list[str]:
+    """Return a sentence for each name in the environment that looks like a setting but is not one."""
+    unknown = describe_unknown(environ, variable_names(Settings), is_shared=True)
+    return [f"{name} {description}" for name, description in unknown.items()]
