@@ -130,7 +130,7 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "Of everything that needs no API key: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
+    "On routes that need no API key: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
     "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )

@@ -84,13 +84,13 @@ class TestToken:
 
     def test_two_tabs_of_one_browser_both_have_valid_tokens(self, client: FlaskClient) -> None:
         for token in [token_of(client), token_of(client)]:
-            assert client.get(f"{ORDERS}/nobody", headers=token).status_code == 404
+            assert client.get(f"{ORDERS}/unknown", headers=token).status_code == 404
 
     def test_only_the_demo_page_sets_the_cookie_and_only_for_this_site(self, client: FlaskClient) -> None:
         cookie = client.get("/").headers["Set-Cookie"]
         assert cookie.startswith("orderconfirm_demo=")
         assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
-        for path in ("/inbox", "/docs", f"{API}/nobody", ORDERS):
+        for path in ("/inbox", "/docs", f"{API}/unknown", ORDERS):
             assert "Set-Cookie" not in client.get(path).headers
 
 
@@ -108,7 +108,7 @@ class TestWithKeys:
     def test_the_page_is_limited_by_the_shop_s_rate(self, start_app: StartApp) -> None:
         client = start_app(API_KEYS=KEYS, DEMO_PAGE="true", API_RATE_LIMIT="2/1m").test_client()
         token = token_of(client)
-        statuses = [client.get(f"{ORDERS}/nobody", headers=token).status_code for _ in range(3)]
+        statuses = [client.get(f"{ORDERS}/unknown", headers=token).status_code for _ in range(3)]
         assert statuses == [404, 404, 429]
 
     @pytest.mark.parametrize(("keys", "has_key"), [(KEYS, True), ("", False)])
