@@ -69,12 +69,13 @@ class _Lines:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._lines: list[list[str]] = [[]]
+        self._lines: list[str] = []
+        self._last: list[str] = []
         self._used = 0
 
     def add(self, word: str) -> None:
         """Append a word to the last line or a new one, in pieces if it is wider than a line."""
-        blank = " " if self._lines[-1] else ""
+        blank = " " if self._last else ""
         wide = width(word)
         if self._fits(len(blank) + wide):
             self._append(blank + word, len(blank) + wide)
@@ -86,7 +87,8 @@ class _Lines:
 
     def filled(self) -> list[str]:
         """Return the lines that are not empty, at least one."""
-        return ["".join(parts) for parts in self._lines if parts] or [""]
+        self._begin()
+        return self._lines or [""]
 
     def _add_pieces(self, pieces: list[str], blank: str) -> None:
         if len(pieces) == 1:
@@ -116,9 +118,11 @@ class _Lines:
         return self._used + wide <= self._room
 
     def _begin(self) -> None:
-        self._lines.append([])
+        if self._last:
+            self._lines.append("".join(self._last))
+        self._last = []
         self._used = 0
 
     def _append(self, text: str, wide: int) -> None:
-        self._lines[-1].append(text)
+        self._last.append(text)
         self._used += wide
