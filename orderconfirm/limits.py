@@ -15,3 +15,6 @@ MAX_HEAD_BYTES = 64 * 1024
 
 #: Characters of an Idempotency-Key.
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
+
+#: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
+MAX_WAIT_SECONDS = 30

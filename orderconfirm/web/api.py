@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from flask import current_app, g, request, url_for
@@ -13,20 +12,18 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.errors import ContentDeleted, FieldError, OutboxUnavailable
-from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
+from orderconfirm.errors import ContentDeleted, OutboxUnavailable
+from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT_SECONDS
 from orderconfirm.models import OutboxEntry, Resend, Search, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
-from orderconfirm.web.openapi import examples
+from orderconfirm.web.openapi import examples, parts
 from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
 from orderconfirm.web.request_schemas import SearchSchema
 from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, detail, summary
 
-#: Seconds that a caller may wait for the outcome (RFC 7240, Prefer: wait).
-MAX_WAIT_SECONDS = 30
 #: Characters of an Accept header that are read.
 MAX_ACCEPT_LENGTH = 1000
 #: Callers that may wait at a time. Each uses a thread, and half of the threads stay free for orders.
@@ -47,36 +44,6 @@ _MESSAGES = {
 
 #: An instance, because flask-smorest instantiates a class for each request, which costs as much as the validation.
 _ORDER = OrderSchema()
-_IDEMPOTENCY_KEY: dict[str, Any] = {
-    "in": "header",
-    "name": "Idempotency-Key",
-    "description": "any text that identifies this request; kept as long as the order's content",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH},
-}
-_PREFER: dict[str, Any] = {
-    "in": "header",
-    "name": "Prefer",
-    "description": f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the outcome (RFC 7240); "
-    "`Preference-Applied` says that it did",
-    "schema": {"type": "string"},
-    "example": "wait=10",
-}
-_APPLIED: dict[str, Any] = {
-    "Preference-Applied": {"description": "`wait=N`, if the caller waited", "schema": {"type": "string"}}
-}
-#: Problem types with examples that fit one operation.
-_BAD_RESEND = replace(
-    problem_types.INVALID_REQUEST, errors=(FieldError("/emial", "is unknown: a resend takes email and reason"),)
-)
-_IS_QUEUED = replace(problem_types.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
-_IN_FLIGHT = replace(problem_types.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
-#: Links to the operations on a placed order.
-_LINKS: dict[str, Any] = {
-    "links": {
-        operation: {"operationId": operation, "parameters": {"order_id": "$response.body#/order_id"}}
-        for operation in ("show_order", "resend_order", "cancel_order", "erase_order")
-    }
-}
 
 bp = Blueprint("orders", __name__, url_prefix="/api", description="Order confirmations")
 
@@ -106,8 +73,8 @@ def authenticate() -> None:
         problem_types.NOT_SENT,
     ),
     *(problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, problem_types.FULL, *problem_types.ALWAYS),
-    parameters=[_IDEMPOTENCY_KEY, _PREFER],
-    responses={200: _LINKS, 202: _LINKS, 502: {"headers": _APPLIED}},
+    parameters=[parts.IDEMPOTENCY_KEY, parts.PREFER],
+    responses={200: parts.LINKS, 202: parts.LINKS, 502: {"headers": parts.APPLIED}},
 )
 @bp.arguments(_ORDER, example=examples.ORDER)
 @bp.response(
@@ -115,7 +82,7 @@ def authenticate() -> None:
     PlacedSchema,
     description="The order is on disk. Its mail will be sent, or is held.",
     example=examples.QUEUED,
-    headers=_APPLIED,
+    headers=parts.APPLIED,
 )
 @bp.alt_response(
     200,
@@ -125,7 +92,7 @@ def authenticate() -> None:
         "repeated": {"summary": "The same order again", "value": examples.REPEATED},
         "waited": {"summary": "With Prefer: wait", "value": examples.PLACED},
     },
-    headers=_APPLIED,
+    headers=parts.APPLIED,
 )
 def place_order(order: dict[str, Any]) -> Any:
     """Place an order.
@@ -208,9 +175,9 @@ def show_order(order_id: str) -> Any:
 
 @bp.post("/order-confirmation/<path:order_id>/resend")
 @bp.operation(
-    *(*problem_types.BODY, _BAD_RESEND, problem_types.NOT_FOUND, _IS_QUEUED, problem_types.KEY_CONFLICT),
+    *(*problem_types.BODY, parts.BAD_RESEND, problem_types.NOT_FOUND, parts.IS_QUEUED, problem_types.KEY_CONFLICT),
     *(problem_types.CONTENT_DELETED, problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, *problem_types.ALWAYS),
-    parameters=[_IDEMPOTENCY_KEY],
+    parameters=[parts.IDEMPOTENCY_KEY],
 )
 @bp.arguments(ResendSchema(), required=False, example=examples.RESEND)
 @bp.response(202, MailSchema, description="The new mail is on disk and will be sent.", example=examples.RESENT)
@@ -251,7 +218,11 @@ def cancel_order(order_id: str) -> Any:
 
 @bp.delete("/order-confirmation/<order_id:order_id>")
 @bp.operation(
-    problem_types.NOT_FOUND, _IN_FLIGHT, problem_types.UNAVAILABLE, problem_types.UNCONFIRMED, *problem_types.ALWAYS
+    problem_types.NOT_FOUND,
+    parts.IN_FLIGHT,
+    problem_types.UNAVAILABLE,
+    problem_types.UNCONFIRMED,
+    *problem_types.ALWAYS,
 )
 @bp.response(204, description="The order's personal data is deleted.")
 def erase_order(order_id: str) -> Any:
