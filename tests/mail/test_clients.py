@@ -59,7 +59,7 @@ def unsupported_features(html: str) -> dict[str, list[str]]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node: install Node.js 20.19 or later and run npm ci --prefix tests")
-    script = Path(__file__).parent.parent / "caniemail.mjs"
+    script = Path(__file__).parent / "caniemail.mjs"
     done = subprocess.run([node, script], input=html, capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
