@@ -27,10 +27,10 @@ from outboxes import postgres_server
 from smtp_server import smtp_server
 
 from orderconfirm import create_app
+from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.models import State
-from orderconfirm.order.serialization import encode
-from orderconfirm.outbox.admin import OutboxAdmin
-from orderconfirm.outbox.tables import create_tables, writing_engine
+from orderconfirm.order.serialization import encode_payload
+from orderconfirm.outbox.engines import create_tables, writing_engine
 from orderconfirm.settings import Settings
 
 #: Calls of each kind; fewer of a kind that takes more than these seconds.
@@ -52,7 +52,7 @@ MAIL_COLUMNS = (
 )
 EVENT_COLUMNS = ("mail_id", "at", "event", "state", "stage", "code", "text", "seconds")
 BODY = make_body()
-_PAYLOAD = encode({"sent": BODY, "defaults": {"currency": "USD", "locale": "en"}})
+_PAYLOAD = encode_payload(BODY, {"currency": "USD", "locale": "en"})
 
 
 def mails(count: int, now: float) -> Iterator[tuple[Any, ...]]:
@@ -147,10 +147,10 @@ class Shop:
         return f"customer.{self.chance.randrange(self._count // 3 + 1)}@example.com"
 
 
-ProblemType = tuple[str, Callable[[int], Any]]
+Case = tuple[str, Callable[[int], Any]]
 
 
-def lists(shop: Shop) -> Iterator[ProblemType]:
+def lists(shop: Shop) -> Iterator[Case]:
     """Each kind of list by its name; called with the number of the call."""
     yield "list", lambda _: shop.page()
     yield "list cursor=…", lambda _: shop.page(cursor=shop.cursor())
@@ -173,13 +173,13 @@ def lists(shop: Shop) -> Iterator[ProblemType]:
     yield "list email=… state=failed,held (many mails)", lambda _: shop.page(email=REGULAR, state="failed,held")
 
 
-def works(shop: Shop, admin: OutboxAdmin) -> Iterator[ProblemType]:
+def works(shop: Shop, confirmations: OrderConfirmations) -> Iterator[Case]:
     """Everything else, what sends mails last."""
     yield "/ready", lambda _: shop.ask(200, "GET", "/ready")
     yield "/metrics", lambda _: shop.ask(200, "GET", "/metrics")
-    yield "flask outbox list", lambda _: admin.newest(list(State), 20)
+    yield "flask outbox list", lambda _: confirmations.newest(list(State), 20)
     for state in (State.FAILED, State.HELD, State.EXPIRED):
-        yield f"flask outbox list --state {state}", lambda _, state=state: admin.newest([state], 20)  # type: ignore[misc]
+        yield f"flask outbox list --state {state}", lambda _, state=state: confirmations.newest([state], 20)  # type: ignore[misc]
     known, failed = shop.names(), shop.names(state="failed")
     yield "status", lambda _: shop.status(shop.chance.choice(known))
     yield "status of an unknown order", lambda number: shop.status(f"none-{number}", 404)
@@ -212,16 +212,16 @@ def bench(url: str, count: int, folder: str) -> None:
     with smtp_server() as (_, port):
         environ = {"DATABASE_URL": url, "API_KEYS": "shop:benchmark-key-of-the-shop", "RETENTION_DAYS": "3650"}
         app = create_app(Settings.from_env({**environ, **relay_variables(port, LOG_LEVEL="ERROR")}))
-        service = app.extensions["orderconfirm"]
-        service.start()
+        runtime = app.extensions["orderconfirm"]
+        runtime.start()
         try:
             shop = Shop(app.test_client(), count)
-            for name, call in chain(lists(shop), works(shop, service.admin)):
+            for name, call in chain(lists(shop), works(shop, runtime.confirmations)):
                 times = measure(call)
                 p50, p95, p99 = (times[int(len(times) * share)] for share in (0.5, 0.95, 0.99))
                 print(f"{name:<44}{p50:>9.1f}{p95:>9.1f}{p99:>9.1f}", flush=True)
         finally:
-            service.stop()
+            runtime.stop()
 
 
 def main() -> None:
