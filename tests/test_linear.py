@@ -125,6 +125,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "marks after a narrow start": lambda length: "x" * 70 + "\u0301" * length,
     "variation selectors": lambda length: "注" * 40 + "\ufe0f" * length,
     "zero-width spaces": repeated("\u200b"),
+    "regional indicators": repeated("🇩"),
     "CJK": repeated("注"),
     "CJK and links": repeated("注https://x "),
     "emoji": repeated("😀"),

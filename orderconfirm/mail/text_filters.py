@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
+
+import wcwidth
 
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def width(text: str) -> int:
-    """Return the display width: wide East Asian characters count two, combining and invisible ones none (UAX #11)."""
+    """Return the display width: wide East Asian characters and emoji count two, combining and invisible ones none."""
     if text.isascii():
         return len(text)
-    return sum(_width_of(character) for character in text)
+    # Grapheme by grapheme, because wcwidth takes quadratic time for a long run of regional indicators.
+    return sum(_width_of(grapheme) for grapheme in wcwidth.iter_graphemes(text))
 
 
-def _width_of(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+def _width_of(grapheme: str) -> int:
+    return wcwidth.width(grapheme, control_codes="ignore")
 
 
 def wrapped(text: str, columns: int) -> str:
@@ -108,11 +108,11 @@ class _Lines:
     def _add_broken(self, piece: str) -> None:
         """Break a piece that is wider than a line."""
         self._begin()
-        for character in piece:
-            wide = _width_of(character)
+        for grapheme in wcwidth.iter_graphemes(piece):
+            wide = _width_of(grapheme)
             if not self._fits(wide):
                 self._begin()
-            self._append(character, wide)
+            self._append(grapheme, wide)
 
     def _fits(self, wide: int) -> bool:
         return self._used + wide <= self._room

@@ -22,6 +22,10 @@ URL = "https://shop.example/" + "y" * 60
         ("مرحبا", 5),
         ("a\u200bb\u200f", 2),
         ("😀", 2),
+        ("❤️", 2),
+        ("👨‍👩‍👧‍👦", 2),
+        ("🇩🇪", 2),
+        ("नमस्ते", 4),
     ],
 )
 def test_width_counts_columns_on_a_screen(text: str, expected: int) -> None:
@@ -47,7 +51,9 @@ def test_text_is_wrapped_at_blanks_and_cut_only_where_a_word_is_too_wide(text: s
     assert wrapped(text, 20) == expected
 
 
-@pytest.mark.parametrize("text", ["word " * 40, "注文番号" * 20, "x" * 300, "mixed 注文 é 😀 " * 15, "e\u0301" * 90])
+@pytest.mark.parametrize(
+    "text", ["word " * 40, "注文番号" * 20, "x" * 300, "mixed 注文 é 😀 " * 15, "e\u0301" * 90, "👨‍👩‍👧‍👦" * 40]
+)
 @pytest.mark.parametrize("room", [10, 33, 60])
 def test_no_wrapped_line_is_wider_than_the_room_and_no_character_is_lost(text: str, room: int) -> None:
     lines = wrapped(text, room).split("\n")
