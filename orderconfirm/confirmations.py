@@ -34,10 +34,11 @@ from orderconfirm.order.serialization import (
     to_order,
 )
 from orderconfirm.order.totals import add_up, describe_difference
+from orderconfirm.outbox.additions import AddResult
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
-from orderconfirm.outbox.queue import AddResult, OutboxQueue
+from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.settings import Settings
 

@@ -160,7 +160,7 @@ class Runtime:
         clock = ClockWatch(self.database, settings.lease_seconds)
         return Dispatcher(
             self._queue,
-            AttemptRunner(self._queue, mail_sender, policy, breaker, limiter, clock),
+            AttemptRunner(mail_sender, policy, breaker, limiter, clock, self.database.process_locks),
             mail_sender,
             Maintenance(
                 self.database,
@@ -172,7 +172,13 @@ class Runtime:
             ),
             breaker,
             limiter,
-            Limits(settings.connections_per_worker, settings.lease_seconds, settings.drain_seconds),
+            self.database.process_locks,
+            Limits(
+                settings.connections_per_worker,
+                settings.lease_seconds,
+                settings.longest_send_seconds,
+                settings.drain_seconds,
+            ),
         )
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import psycopg
 
-from orderconfirm.models import NewMail, OutboxEntry
+from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, Settlement
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retry import Outcome
 
 
 @contextmanager
@@ -60,6 +62,20 @@ def find(queue: OutboxQueue, order_id: str) -> OutboxEntry:
     entry = OutboxAdmin(queue._database).find("shop", order_id)
     assert entry is not None
     return entry
+
+
+def claim(queue: OutboxQueue, limit: int, lease_seconds: float) -> list[ClaimedMail]:
+    exchange = queue.exchange([], limit, lease_seconds)
+    if exchange.failure:
+        raise exchange.failure
+    return exchange.claimed
+
+
+def settle(queue: OutboxQueue, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> bool:
+    [is_settled] = queue.exchange([Settlement.of(mail, outcome, result)], 0, 0).settled
+    if isinstance(is_settled, Exception):
+        raise is_settled
+    return is_settled
 
 
 def reclaim(queue: OutboxQueue, tokens: Collection[str] = (), trusts_clock: bool = True, holds: bool = False) -> int:

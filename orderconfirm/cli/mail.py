@@ -54,7 +54,7 @@ def send_test(recipient: str, order: Path) -> None:
     body = _read(order, {"order_id": f"TEST-{uuid4().hex[:8]}", "email": recipient})
     mail_sender = runtime.make_mail_sender(relay)
     try:
-        reply = mail_sender.deliver(runtime.confirmations.draft(body))
+        reply = mail_sender.send(mail_sender.prepare(runtime.confirmations.draft(body)))
     except (DeliveryFailure, TemplateError) as exc:
         raise click.ClickException(f"not sent: {exc}") from exc
     finally:

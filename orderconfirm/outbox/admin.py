@@ -26,6 +26,7 @@ from orderconfirm.outbox.sql import (
 )
 from orderconfirm.outbox.suppressions import release
 from orderconfirm.outbox.tables import outbox
+from orderconfirm.outbox.writer import run_jobs
 
 #: Mails put back in one transaction, at most: new orders wait for it.
 MAX_BATCH = 500
@@ -111,8 +112,8 @@ class OutboxAdmin:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = insert_mail(database.dialect)
-        self._keys = IdempotencyKeys(database.dialect)
+        self._insert = insert_mail(database.dialect, *outbox.c)
+        self._keys = IdempotencyKeys(database)
 
     def find(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Return the order's newest mail, with the history and delivery events of all its mails; None if unknown."""
@@ -210,7 +211,8 @@ class OutboxAdmin:
             history.record(connection, [row.id], Event.RESENT, State.QUEUED, reason)
             return to_entry(row), True
 
-        return self._database.write_durably(job)
+        result: tuple[OutboxEntry, bool] | None = self._database.write_durably(run_jobs, job)
+        return result
 
     def _change(
         self, statement: Update, shop: str, order_id: str, states: Collection[str], event: Event, state: State

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import ClauseElement
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.outbox.driver_statement import DriverStatement
 from orderconfirm.outbox.engines import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.sqlite_files import SqliteFiles
-from orderconfirm.outbox.writer import WRITE_TIMEOUT, Writer
+from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_jobs
 
 T = TypeVar("T")
 
@@ -66,23 +68,40 @@ class Database:
         self._reading.dispose()
         self._writing.dispose()
 
-    def write(self, job: Callable[[Connection], T]) -> T:
-        """Run `job` in a transaction of its own and return its result once that is committed.
+    def compiled(self, statement: ClauseElement) -> DriverStatement:
+        """Return `statement` for frequent execution."""
+        return DriverStatement(statement, self._writing.dialect)
 
-        `job` may run several times, so it must do nothing but SQL. After the loss of SQLite's log nothing is written:
-        other processes may have opened a new log, and two logs would destroy the database.
+    def write(self, job: Callable[[Connection], T]) -> T:
+        """Run `job` in a transaction and return its result once that is committed.
+
+        `job` may run several times, so it must do nothing but SQL.
+        """
+        [result] = self.write_all([(run_jobs, job)])
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def write_all(self, writes: Sequence[tuple[Operation[Any], Any]]) -> list[Any]:
+        """Carry out several writes, in one transaction if possible; a result may be the exception of a failed write.
+
+        After the loss of SQLite's log nothing is written: other processes may have opened a new log, and two logs would
+        destroy the database.
         """
         if self._files and self._files.has_lost_log:
-            raise OutboxUnavailable("SQLite's write-ahead log was deleted or replaced: restart the service")
-        return self._writer.do(job)
+            lost = "SQLite's write-ahead log was deleted or replaced: restart the service"
+            return [OutboxUnavailable(lost) for _ in writes]
+        return self._writer.do_all(writes)
 
-    def write_durably(self, job: Callable[[Connection], T]) -> T:
-        """Do the same for what the shop is told is stored: SQLite's files must be in place before and after.
+    def write_durably(self, operation: Operation[T], item: T) -> Any:
+        """Carry out a write that the shop is told is stored: SQLite's files must be in place before and after.
 
         Raises UnconfirmedWrite when they went away during the write.
         """
         self.check_files()
-        result = self.write(job)
+        [result] = self.write_all([(operation, item)])
+        if isinstance(result, Exception):
+            raise result
         try:
             self.check_files()
         except OutboxUnavailable as exc:

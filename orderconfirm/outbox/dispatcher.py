@@ -1,35 +1,60 @@
-"""The thread that claims due mails, as many as the relay takes, and hands each to a sending thread."""
+"""The loop that records how attempts ended, claims due mails, as many as the relay takes, and has them sent."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orderconfirm.models import ClaimedMail
+from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.models import ClaimedMail, State
 from orderconfirm.outbox.attempts import AttemptRunner, MailSender
 from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.leases import Settlement
 from orderconfirm.outbox.maintenance import Maintenance
+from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.retry import RELEASED
+from orderconfirm.outbox.sender_threads import SenderThreads
 from orderconfirm.outbox.throttle import RateLimiter
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two polls of the outbox. A mail of another process does not wake this one.
 POLL_INTERVAL = 2.0
+#: Seconds between two rounds, at least, so that one transaction serves many mails.
+ROUND_INTERVAL = 0.005
+#: Seconds until the next look at an outbox that had no further due mails a moment ago.
+QUIET_INTERVAL = 0.05
+#: Seconds between tries to record an outcome while the database is unavailable.
+RECORD_RETRY_SECONDS = 0.5
+#: Mails that are leased for each connection: one is being sent, and the next one waits for it.
+MAILS_PER_CONNECTION = 2
 #: The last seconds of the drain, in which the outcomes of interrupted mails are recorded.
 DRAIN_MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Mails that are sent at once (`seats`), the lease of each, and the time that a stop leaves them to finish."""
+    """Connections to the relay, the lease of each mail, and the time that a stop leaves mails in flight to finish.
 
-    seats: int
+    `send_seconds` is how long the longest send takes.
+    """
+
+    connections: int
     lease_seconds: float
+    send_seconds: float
     drain_seconds: float
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """A settlement to be recorded. It may be recorded already if an earlier try was unconfirmed."""
+
+    settlement: Settlement
+    was_unconfirmed: bool = False
 
 
 class Dispatcher:
@@ -43,6 +68,7 @@ class Dispatcher:
         maintenance: Maintenance,
         breaker: Breaker,
         limiter: RateLimiter,
+        process_locks: ProcessLocks,
         limits: Limits,
     ) -> None:
         self._queue = queue
@@ -51,14 +77,19 @@ class Dispatcher:
         self._maintenance = maintenance
         self._breaker = breaker
         self._limiter = limiter
+        self._process_locks = process_locks
         self._limits = limits
+        self._threads = SenderThreads(limits.connections, attempt_runner, self._note_settled)
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._in_flight: dict[Future[None], ClaimedMail] = {}
+        self._ended = threading.Event()
         self._lock = threading.Lock()
+        #: Outcomes that are not recorded yet.
+        self._outcomes: list[_Outcome] = []
+        #: The mails that this process has leased, by id.
+        self._leased: dict[int, ClaimedMail] = {}
+        self._is_failing = False
         self._loop: threading.Thread | None = None
-        # Its threads start with the first mails.
-        self._threads = ThreadPoolExecutor(limits.seats, thread_name_prefix="sender")
         self._last_round = time.monotonic()
 
     @property
@@ -86,76 +117,136 @@ class Dispatcher:
         Mails that have not finished DRAIN_MARGIN before the end of the drain are interrupted. A mail interrupted before
         the end of its data is queued again; after it, its outcome is recorded as unknown.
         """
-        end = time.monotonic() + self._limits.drain_seconds - DRAIN_MARGIN
         self._stopping.set()
-        self._attempt_runner.stop()
+        self._threads.stop()
         self._wake.set()
         if self._loop is not None:
             self._loop.join(self._limits.drain_seconds - DRAIN_MARGIN)
-        with self._lock:
-            in_flight = set(self._in_flight)
-        _, unfinished = wait(in_flight, timeout=max(0.0, end - time.monotonic()))
-        if unfinished:
-            log.warning("mails in flight are interrupted: the drain is over", extra={"mails": len(unfinished)})
-            self._attempt_runner.cut_off()
-            _, unfinished = wait(unfinished, timeout=DRAIN_MARGIN)
-        self._threads.shutdown(wait=not unfinished, cancel_futures=True)
+            if self._loop.is_alive():
+                log.warning("mails in flight are interrupted: the drain is over", extra={"mails": len(self._leased)})
+                self._attempt_runner.cut_off()
+                self._loop.join(DRAIN_MARGIN)
+        self._ended.set()
         self._mail_sender.close()
 
     def _run(self) -> None:
-        is_failing = False
-        while not self._stopping.is_set():
+        while not (self._ended.is_set() or (self._stopping.is_set() and not self._leased)):
+            began = time.monotonic()
             self._wake.clear()
             try:
                 pause = self._round()
-                self._last_round = time.monotonic()
-                if is_failing:
-                    log.warning("the dispatcher reaches the outbox again")
-                is_failing = False
             except Exception as exc:
                 # The loop survives every exception: otherwise a healthy process would no longer send mails.
-                if not is_failing:
-                    log.exception("the dispatcher cannot reach the outbox", extra={"reason": type(exc).__name__})
-                is_failing, pause = True, POLL_INTERVAL
+                self._note_failure(exc)
+                pause = RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL
             self._wake.wait(pause)
+            time.sleep(max(0.0, began + ROUND_INTERVAL - time.monotonic()))
 
     def _round(self) -> float:
-        """Start as many mails as possible now. Returns the seconds until the next round."""
+        """Record what has ended and start as many mails as possible now. Returns the seconds until the next round."""
         self._mail_sender.close_idle()
-        with self._lock:
-            busy = len(self._in_flight)
-            tokens = {mail.lease_token for mail in self._in_flight.values()}
-        self._maintenance.run(tokens, time.monotonic())
-        now = time.monotonic()
-        seats = self._limits.seats - busy
-        allowed = self._limiter.allowance(self._breaker.allowance(seats, busy, now), busy, now)
-        claimed = self._queue.claim(allowed, self._limits.lease_seconds) if allowed > 0 else []
-        if claimed:
-            # Before any of them can expire or be given up because of a clock that jumped since the last maintenance.
-            self._maintenance.clock.check_claim(claimed[0].claimed_at.timestamp(), time.monotonic())
-        for mail in claimed:
-            self._start(mail)
-        return max(0.01, min(POLL_INTERVAL, self._seconds_to_more(len(claimed), allowed, seats, now)))
+        failure: Exception | None = None
+        allowed = 0
+        if not self._stopping.is_set():
+            try:
+                self._maintenance.run(self._tokens(), time.monotonic())
+                allowed = self._allowance(time.monotonic())
+            except OutboxUnavailable as exc:
+                failure = exc  # outcomes are recorded all the same
+        if self._stopping.is_set() or self._breaker.is_open:
+            for mail in self._threads.give_back():
+                self._note_settled(Settlement.of(mail, RELEASED))
+        outcomes = self._take_outcomes()
+        claimed_at = time.monotonic()
+        exchange = self._queue.exchange([each.settlement for each in outcomes], allowed, self._limits.lease_seconds)
+        self._start(exchange.claimed, claimed_at)
+        self._conclude(outcomes, exchange.settled)
+        if failure := failure or exchange.failure:
+            raise failure
+        self._note_success()
+        return max(0.01, min(POLL_INTERVAL, self._seconds_to_more(len(exchange.claimed), allowed, bool(outcomes))))
 
-    def _seconds_to_more(self, claimed: int, allowed: int, seats: int, now: float) -> float:
-        if claimed == seats:
-            return POLL_INTERVAL  # the next mail that finishes wakes the loop
+    def _allowance(self, now: float) -> int:
+        """Return how many mails may be claimed."""
+        busy = self._threads.busy
+        room = self._limits.connections * MAILS_PER_CONNECTION - busy
+        return self._limiter.allowance(self._breaker.allowance(room, busy, now), busy, now)
+
+    def _start(self, mails: Sequence[ClaimedMail], claimed_at: float) -> None:
+        if not mails:
+            return
+        # Before any of them can expire or be given up because of a clock that jumped since the last maintenance.
+        self._maintenance.clock.check_claim(mails[0].claimed_at.timestamp(), time.monotonic())
+        for mail in mails:
+            self._limiter.started()
+            self._leased[mail.id] = mail
+        self._threads.put(mails, claimed_at + self._limits.lease_seconds - self._limits.send_seconds)
+
+    def _seconds_to_more(self, claimed: int, allowed: int, has_recorded: bool) -> float:
+        now = time.monotonic()
         probe_wait = self._breaker.seconds_left(now)
         if probe_wait is not None:
             return max(0.05, probe_wait)
         if claimed == allowed:
+            # The next mail that finishes wakes the loop, unless the rate is what limits.
             return self._limiter.seconds_left(now) or POLL_INTERVAL
+        if claimed or has_recorded:
+            return QUIET_INTERVAL
         due = self._queue.seconds_to_next()
         return POLL_INTERVAL if due is None else due
 
-    def _start(self, mail: ClaimedMail) -> None:
-        self._limiter.started()
+    def _note_settled(self, settlement: Settlement) -> None:
         with self._lock:
-            future = self._threads.submit(self._attempt_runner.handle, mail)
-            self._in_flight[future] = mail
-        future.add_done_callback(self._finished)
-
-    def _finished(self, future: Future[None]) -> None:
-        with self._lock:
-            self._in_flight.pop(future, None)
+            self._outcomes.append(_Outcome(settlement))
         self._wake.set()
+
+    def _take_outcomes(self) -> list[_Outcome]:
+        with self._lock:
+            outcomes, self._outcomes = self._outcomes, []
+            return outcomes
+
+    def _tokens(self) -> set[str]:
+        return {mail.lease_token for mail in self._leased.values()}
+
+    def _conclude(self, outcomes: Sequence[_Outcome], settled: Sequence[bool | Exception]) -> None:
+        """Log what was recorded. Keep the rest until the service stops: a sent mail must not be sent again."""
+        for outcome, is_ours in zip(outcomes, settled, strict=True):
+            if isinstance(is_ours, OutboxUnavailable):
+                outcome.was_unconfirmed = outcome.was_unconfirmed or isinstance(is_ours, UnconfirmedWrite)
+                with self._lock:
+                    self._outcomes.append(outcome)
+                continue
+            mail = self._leased.pop(outcome.settlement.mail_id)
+            if isinstance(is_ours, Exception):
+                log.error("an outcome could not be recorded", extra={"order_id": mail.order_id}, exc_info=is_ours)
+                continue
+            self._process_locks.note_settled(mail.id)
+            _log(mail, outcome.settlement)
+            # If an unconfirmed write was carried out after all, it has ended the lease itself.
+            if not is_ours and not outcome.was_unconfirmed:
+                log.warning(
+                    "the lease ended before the send did: the mail may arrive twice",
+                    extra={"order_id": mail.order_id, "shop": mail.shop},
+                )
+
+    def _note_success(self) -> None:
+        self._last_round = time.monotonic()
+        if self._is_failing:
+            log.warning("the dispatcher reaches the outbox again")
+        self._is_failing = False
+
+    def _note_failure(self, exc: Exception) -> None:
+        if not self._is_failing:
+            log.error("the dispatcher cannot reach the outbox", extra={"reason": type(exc).__name__}, exc_info=exc)
+        self._is_failing = True
+
+
+def _log(mail: ClaimedMail, settlement: Settlement) -> None:
+    outcome, result = settlement.outcome, settlement.result
+    if outcome.state in (State.FAILED, State.EXPIRED):
+        level = logging.ERROR
+    else:
+        level = logging.WARNING if outcome.may_be_copy else logging.INFO
+    extra = {"order_id": mail.order_id, "shop": mail.shop, "state": outcome.state, "event": outcome.event}
+    details = {"stage": result.stage, "reason": outcome.reason, "seconds": result.seconds}
+    log.log(level, "mail %s", outcome.event, extra={**extra, **details})

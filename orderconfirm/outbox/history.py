@@ -11,7 +11,8 @@ from orderconfirm.models import Event, State
 from orderconfirm.outbox.sql import now
 from orderconfirm.outbox.tables import history
 
-_ADD = insert(history).values(
+#: Adds an event.
+ADD = insert(history).values(
     mail_id=bindparam("mail_id"),
     at=now,
     event=bindparam("event"),
@@ -38,7 +39,7 @@ def record(
     """Add one event to the history of each mail. `stage`, `code` and `text` quote the relay if it answered."""
     values = {"event": event, "state": state, "text": text, "stage": stage, "code": code, "seconds": seconds}
     if rows := [{"mail_id": mail_id, **values} for mail_id in mail_ids]:
-        connection.execute(_ADD, rows)
+        connection.execute(ADD, rows)
 
 
 def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, select
 
 from orderconfirm.errors import KeyConflict
+from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import insert_into
 from orderconfirm.outbox.tables import idempotency_keys
 
@@ -30,12 +31,12 @@ class KeyUse(NamedTuple):
 class IdempotencyKeys:
     """The keys that were used. Its methods run inside a transaction of the caller."""
 
-    def __init__(self, dialect: str) -> None:
-        self._insert = (
-            insert_into(idempotency_keys, dialect)
+    def __init__(self, database: Database) -> None:
+        self._find = database.compiled(_FIND)
+        self._insert = database.compiled(
+            insert_into(idempotency_keys, database.dialect)
             .values({column: bindparam(column) for column in KeyUse._fields})
             .on_conflict_do_nothing()
-            .returning(idempotency_keys.c.order_id)
         )
 
     def take(self, connection: Connection, use: KeyUse) -> bool:
@@ -43,12 +44,18 @@ class IdempotencyKeys:
 
         Raises KeyConflict when another request did.
         """
-        if connection.execute(self._insert, use._asdict()).first() is not None:
+        if self._insert.changes(connection, use._asdict()):
             return True
-        known = connection.execute(_FIND, {"shop": use.shop, "idempotency_key": use.idempotency_key}).one()
-        if (known.order_id, known.fingerprint) != (use.order_id, use.fingerprint):
-            raise KeyConflict(use.idempotency_key, known.order_id)
+        if conflict := self.conflict(connection, use):
+            raise conflict
         return False
+
+    def conflict(self, connection: Connection, use: KeyUse) -> KeyConflict | None:
+        """Return the reason why `take` would fail, or None."""
+        for known in self._find.rows(connection, {"shop": use.shop, "idempotency_key": use.idempotency_key}):
+            if (known.order_id, known.fingerprint) != (use.order_id, use.fingerprint):
+                return KeyConflict(use.idempotency_key, known.order_id)
+        return None
 
 
 def purge_keys(connection: Connection, shop: str, order_id: str) -> None:

@@ -3,6 +3,10 @@
 With leases alone, the mails of a killed process wait until its lease ends, and a jump of the clock ends the leases of
 living processes. Processes that share a SQLite file run on one machine, so each holds a file lock, which the kernel
 releases when the process dies. Processes on PostgreSQL may run anywhere; there only the lease decides.
+
+A process leases more mails than it is sending. It notes in its locked file which ones it has begun to send, because
+only these may arrive twice after its death. The file is not flushed: a kill leaves it intact, and after a crash of the
+machine it is not believed.
 """
 
 from __future__ import annotations
@@ -10,9 +14,16 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import IO
+
+#: Changes with each start of the machine. Only Linux has it.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_LENGTH = 37
+#: Bytes of a mail's id in the file; zeros in a free place.
+_ID_BYTES = 8
 
 
 class ProcessLocks:
@@ -22,6 +33,9 @@ class ProcessLocks:
         self.owner = ""
         self._folder = folder
         self._held: IO[bytes] | None = None
+        #: The mails that this process has begun to send, in the places that they have in the file; 0 is a free place.
+        self._begun: list[int] = []
+        self._lock_of_begun = threading.Lock()
 
     def claim(self) -> None:
         """Take a new name and hold its lock until `release`. Raises OSError when the folder cannot be written."""
@@ -34,6 +48,31 @@ class ProcessLocks:
             (self._folder / self.owner).unlink(missing_ok=True)
             self._held.close()
             self._held = None
+
+    def note_begun(self, mail_id: int) -> None:
+        """Note that this process is about to send a mail. It counts as begun until `note_settled`."""
+        with self._lock_of_begun:
+            if 0 not in self._begun:
+                self._begun.append(0)
+            self._put(self._begun.index(0), mail_id)
+
+    def note_settled(self, mail_id: int) -> None:
+        """Note that the outcome of a mail is recorded."""
+        with self._lock_of_begun:
+            if mail_id in self._begun:
+                self._put(self._begun.index(mail_id), 0)
+
+    def begun_by(self, owner: str) -> set[int] | None:
+        """Return the mails that a dead process had begun to send and not settled; None if that is not known."""
+        try:
+            content = (self._folder / owner).read_bytes() if self._folder else b""
+        except OSError:
+            return None
+        boot_id = _boot_id()
+        if not boot_id or content[:_BOOT_ID_LENGTH] != boot_id:
+            return None
+        places = range(_BOOT_ID_LENGTH, len(content), _ID_BYTES)
+        return {int.from_bytes(content[place : place + _ID_BYTES]) for place in places} - {0}
 
     def sort(self, owners: Collection[str]) -> tuple[list[str], list[str]]:
         """Return those of the other `owners` that are certainly dead, and those that are certainly alive.
@@ -58,8 +97,15 @@ class ProcessLocks:
         if self._held is not None:
             self._held.close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._held = (self._folder / self.owner).open("wb")
+        self._held = (self._folder / self.owner).open("wb", buffering=0)
         fcntl.flock(self._held, fcntl.LOCK_EX)  # another process may hold it for the moment of its own check
+        with self._lock_of_begun:
+            self._held.write(_boot_id() + b"".join(mail_id.to_bytes(_ID_BYTES) for mail_id in self._begun))
+
+    def _put(self, place: int, mail_id: int) -> None:
+        self._begun[place] = mail_id
+        if self._held is not None:
+            os.pwrite(self._held.fileno(), mail_id.to_bytes(_ID_BYTES), _BOOT_ID_LENGTH + place * _ID_BYTES)
 
     def _holds_lock(self) -> bool:
         """Whether the file that this process locked is the one in the folder."""
@@ -69,6 +115,13 @@ class ProcessLocks:
             return (self._folder / self.owner).stat().st_ino == os.fstat(self._held.fileno()).st_ino
         except OSError:
             return False
+
+
+def _boot_id() -> bytes:
+    try:
+        return _BOOT_ID.read_bytes().ljust(_BOOT_ID_LENGTH)
+    except OSError:
+        return b""
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -39,6 +39,26 @@ def to_entry(
         history=tuple(history),
         deliveries=tuple(deliveries),
         earlier=tuple(earlier),
+    )
+
+
+def new_entry(values: Mapping[str, Any], row: Any) -> OutboxEntry:
+    """Return a mail that was just added, from its column values and the `row` that the INSERT returned."""
+    accepted_at = _time(row.accepted_at)
+    return OutboxEntry(
+        id=row.id,
+        shop=values["shop"],
+        order_id=values["order_id"],
+        revision=values["revision"],
+        message_id=values["message_id"],
+        recipient=values["recipient"],
+        state=State(row.state),
+        accepted_at=accepted_at,
+        changed_at=accepted_at,
+        due_at=accepted_at,
+        attempts=0,
+        possible_copies=0,
+        reason=row.reason,
     )
 
 
@@ -89,7 +109,7 @@ def address_hash(address: str) -> str:
     return sha256(address.strip().lower().encode()).hexdigest()
 
 
-def to_claimed(row: Row[Any]) -> ClaimedMail:
+def to_claimed(row: Any) -> ClaimedMail:
     """Return a claimed mail. Raises TypeError, ValueError, OverflowError or OSError for a damaged row."""
     return ClaimedMail(
         id=row.id,

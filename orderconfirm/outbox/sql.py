@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Double, bindparam, case, exists, null, select, text
+from sqlalchemy import Column, Double, bindparam, case, exists, null, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -89,7 +89,7 @@ def insert_into(table: Any, dialect: str) -> Any:
     return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
-def insert_mail(dialect: str) -> Any:
+def insert_mail(dialect: str, *returned: Column[Any]) -> Any:
     """Return the INSERT of a mail, which is due at once, or held if its address is suppressed.
 
     It returns no row when the order already has a mail of this revision.
@@ -118,5 +118,5 @@ def insert_mail(dialect: str) -> Any:
             due_at=now,
         )
         .on_conflict_do_nothing(index_elements=["shop", "order_id", "revision"])
-        .returning(*outbox.c)
+        .returning(*returned)
     )

@@ -10,11 +10,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Writes in one commit, at most.
-MAX_GROUP = 64
+MAX_GROUP = 256
 #: Seconds that a caller waits for its write, and then again for the end of a commit that has begun.
 WRITE_TIMEOUT = 10.0
 #: Attempts of a write whose transaction the server rolled back in favour of another one.
@@ -42,18 +42,30 @@ _SQLITE_NOT_COMMITTED = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_CONSTRAINT")
 STUCK_SECONDS = 3.0
 
 
+#: Carries out writes of one kind in a transaction, each described by an item, and returns their results in order. A
+#: result that is an exception is raised in the caller of that write: it must have changed nothing.
+Operation = Callable[[Connection, Sequence[T]], Sequence[object]]
+
+
+def run_jobs(connection: Connection, jobs: Sequence[Callable[[Connection], object]]) -> list[object]:
+    """Carry out writes that have no operation of their own, one after the other."""
+    return [job(connection) for job in jobs]
+
+
 @dataclass(eq=False, slots=True)
 class _Write:
-    """A job and its result. The caller may withdraw it until its commit begins."""
+    """An item, its operation and its result. The caller may withdraw it until its commit begins."""
 
-    job: Callable[[Connection], object]
-    done: Future[object] = field(default_factory=Future)
+    operation: Operation[Any]
+    item: Any
+    done: Future[Any] = field(default_factory=Future)
     is_withdrawn: bool = False
     is_committing: bool = False
 
-    def is_done_within(self, seconds: float) -> bool:
+    def is_done_by(self, moment: float) -> bool:
+        """Wait until `moment` of the monotonic clock."""
         try:
-            self.done.exception(seconds)
+            self.done.exception(max(0.0, moment - time.monotonic()))
         except FutureTimeout:
             return False
         return True
@@ -64,13 +76,14 @@ class _Withdrawn(Exception):
 
 
 class Writer:
-    """The writing thread and its queue of jobs, each of which is written completely or not at all."""
+    """The writing thread and its queue of writes, each of which is carried out completely or not at all."""
 
     def __init__(self, engine: Engine, timeout: float = WRITE_TIMEOUT) -> None:
-        """`timeout`, in seconds, is how long a caller waits for its write, and for a commit that has begun."""
+        """`timeout`, in seconds, is how long a caller waits for its writes, and for a commit that has begun."""
         self._engine = engine
         self._timeout = timeout
-        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        #: Writes that must be committed together if possible, and None at the end.
+        self._waiting: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._began_at: float | None = None
@@ -86,24 +99,33 @@ class Writer:
             self._thread.join(self._timeout)
             self._thread = None
 
-    def do(self, job: Callable[[Connection], T]) -> T:
-        """Run `job` in a transaction and return its result after the commit.
+    def do_all(self, writes: Sequence[tuple[Operation[Any], Any]]) -> list[Any]:
+        """Carry out writes, in one transaction if possible, and return their results in order after the commit.
 
-        `job` may run several times (the jobs of a failed group are repeated one by one), so it must do nothing but SQL.
-        Raises OutboxUnavailable when nothing was written, and UnconfirmedWrite when the commit's outcome is unknown.
+        The result of a write that failed is an exception: OutboxUnavailable when nothing was written, UnconfirmedWrite
+        when the commit's outcome is unknown, or what its operation returned or raised. Operations may run several times
+        (the writes of a failed group are repeated one by one), so they must do nothing but SQL.
         """
-        if self._thread is None:
-            raise OutboxUnavailable("the outbox is not open")
+        pending = [_Write(operation, item) for operation, item in writes]
+        if reason := self._refusal():
+            return [OutboxUnavailable(reason) for _ in pending]
+        self._waiting.put(pending)
+        give_up_at = time.monotonic() + self._timeout
+        return [self._wait_for(write, give_up_at) for write in pending]
+
+    def _refusal(self) -> str | None:
         began_at = self._began_at
-        if began_at is not None and time.monotonic() - began_at > STUCK_SECONDS:
-            raise OutboxUnavailable("the database is locked or stuck")
-        write = _Write(job)
-        self._waiting.put(write)
-        if not write.is_done_within(self._timeout) and self._withdraw(write):
-            raise OutboxUnavailable(f"the database did not answer in {self._timeout:g} s")
-        if not write.is_done_within(self._timeout):
-            raise UnconfirmedWrite(f"the database did not end the commit in {self._timeout:g} s")
-        return write.done.result()  # type: ignore[return-value]
+        if self._thread is None:
+            return "the outbox is not open"
+        is_stuck = began_at is not None and time.monotonic() - began_at > STUCK_SECONDS
+        return "the database is locked or stuck" if is_stuck else None
+
+    def _wait_for(self, write: _Write, give_up_at: float) -> Any:
+        if not write.is_done_by(give_up_at) and self._withdraw(write):
+            return OutboxUnavailable(f"the database did not answer in {self._timeout:g} s")
+        if not write.is_done_by(give_up_at + self._timeout):
+            return UnconfirmedWrite(f"the database did not end the commit in {self._timeout:g} s")
+        return write.done.exception() or write.done.result()
 
     def _withdraw(self, write: _Write) -> bool:
         """Withdraw `write`, so that it is never committed. Returns False if its commit has begun."""
@@ -114,16 +136,17 @@ class Writer:
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
             self._began_at = time.monotonic()
-            self._commit([first], takes_more=True)
+            self._commit(first, takes_more=True)
             self._began_at = None
 
     def _commit(self, group: list[_Write], tries: int = MAX_TRIES, takes_more: bool = False) -> None:
-        is_committing = False
+        has_begun = is_committing = False
         try:
             with self._engine.begin() as connection:
+                has_begun = True
                 # After BEGIN, which may have waited for another process: callers may have come or withdrawn meanwhile.
-                group = self._not_withdrawn([*group, *(self._take_waiting() if takes_more else ())])
-                results = [write.job(connection) for write in group]
+                group = self._not_withdrawn([*group, *(self._take_waiting(len(group)) if takes_more else ())])
+                results = _carry_out(group, connection)
                 self._begin_commit(group)
                 is_committing = True
         except _Withdrawn:
@@ -132,28 +155,30 @@ class Writer:
             if is_committing and _is_outcome_unknown(exc):
                 for write in group:
                     _fail(write, UnconfirmedWrite(f"the commit was interrupted: {_reason(exc)}"), exc)
-            elif len(group) > 1:
+            elif len(group) > 1 and has_begun:
                 for write in group:
                     self._commit([write])
             elif tries > 1 and _is_transient(exc):
                 self._commit(group, tries - 1)
-            elif group:
-                _fail(group[0], _translated(exc), exc)
+            else:
+                for write in group:
+                    _fail(write, _translated(exc), exc)
         else:
             for write, result in zip(group, results, strict=True):
                 write.done.set_result(result)
 
-    def _take_waiting(self) -> list[_Write]:
+    def _take_waiting(self, count: int) -> list[_Write]:
+        """Return waiting writes for a group that has `count` already."""
         taken: list[_Write] = []
-        while len(taken) < MAX_GROUP - 1:
+        while count + len(taken) < MAX_GROUP:
             try:
-                write = self._waiting.get_nowait()
+                writes = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            if write is None:  # `_run` must see the end after this group
+            if writes is None:  # `_run` must see the end after this group
                 self._waiting.put(None)
                 break
-            taken.append(write)
+            taken += writes
         return taken
 
     def _not_withdrawn(self, group: list[_Write]) -> list[_Write]:
@@ -169,6 +194,17 @@ class Writer:
                 raise _Withdrawn
             for write in group:
                 write.is_committing = True
+
+
+def _carry_out(group: list[_Write], connection: Connection) -> list[object]:
+    """Carry out the writes, those of one operation together, and return their results in the order of `group`."""
+    operations: dict[Operation[Any], list[_Write]] = {}
+    for write in group:
+        operations.setdefault(write.operation, []).append(write)
+    results: dict[_Write, object] = {}
+    for operation, writes in operations.items():
+        results.update(zip(writes, operation(connection, [write.item for write in writes]), strict=True))
+    return [results[write] for write in group]
 
 
 def _fail(write: _Write, error: Exception, cause: Exception) -> None:

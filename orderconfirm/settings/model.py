@@ -278,12 +278,17 @@ class Settings:
         return self.mail_login_pause * self.workers
 
     @property
-    def lease_seconds(self) -> int:
-        """How long a claimed mail belongs to one process: longer than the longest send.
+    def longest_send_seconds(self) -> int:
+        """How long a send takes at most.
 
-        A send takes up to 4 x MAIL_TIMEOUT until the end of the message, and as long again for the reply to it.
+        That is 4 x MAIL_TIMEOUT until the end of the message, and as long again for the reply to it.
         """
-        return 12 * self.mail_timeout
+        return 8 * self.mail_timeout
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a claimed mail belongs to one process. What is left of the longest send, it may wait to be begun."""
+        return self.longest_send_seconds + 4 * self.mail_timeout
 
     @property
     def relay(self) -> Relay | None:

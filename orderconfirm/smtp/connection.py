@@ -1,9 +1,7 @@
-"""An SMTP session with verified TLS, a limit on every wait, and three outcomes: sent, not sent, unknown."""
+"""An SMTP session with verified TLS, pipelining, and three outcomes of a send: sent, not sent, unknown."""
 
 from __future__ import annotations
 
-import io
-import logging
 import smtplib
 import socket
 import ssl
@@ -18,56 +16,34 @@ from orderconfirm.errors import (
     UnknownOutcome,
 )
 from orderconfirm.settings import Relay
+from orderconfirm.smtp.message import OrderMessage
 from orderconfirm.smtp.replies import decode_text, read_reply, translate_error
+from orderconfirm.smtp.timed_smtp import TimedSMTP
 
-log = logging.getLogger(__name__)
-
-#: Reply timeouts within which the final dot must be sent; otherwise the mail is not sent this time.
-READY_TIMEOUT_FACTOR = 4
-#: Bytes of one reply with all its lines. The longest usual one, to EHLO, has several hundred.
-MAX_REPLY_BYTES = 65536
 #: Reply timeouts for the reply to the final dot. RFC 5321 section 4.5.3.2.6 allows it much more time than the others,
 #: because giving up there leaves the outcome unknown.
 END_OF_DATA_TIMEOUT_FACTOR = 4
 
 
-class _ReplyStream(io.RawIOBase):
-    """The relay's side of a socket. A timeout holds for the whole reply, however slowly its bytes arrive."""
-
-    def __init__(self, smtp: RelaySMTP) -> None:
-        self._smtp = smtp
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        sock = self._smtp.sock
-        if sock is None:
-            raise ConnectionAbortedError("the connection was closed")
-        sock.settimeout(self._smtp.seconds_left())
-        return self._smtp.counted(sock.recv_into(buffer))
+#: The commands of an envelope, each with its stage.
+Envelope = Sequence[tuple[str, str]]
 
 
-class RelaySMTP(smtplib.SMTP):
+class RelaySMTP(TimedSMTP):
     """An SMTP session that tracks its stage and raises every failure as a DeliveryFailure."""
 
     def __init__(self, relay: Relay, ehlo_name: str, reply_timeout: float, trust: ssl.SSLContext) -> None:
         """Open nothing yet. `reply_timeout` is in seconds; `ehlo_name` avoids a look-up of this host's name."""
-        super().__init__(local_hostname=ehlo_name, timeout=reply_timeout)
-        self.stage = "connect"
+        super().__init__(ehlo_name, reply_timeout, trust if relay.security == "tls" else None)
         self.mails_sent = 0
         self.opened_at = self.last_used = time.monotonic()
         self.last_reply = (0, "")
-        self._host = relay.host
+        self._host = relay.host  # smtplib verifies the certificate of STARTTLS against it
         self._relay = relay
-        self._reply_timeout = reply_timeout
         self._trust = trust
-        self._ready_by = self._wait_until = 0.0
-        self._reply_bytes = 0
-
-    def begin(self, moment: float) -> None:
-        """Start the time limit of a send that began at `moment` of the monotonic clock."""
-        self._ready_by = moment + READY_TIMEOUT_FACTOR * self._reply_timeout
+        #: The message whose envelope has left already, and the one whose envelope is to leave next.
+        self.announced: OrderMessage | None = None
+        self._next: OrderMessage | None = None
 
     def open(self) -> None:
         """Connect, encrypt and log in. Raises RelayTrouble. No password is sent before the certificate is verified."""
@@ -96,21 +72,31 @@ class RelaySMTP(smtplib.SMTP):
         Raises a DeliveryFailure otherwise. The session may be used again if `is_usable` then says so.
         """
         recipient = to_addrs if isinstance(to_addrs, str) else to_addrs[0]
-        size = f" SIZE={len(msg)}" if self.has_extn("size") else ""
-        envelope = (
-            ("mail", f"MAIL FROM:<{from_addr}>{size}"),
-            ("rcpt", f"RCPT TO:<{recipient}>"),
-            ("data", "DATA"),
-        )
+        is_announced, self.announced = self.announced is not None, None
         try:
-            self._send_envelope(envelope)
+            self._send_envelope(self._envelope(from_addr, recipient, len(msg)), is_announced)
             self._send_content(msg)
         except (OSError, smtplib.SMTPException) as failure:
             self.close()
             raise translate_error(failure, self.stage) from failure
+        finally:
+            self._next = None
         self.mails_sent += 1
         self.last_used = time.monotonic()
         return {}
+
+    def announce_next(self, message: OrderMessage) -> None:
+        """Let the envelope of `message` leave with the end of the message before it, if the relay offers PIPELINING.
+
+        `announced` is then that message, and the next `sendmail` must be for it. A connection that is lost before the
+        relay has replied to both has not sent it.
+        """
+        self._next = message if self.has_extn("pipelining") else None
+
+    def close(self) -> None:
+        """Close the connection without a QUIT."""
+        self.announced = None
+        super().close()
 
     @property
     def is_usable(self) -> bool:
@@ -129,67 +115,6 @@ class RelaySMTP(smtplib.SMTP):
         if sock is not None:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-
-    def getreply(self) -> tuple[int, bytes]:
-        if self.file is None and self.sock is not None:
-            self.file = io.BufferedReader(_ReplyStream(self))
-        self._reply_bytes = 0
-        try:
-            return super().getreply()
-        except smtplib.SMTPResponseException as garbage:
-            # A line without end: smtplib makes up a 500, which the relay never said.
-            raise smtplib.SMTPServerDisconnected(f"not SMTP: {garbage.smtp_error!r}") from garbage
-
-    def seconds_left(self) -> float:
-        """Return the seconds left of the current wait. Raises TimeoutError when it is over."""
-        left = self._wait_until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    def counted(self, count: int) -> int:
-        """Count more bytes of the current reply. Raises ConnectionAbortedError when it is too long."""
-        self._reply_bytes += count
-        if self._reply_bytes > MAX_REPLY_BYTES:
-            raise ConnectionAbortedError(f"a reply of more than {MAX_REPLY_BYTES} bytes")
-        return count
-
-    def _enter(self, stage: str) -> None:
-        """Begin a stage, with one reply timeout for it, but no later than the end of the send's time limit."""
-        self.stage = stage
-        self._allow(min(self._reply_timeout, self._ready_by - time.monotonic()))
-
-    def _allow(self, seconds: float) -> None:
-        self._wait_until = time.monotonic() + seconds
-        if self.sock is not None:
-            self.sock.settimeout(max(seconds, 0.001))
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        sock = self._connect_to_any(host, port)
-        # The final dot leaves in a segment of its own, which Nagle's algorithm would hold back for a round trip.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._relay.security == "tls":
-            self._enter("starttls")
-            sock = self._trust.wrap_socket(sock, server_hostname=host)
-        self._enter("banner")
-        return sock
-
-    def _connect_to_any(self, host: str, port: int) -> socket.socket:
-        """Connect to the first of the host's addresses that answers, within one reply timeout for all."""
-        addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-        self._enter("connect")
-        share = self.seconds_left() / len(addresses)
-        failure: OSError = OSError("no address")
-        for family, kind, protocol, _, address in addresses:
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(share)
-                sock.connect(address)
-                return sock
-            except OSError as exc:
-                sock.close()
-                failure = exc
-        raise failure
 
     def _greet(self) -> None:
         """Send EHLO, or HELO to a relay that does not know EHLO."""
@@ -218,23 +143,31 @@ class RelaySMTP(smtplib.SMTP):
         else:
             raise RelayMisconfigured("auth", "the relay offers neither AUTH PLAIN nor AUTH LOGIN")
 
-    def _send_envelope(self, envelope: Sequence[tuple[str, str]]) -> None:
-        """Send MAIL, RCPT and DATA: pipelined if the relay offers it (RFC 2920), else one by one."""
+    def _envelope(self, sender: str, recipient: str, size: int) -> Envelope:
+        declared = f" SIZE={size}" if self.has_extn("size") else ""
+        return (
+            ("mail", f"MAIL FROM:<{sender}>{declared}\r\n"),
+            ("rcpt", f"RCPT TO:<{recipient}>\r\n"),
+            ("data", "DATA\r\n"),
+        )
+
+    def _send_envelope(self, envelope: Envelope, is_announced: bool) -> None:
+        """Send MAIL, RCPT and DATA: pipelined if the relay offers it (RFC 2920), else one by one. Read the replies.
+
+        With `is_announced` they have left already.
+        """
+        is_pipelined = self.has_extn("pipelining")
+        self._enter("mail")
+        if is_pipelined and not is_announced:
+            self.send(_joined(envelope))
         replies = []
-        if self.has_extn("pipelining"):
-            self._enter("mail")
-            self.send("".join(f"{command}\r\n" for _, command in envelope))
-            for stage, _ in envelope:
-                self._enter(stage)
-                replies.append((stage, *self.getreply()))
-                if replies[-1][1] == 421:
-                    break
-        else:
-            for stage, command in envelope:
-                self._enter(stage)
-                replies.append((stage, *self.docmd(command)))
-                if not _is_welcome(stage, replies[-1][1]):
-                    break
+        for stage, command in envelope:
+            self._enter(stage)
+            if not is_pipelined:
+                self.send(command)
+            replies.append((stage, *self.getreply()))
+            if replies[-1][1] == 421 or not (is_pipelined or _is_welcome(stage, replies[-1][1])):
+                break
         for stage, code, text in replies:
             if not _is_welcome(stage, code):
                 self._take_back(replies[-1])
@@ -259,11 +192,12 @@ class RelaySMTP(smtplib.SMTP):
     def _send_content(self, message: bytes) -> None:
         # Without its final dot the message cannot be accepted, so up to here a lost connection is a clear "not sent".
         self._enter("data")
-        self.send(smtplib._quote_periods(message))  # type: ignore[attr-defined]
+        # Dot-stuffing (RFC 5321 section 4.5.2). The first line is a header, so it needs none.
+        self.send(message.replace(b"\r\n.", b"\r\n.."))
         self.seconds_left()
         self.stage = "end_of_data"
         self._allow(self._reply_timeout * END_OF_DATA_TIMEOUT_FACTOR)
-        self.send(b".\r\n")
+        self.send(b".\r\n" + self._announcement())
         code, text = self.getreply()
         self.last_used = time.monotonic()
         self.last_reply = (code, decode_text(text))
@@ -274,9 +208,21 @@ class RelaySMTP(smtplib.SMTP):
         if code >= 400:
             raise read_reply("end_of_data", code, decode_text(text))
 
+    def _announcement(self) -> bytes:
+        """Return the next message's envelope, which RFC 2920 section 3.1 allows right behind the final dot."""
+        message, self._next = self._next, None
+        if message is None:
+            return b""
+        self.announced = message
+        return _joined(self._envelope(*message.envelope, len(message.as_bytes()))).encode("ascii")
+
     def _expect(self, stage: str, reply: tuple[int, bytes], code: int) -> None:
         if reply[0] != code:
             raise read_reply(stage, reply[0], decode_text(reply[1]))
+
+
+def _joined(envelope: Envelope) -> str:
+    return "".join(command for _, command in envelope)
 
 
 def _is_welcome(stage: str, code: int) -> bool:

@@ -62,13 +62,24 @@ class OrderMessage(Message):
         self._from = sender
         self._to = recipient
         self._sent_at = date
+        self._wire_format: bytes | None = None
+
+    @property
+    def envelope(self) -> tuple[str, str]:
+        """The addresses of the sender and the recipient."""
+        return self._from[1], self._to[1]
 
     def has_bad_headers(self) -> bool:
         """Return False: `as_bytes` encodes or cleans every header value."""
         return False
 
     def as_bytes(self) -> bytes:
-        """Return the message in wire format, with CRLF line endings."""
+        """Return the message in wire format, with CRLF line endings. It is the same each time."""
+        if self._wire_format is None:
+            self._wire_format = self._build()
+        return self._wire_format
+
+    def _build(self) -> bytes:
         # "=_" occurs in neither quoted-printable nor base64, so no part can contain the boundary (RFC 2045, 6.7).
         boundary = f"=_{secrets.token_hex(12)}"
         lines = [

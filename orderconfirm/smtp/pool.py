@@ -26,26 +26,38 @@ class ConnectionPool:
         self._max_mails = max_mails
         self._idle: list[RelayConnection] = []
         self._busy: set[RelayConnection] = set()
+        #: The connections over which only the envelope of a message has left.
+        self._announced: dict[OrderMessage, RelayConnection] = {}
         self._lock = threading.Lock()
         self._login_gate = _LoginGate()
         self._is_aborted = False
 
-    def send(self, message: OrderMessage) -> tuple[int, str]:
+    def send(self, message: OrderMessage, following: OrderMessage | None = None) -> tuple[int, str]:
         """Send one message and return the relay's final reply. Raises DeliveryFailure.
+
+        `following` is the message that the same thread sends or abandons next. Its envelope leaves together with the
+        end of this one if the relay supports it.
 
         When a kept connection turns out to be lost, or is closed with 421, before the relay accepted the mail, the
         message is sent over a new one.
         """
         started_at = time.monotonic()
-        connection = self._take()
+        connection = self._take(message)
         if connection is not None:
             try:
-                return self._send_over(connection, message, started_at)
+                return self._send_over(connection, message, following, started_at)
             except DeliveryFailure as exc:
                 if self._is_aborted or not _was_stale(exc):
                     raise
                 self._login_gate.close()
-        return self._send_over(self._connect(), message, started_at)
+        return self._send_over(self._connect(), message, following, started_at)
+
+    def abandon(self, message: OrderMessage) -> None:
+        """Close the connection over which the envelope of `message` has left: the relay waits for its content."""
+        with self._lock:
+            connection = self._announced.pop(message, None)
+        if connection is not None:
+            connection.host.close()
 
     def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
         """Close the connections that have been idle for `older_than` seconds."""
@@ -53,7 +65,7 @@ class ConnectionPool:
         with self._lock:
             idle = [connection for connection in self._idle if connection.host.last_used <= limit]
             self._idle = [connection for connection in self._idle if connection.host.last_used > limit]
-            if not self._idle and not self._busy:
+            if not self._idle and not self._busy and not self._announced:
                 self._login_gate.close()
         for connection in idle:
             connection.host.quit_nowait()
@@ -62,11 +74,13 @@ class ConnectionPool:
         """Close every connection that is sending a mail, so that its send fails at once. Later sends fail too."""
         with self._lock:
             self._is_aborted = True
-            busy = list(self._busy)
+            busy = [*self._busy, *self._announced.values()]
         for connection in busy:
             connection.host.abort()
 
-    def _send_over(self, connection: RelayConnection, message: OrderMessage, started_at: float) -> tuple[int, str]:
+    def _send_over(
+        self, connection: RelayConnection, message: OrderMessage, following: OrderMessage | None, started_at: float
+    ) -> tuple[int, str]:
         with self._lock:
             self._busy.add(connection)
         try:
@@ -74,12 +88,13 @@ class ConnectionPool:
             if not connection.host.is_usable:
                 self._open(connection)
             if self._is_aborted:
+                connection.host.close()
                 raise TryLater("connect", "the service is stopping")
+            if following and not self._is_last(connection):
+                connection.host.announce_next(following)
             connection.send(message)
             return connection.host.last_reply
         finally:
-            with self._lock:
-                self._busy.discard(connection)
             self._give_back(connection)
 
     def _open(self, connection: RelayConnection) -> None:
@@ -92,17 +107,27 @@ class ConnectionPool:
             self.close_idle(older_than=0)
             raise
 
-    def _take(self) -> RelayConnection | None:
+    def _take(self, message: OrderMessage) -> RelayConnection | None:
         with self._lock:
+            if connection := self._announced.pop(message, None):
+                return connection
             return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: RelayConnection) -> None:
         host = connection.host
-        if not host.is_usable or host.mails_sent >= self._max_mails or host.opened_at < self._login_gate.closed_at:
-            host.quit_nowait()
-            return
         with self._lock:
-            self._idle.append(connection)
+            self._busy.discard(connection)
+            if announced := host.announced:
+                self._announced[announced] = connection
+                return
+            if host.is_usable and host.mails_sent < self._max_mails and host.opened_at >= self._login_gate.closed_at:
+                self._idle.append(connection)
+                return
+        host.quit_nowait()
+
+    def _is_last(self, connection: RelayConnection) -> bool:
+        """Whether no further message may be sent over a connection."""
+        return connection.host.mails_sent + 1 >= self._max_mails
 
 
 class _LoginGate:

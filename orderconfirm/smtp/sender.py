@@ -26,15 +26,27 @@ class SmtpSender:
         self._renderer = renderer
         self._pool = pool
 
-    def deliver(self, mail: ClaimedMail) -> RelayReply:
-        """Send one mail and return the relay's acceptance.
+    def prepare(self, mail: ClaimedMail) -> OrderMessage:
+        """Return the finished message of a mail.
 
-        Raises DeliveryFailure when the relay did not accept the mail, TemplateError when the mail cannot be rendered,
-        and UnreadableOrder when the stored order is damaged.
+        Raises TemplateError when the mail cannot be rendered, and UnreadableOrder when the stored order is damaged.
         """
         message = self._message(_decode_order(mail), mail)
+        message.as_bytes()  # so that nothing is left to do when the relay waits for it
+        return message
+
+    def send(self, message: OrderMessage, following: OrderMessage | None = None) -> RelayReply:
+        """Send one message and return the relay's acceptance. Raises DeliveryFailure when the relay did not accept it.
+
+        The envelope of `following` may leave together with the end of the message. It must then be sent or abandoned
+        next, by the same thread.
+        """
         with self._app.app_context():
-            return RelayReply(*self._pool.send(message))
+            return RelayReply(*self._pool.send(message, following))
+
+    def abandon(self, message: OrderMessage) -> None:
+        """Do not send a message that was `following`."""
+        self._pool.abandon(message)
 
     def close_idle(self) -> None:
         self._pool.close_idle()

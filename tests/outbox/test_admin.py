@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outboxes import find, mail, opened, run
+from outboxes import claim, find, mail, opened, run, settle
 
 from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
 from orderconfirm.models import Delivery, RelayEvent, Resend, State
@@ -29,8 +29,8 @@ def admin(queue: OutboxQueue) -> OutboxAdmin:
 def end(queue: OutboxQueue, order_id: str, outcome: Outcome) -> None:
     """Add an order and end its first attempt with `outcome`."""
     queue.add(mail(order_id))
-    [claimed] = queue.claim(1, 60)
-    queue.settle(claimed, outcome)
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, outcome)
 
 
 NOW = datetime(2025, 3, 15, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_a_requeued_mail_starts_without_earlier_attempts(queue: OutboxQueue) -> 
     end(queue, "1", FAILED)
     before = find(queue, "1")
     assert admin(queue).requeue("shop", "1") == 1
-    [claimed] = queue.claim(5, 60)
+    [claimed] = claim(queue, 5, 60)
     assert (claimed.order_id, claimed.attempts, claimed.message_id) == ("1", 0, before.message_id)
     assert claimed.tried_at is None
     assert [event.event for event in find(queue, "1").history] == ["failed", "requeued"]
@@ -54,7 +54,7 @@ def test_requeue_all_requeues_only_mails_in_the_given_states(queue: OutboxQueue)
     end(queue, "sent", SENT)
     assert admin(queue).requeue_all("shop", [State.FAILED]) == 3
     assert admin(queue).requeue_all("other shop") == 0
-    assert {claimed.order_id for claimed in queue.claim(9, 60)} == {"f0", "f1", "f2"}
+    assert {claimed.order_id for claimed in claim(queue, 9, 60)} == {"f0", "f1", "f2"}
 
 
 @pytest.mark.parametrize("outcome", [SENT, Outcome(State.CANCELLED, "cancelled")])
@@ -68,21 +68,21 @@ def test_a_sent_or_cancelled_mail_cannot_be_changed(queue: OutboxQueue, outcome:
 def test_a_cancelled_mail_is_never_claimed(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
     assert admin(queue).cancel("shop", "1") is True
-    assert queue.claim(5, 60) == []
+    assert claim(queue, 5, 60) == []
     assert find(queue, "1").state is State.CANCELLED
 
 
 def test_a_mail_that_is_being_sent_cannot_be_cancelled(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
-    queue.claim(1, 60)
+    claim(queue, 1, 60)
     assert admin(queue).cancel("shop", "1") is False
 
 
 def test_a_mail_with_an_unknown_outcome_can_be_requeued(queue: OutboxQueue) -> None:
     end(queue, "1", Outcome(State.UNKNOWN, "unknown", delay=600, may_be_copy=True))
-    assert queue.claim(1, 60) == []
+    assert claim(queue, 1, 60) == []
     assert admin(queue).requeue("shop", "1") == 1
-    assert [claimed.possible_copies for claimed in queue.claim(1, 60)] == [1]
+    assert [claimed.possible_copies for claimed in claim(queue, 1, 60)] == [1]
 
 
 def test_a_purge_deletes_finished_content_and_keeps_the_order_id(queue: OutboxQueue) -> None:
@@ -132,7 +132,7 @@ def test_a_requeue_keeps_a_future_time_limit_and_drops_a_past_one(queue: OutboxQ
     run(queue, "UPDATE outbox SET send_before = due_at + 3600 WHERE order_id = 'early'")
     run(queue, "UPDATE outbox SET send_before = due_at - 3600 WHERE order_id = 'late'")
     admin(queue).requeue_all("shop", [State.FAILED])
-    assert {each.order_id: each.send_before is not None for each in queue.claim(2, 60)} == {
+    assert {each.order_id: each.send_before is not None for each in claim(queue, 2, 60)} == {
         "early": True,
         "late": False,
     }
@@ -172,7 +172,7 @@ def test_an_order_erased_by_another_process_is_never_sent(queue: OutboxQueue, ur
             assert erased is True
             assert resent is ContentDeleted or resent is WrongState or resent[0].revision == 1
             assert retried in (0, 1)
-    assert queue.claim(99, 60) == []
+    assert claim(queue, 99, 60) == []
 
 
 def test_concurrent_resends_of_two_processes_send_one_mail(queue: OutboxQueue, url: str) -> None:
@@ -185,7 +185,7 @@ def test_concurrent_resends_of_two_processes_send_one_mail(queue: OutboxQueue, u
                 lambda: admin(other).resend(Resend("shop", order_id), str),  # noqa: B023
                 lambda: admin(other).requeue("shop", order_id),  # noqa: B023
             )
-            assert len(queue.claim(9, 60)) == 1
+            assert len(claim(queue, 9, 60)) == 1
 
 
 def test_an_idempotency_key_is_used_once_by_two_processes(queue: OutboxQueue, url: str) -> None:
@@ -196,15 +196,15 @@ def test_an_idempotency_key_is_used_once_by_two_processes(queue: OutboxQueue, ur
                 lambda: other.add(replace(mail(f"{number}b"), idempotency_key=f"k{number}")),  # noqa: B023
             )
             assert outcomes.count(KeyConflict) == 1
-    assert len(queue.claim(99, 60)) == 20
+    assert len(claim(queue, 99, 60)) == 20
 
 
 def test_a_key_can_be_used_again_after_its_order_is_purged(queue: OutboxQueue) -> None:
     queue.add(replace(mail("1"), idempotency_key="k"))
     with pytest.raises(KeyConflict):
         queue.add(replace(mail("2"), idempotency_key="k"))
-    [claimed] = queue.claim(1, 60)
-    queue.settle(claimed, SENT)
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, SENT)
     Retention(queue._database).purge(-1)
     assert queue.add(replace(mail("2"), idempotency_key="k")).is_new
 
@@ -215,8 +215,8 @@ def test_all_mails_and_keys_of_an_order_are_purged_together(queue: OutboxQueue) 
     assert admin(queue).resend(resend, str) is not None
     assert Retention(queue._database).purge(-1) == 0
     assert admin(queue).resend(resend, str) == (replace(find(queue, "1"), history=(), earlier=()), False)
-    [claimed] = queue.claim(1, 60)
-    queue.settle(claimed, SENT)
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, SENT)
     assert Retention(queue._database).purge(-1) == 1
     newest = find(queue, "1")
     assert [(mail.recipient, mail.reason) for mail in (*newest.earlier, newest)] == [(None, None)] * 2

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from outboxes import find, locked, mail, opened, run
+from outboxes import claim, find, locked, mail, opened, run, settle
 from processes import wait_until
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
@@ -29,7 +29,7 @@ def test_invalid_utf_8_in_a_row_does_not_stop_the_claim(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
         queue.add(mail("1"))
         run(queue, "UPDATE outbox SET payload = CAST(x'7bff' AS TEXT)")
-        assert len(queue.claim(5, 60)) == 1
+        assert len(claim(queue, 5, 60)) == 1
 
 
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_an_order_is_refused_while_the_disk_is_full(tmp_path: Path) -> None:
                 queue.add(mail(str(count), "f" * 64))
         run(queue, "PRAGMA max_page_count=100000")
         assert queue.add(mail(str(count))).is_new
-        assert len(queue.claim(10_000, 60)) == count + 1
+        assert len(claim(queue, 10_000, 60)) == count + 1
 
 
 def test_orders_are_refused_after_the_database_file_was_deleted(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_orders_are_refused_after_the_database_file_was_deleted(tmp_path: Path) 
         (tmp_path / "outbox.db").unlink()
         with pytest.raises(OutboxUnavailable, match="deleted or replaced"):
             queue.add(mail("2"))
-        assert len(queue.claim(5, 60)) == 1
+        assert len(claim(queue, 5, 60)) == 1
 
 
 def test_a_table_with_a_missing_column_is_refused(url: str) -> None:
@@ -101,7 +101,7 @@ def test_orders_refused_by_a_locked_database_are_not_stored(url: str) -> None:
             futures = [threads.submit(queue.add, mail(str(number))) for number in range(16)]
             assert {type(each.exception(10)) for each in futures} == {OutboxUnavailable}
         wait_until(lambda: queue._database._writer._began_at is None)
-        assert queue.claim(100, 60) == []
+        assert claim(queue, 100, 60) == []
 
 
 def test_a_database_file_can_be_read_again_after_it_was_moved_back(tmp_path: Path) -> None:
@@ -125,10 +125,10 @@ def test_without_its_write_ahead_log_nothing_is_written(tmp_path: Path) -> None:
     """A cancellation or an outcome that only the deleted log holds would be lost as well."""
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
         queue.add(mail("1"))
-        [claimed] = queue.claim(1, 60)
+        [claimed] = claim(queue, 1, 60)
         (tmp_path / "outbox.db-wal").unlink()
         with pytest.raises(OutboxUnavailable, match="write-ahead log was deleted"):
-            queue.settle(claimed, SENT)
+            settle(queue, claimed, SENT)
 
 
 def test_a_missing_database_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from outboxes import find, mail, run
+from outboxes import claim, find, mail, run, settle
 
 from orderconfirm.models import State
 from orderconfirm.outbox.clock import MAX_ABSENCE, ClockReading, ClockWatch
@@ -42,7 +42,7 @@ def make_maintenance(queue: OutboxQueue, clock: ClockWatch | None = None, holds:
 def abandon(queue: OutboxQueue, order_id: str) -> None:
     """Add a mail with an expired lease of an unknown process."""
     queue.add(mail(order_id))
-    queue.claim(1, -1)
+    claim(queue, 1, -1)
     run(queue, f"UPDATE outbox SET lease_owner = 'gone' WHERE order_id = '{order_id}'")
 
 
@@ -69,7 +69,7 @@ def test_after_a_jump_of_the_clock_no_lease_expires_for_the_length_of_a_lease(
     maintenance = make_maintenance(queue, jumping)
     maintenance.run([], 0.0)
     queue.add(mail("1"))
-    queue.claim(1, -1)
+    claim(queue, 1, -1)
     run(queue, "UPDATE outbox SET lease_token = 'of another process'")
     jumping.offset = 3600.0
     maintenance.run([], POLL_INTERVAL)
@@ -87,25 +87,25 @@ def test_mails_are_due_in_time_after_the_clock_is_set_back(queue: OutboxQueue, j
     maintenance.run([], 0.0)
     queue.add(mail("1"))
     run(queue, "UPDATE outbox SET due_at = due_at + 3600, changed_at = changed_at + 3600")
-    assert queue.claim(1, 60) == []
+    assert claim(queue, 1, 60) == []
     jumping.offset = 0.0
     maintenance.run([], POLL_INTERVAL)
-    assert len(queue.claim(1, 60)) == 1
+    assert len(claim(queue, 1, 60)) == 1
 
 
 def test_mails_are_due_in_time_after_a_start_with_the_clock_set_back(queue: OutboxQueue) -> None:
     queue.add(mail("1"))
     run(queue, "UPDATE outbox SET due_at = due_at + 3600, changed_at = changed_at + 3600")
     make_maintenance(queue).run([], 0.0)
-    assert len(queue.claim(1, 60)) == 1
+    assert len(claim(queue, 1, 60)) == 1
 
 
 def test_old_content_is_purged_at_intervals(queue: OutboxQueue) -> None:
     maintenance = make_maintenance(queue)
     maintenance.run([], 0.0)
     queue.add(mail("1"))
-    [claimed] = queue.claim(1, 60)
-    queue.settle(claimed, SENT)
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, SENT)
     run(queue, "UPDATE outbox SET changed_at = changed_at - 1000")
     maintenance.run([], PURGE_INTERVAL - POLL_INTERVAL)
     assert queue.add(mail("1")).payload is not None
@@ -119,8 +119,8 @@ DAY = 86400.0
 def sent_long_ago(queue: OutboxQueue, order_id: str, days: float) -> None:
     """Add a mail that was sent `days` ago."""
     queue.add(mail(order_id))
-    [claimed] = queue.claim(1, 60)
-    queue.settle(claimed, SENT)
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, SENT)
     run(queue, f"UPDATE outbox SET accepted_at = accepted_at - {days * DAY}, changed_at = changed_at - {days * DAY}")
     run(queue, f"UPDATE history SET at = at - {days * DAY}")
 

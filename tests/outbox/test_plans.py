@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outboxes import mail, opened, reclaim
+from outboxes import claim, mail, opened, reclaim
 from sqlalchemy import event
 
 from orderconfirm.models import Delivery, RelayEvent, Resend, Search, State
@@ -39,22 +39,27 @@ def queue(tmp_path: Path) -> Iterator[OutboxQueue]:
 @contextmanager
 def plans(queue: OutboxQueue) -> Iterator[list[str]]:
     """Yield a list that has the plan lines of the executed statements once the block has ended."""
-    executed: list[tuple[str, Any]] = []
+    executed: list[str] = []
     lines: list[str] = []
 
-    def record(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        executed.append((statement, parameters))
+    def record(connection: Any, _: Any, __: Any) -> None:
+        connection.set_trace_callback(executed.append)
+
+    def stop(connection: Any, _: Any) -> None:
+        connection.set_trace_callback(None)
 
     engines = (queue._database._reading, queue._database._writing)
     for engine in engines:
-        event.listen(engine, "before_cursor_execute", record)
+        event.listen(engine, "checkout", record)
+        event.listen(engine, "checkin", stop)
     yield lines
     for engine in engines:
-        event.remove(engine, "before_cursor_execute", record)
+        event.remove(engine, "checkout", record)
+        event.remove(engine, "checkin", stop)
     file = sqlite3.connect(queue._database._files.database if queue._database._files else "")
-    for statement, parameters in executed:
+    for statement in executed:
         if statement.startswith(("SELECT", "UPDATE", "WITH")):
-            lines += [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            lines += [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}")]
     file.close()
 
 
@@ -92,7 +97,7 @@ def test_each_list_is_read_from_an_index_in_order(
     [
         lambda queue, admin: queue.add(mail("1")),
         lambda queue, admin: admin.resend(Resend("shop", "1"), str),
-        lambda queue, admin: queue.claim(1, 60),
+        lambda queue, admin: claim(queue, 1, 60),
         lambda queue, admin: queue.seconds_to_next(),
         lambda queue, admin: reclaim(queue),
         lambda queue, admin: ClockWatch(queue._database, 60).check(0.0),

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, event
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.outbox.engines import writing_engine
-from orderconfirm.outbox.writer import Writer
+from orderconfirm.outbox.writer import Writer, run_jobs
 
 #: Seconds that a caller waits for its write in these tests.
 TIMEOUT = 0.4
@@ -41,12 +42,19 @@ def writer(url: str) -> Iterator[Writer]:
     engine.dispose()
 
 
+def do(writer: Writer, job: Callable[[Connection], Any]) -> Any:
+    [result] = writer.do_all([(run_jobs, job)])
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
 def write_note(writer: Writer, word: str) -> None:
-    writer.do(lambda connection: connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{word}')").close())
+    do(writer, lambda connection: connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{word}')").close())
 
 
 def notes(writer: Writer) -> set[str]:
-    return set(writer.do(lambda connection: connection.exec_driver_sql("SELECT word FROM notes").scalars().all()))
+    return set(do(writer, lambda connection: connection.exec_driver_sql("SELECT word FROM notes").scalars().all()))
 
 
 def test_a_write_that_timed_out_is_never_written(url: str, writer: Writer) -> None:
@@ -75,7 +83,7 @@ class SlowJob:
 def test_a_job_that_times_out_while_it_runs_is_rolled_back(writer: Writer) -> None:
     job = SlowJob("slow")
     with pytest.raises(OutboxUnavailable, match="did not answer"):
-        writer.do(job)
+        do(writer, job)
     job.may_end.set()
     wait_until(lambda: writer._began_at is None)
     assert notes(writer) == set()
@@ -84,9 +92,9 @@ def test_a_job_that_times_out_while_it_runs_is_rolled_back(writer: Writer) -> No
 def test_a_job_that_times_out_does_not_affect_others_of_its_group(writer: Writer) -> None:
     gate, slow = SlowJob("gate"), SlowJob("slow")
     with ThreadPoolExecutor(3) as threads:
-        first = threads.submit(writer.do, gate)
+        first = threads.submit(do, writer, gate)
         assert gate.has_begun.wait(10)
-        second = threads.submit(writer.do, slow)
+        second = threads.submit(do, writer, slow)
         wait_until(lambda: not writer._waiting.empty())
         gate.may_end.set()
         assert slow.has_begun.wait(10)

@@ -1,0 +1,81 @@
+"""The addition of new orders' mails to the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from orderconfirm.errors import KeyConflict
+from orderconfirm.models import Event, NewMail, OutboxEntry, State
+from orderconfirm.outbox import history
+from orderconfirm.outbox.capacity import Capacity
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
+from orderconfirm.outbox.rows import new_entry, new_values, to_entry
+from orderconfirm.outbox.sql import REVISIONS, insert_mail
+from orderconfirm.outbox.tables import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class AddResult:
+    """What the outbox holds for an order id: this order, or one accepted before (`is_new` False).
+
+    `entry` is the order's newest mail; `fingerprint` and `payload` are the order as it was accepted.
+    """
+
+    entry: OutboxEntry
+    fingerprint: str
+    payload: str | None
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A new mail's column values, and its idempotency key if it has one."""
+
+    values: Mapping[str, Any]
+    key: KeyUse | None
+
+    @classmethod
+    def of(cls, mail: NewMail) -> Addition:
+        key = mail.idempotency_key
+        return cls(new_values(mail), KeyUse(mail.shop, key, mail.order_id, mail.fingerprint) if key else None)
+
+
+class Additions:
+    """The operation that adds mails, as the writer carries it out."""
+
+    def __init__(self, database: Database, capacity: Capacity) -> None:
+        self._insert = database.compiled(
+            insert_mail(database.dialect, *(outbox.c[name] for name in ("id", "state", "reason", "accepted_at")))
+        )
+        self._keys = IdempotencyKeys(database)
+        self._capacity = capacity
+
+    def add_all(self, connection: Connection, additions: Sequence[Addition]) -> list[AddResult | KeyConflict | None]:
+        """Add mails. A result is None when there is no room for the mail."""
+        return [self._add(connection, addition) for addition in additions]
+
+    def _add(self, connection: Connection, addition: Addition) -> AddResult | KeyConflict | None:
+        values, key = addition.values, addition.key
+        conflict = self._keys.conflict(connection, key) if key else None
+        rows = self._insert.rows(connection, values) if not conflict and self._capacity.take(connection) else []
+        if rows:
+            [row] = rows
+            if row.state == State.HELD:
+                history.record(connection, [row.id], Event.HELD, State.HELD, row.reason)
+            result = AddResult(new_entry(values, row), values["fingerprint"], values["payload"], is_new=True)
+        else:
+            known = connection.execute(REVISIONS, {"shop": values["shop"], "order_id": values["order_id"]}).all()
+            if not known:
+                return conflict
+            result = AddResult(to_entry(known[-1]), known[0].fingerprint, known[0].payload, is_new=False)
+        # The key of a request with another content, or with content that is deleted, is not looked at.
+        if key and result.fingerprint == key.fingerprint and result.payload is not None:
+            if conflict:
+                return conflict
+            self._keys.take(connection, key)
+        return result

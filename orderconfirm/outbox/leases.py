@@ -1,0 +1,218 @@
+"""The leases of mails that are being sent: take them, end them, and take back those of processes that died."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+from sqlalchemy import Boolean, Connection, and_, bindparam, case, func, or_, select, update
+
+from orderconfirm.logs import mask_addresses, printable
+from orderconfirm.models import ClaimedMail, Event, State
+from orderconfirm.outbox import history
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.retry import Outcome
+from orderconfirm.outbox.sql import NO_LEASE, is_due_state, is_leased_state, now
+from orderconfirm.outbox.suppressions import hold_if_suppressed
+from orderconfirm.outbox.tables import outbox
+
+#: Characters stored of a relay's words.
+MAX_TEXT_LENGTH = 1000
+
+# SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause out.
+_due = (
+    select(outbox.c.id)
+    .where(is_due_state, outbox.c.due_at <= now)
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(outbox)
+    .where(outbox.c.id.in_(_due), is_due_state)
+    .values(
+        state=State.SENDING,
+        changed_at=now,
+        lease_token=bindparam("token"),
+        lease_owner=bindparam("owner"),
+        lease_until=now + bindparam("lease"),
+    )
+    .returning(*outbox.c)
+)
+_SETTLE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("mail_id"), outbox.c.lease_token == bindparam("token"), is_leased_state)
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed_at=now,
+        due_at=now + bindparam("delay"),
+        tried_at=case((bindparam("spent") > 0, func.coalesce(outbox.c.tried_at, now)), else_=outbox.c.tried_at),
+        attempts=outbox.c.attempts + bindparam("spent"),
+        possible_copies=outbox.c.possible_copies + bindparam("copies"),
+        **NO_LEASE,
+    )
+)
+_release = update(outbox).values(state=State.QUEUED, changed_at=now, due_at=now, **NO_LEASE).returning(outbox.c.id)
+#: The mails of unconfirmed claims, which nobody has begun to send.
+_RELEASE_UNCONFIRMED = _release.where(outbox.c.lease_token.in_(bindparam("tokens", expanding=True)), is_leased_state)
+#: The mails of a dead process, except those that it had begun to send.
+_RELEASE_UNBEGUN = _release.where(
+    is_leased_state, outbox.c.lease_owner == bindparam("owner"), outbox.c.id.not_in(bindparam("begun", expanding=True))
+)
+_OWNERS = select(outbox.c.lease_owner).where(is_leased_state).distinct()
+
+#: The leases of `dead` owners, and those that have run out, unless their owner is known to be `living` or the mail is
+#: being sent by this process (`tokens`): a jump of the clock must not have a mail sent twice.
+_RECLAIM = (
+    update(outbox)
+    .where(
+        is_leased_state,
+        or_(
+            outbox.c.lease_owner.in_(bindparam("dead", expanding=True)),
+            and_(
+                bindparam("trusts_clock", type_=Boolean()),
+                outbox.c.lease_until < now,
+                outbox.c.lease_owner.not_in(bindparam("living", expanding=True)),
+                outbox.c.lease_token.not_in(bindparam("tokens", expanding=True)),
+            ),
+        ),
+    )
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed_at=now,
+        due_at=now,
+        attempts=outbox.c.attempts + 1,
+        possible_copies=outbox.c.possible_copies + 1,
+        **NO_LEASE,
+    )
+    .returning(outbox.c.id)
+)
+_ABANDONED = "the process that was sending it ended without a word"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """Where an attempt ended and what the relay answered. `seconds` is how long it took."""
+
+    stage: str | None = None
+    code: int | None = None
+    text: str | None = None
+    seconds: float | None = None
+
+
+#: The result of an attempt that did not reach the relay.
+NO_REPLY = AttemptResult()
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How the attempt to send a mail ended that is leased with `token`."""
+
+    mail_id: int
+    token: str
+    outcome: Outcome
+    result: AttemptResult = NO_REPLY
+
+    @classmethod
+    def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> Settlement:
+        """Return the settlement of a claimed mail."""
+        return cls(mail.id, mail.lease_token, outcome, result)
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """What a process knows about leases: its own `tokens`, those of unconfirmed claims, and whose leases may end.
+
+    A lease that has run out ends only if the clock is trusted. With `holds`, mails that may arrive twice are held.
+    """
+
+    own_tokens: Collection[str]
+    unconfirmed_tokens: Collection[str]
+    trusts_clock: bool
+    holds: bool
+
+
+class Leases:
+    """The operations on leases, as the writer carries them out."""
+
+    def __init__(self, database: Database) -> None:
+        self._process_locks = database.process_locks
+        self._claim = database.compiled(_CLAIM)
+        self._settle = database.compiled(_SETTLE)
+        self._add_event = database.compiled(history.ADD)
+
+    def claim_all(self, connection: Connection, requests: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+        """Lease due mails for each request, longest due first, and return their rows."""
+        return [self._claim.rows(connection, request) for request in requests]
+
+    def settle_all(self, connection: Connection, settlements: Sequence[Settlement]) -> list[bool]:
+        """End leases. A result is False, and nothing is changed, when the lease has been lost."""
+        are_ours = [self._settle.changes(connection, _values(settlement)) == 1 for settlement in settlements]
+        ours = list(compress(settlements, are_ours))
+        if ours:
+            self._add_event.execute_many(connection, map(_event, ours))
+        for settlement in ours:
+            if settlement.outcome.state in State.HOLDABLE:
+                hold_if_suppressed(connection, settlement.mail_id)
+        return are_ours
+
+    def reclaim(self, connection: Connection, abandoned: Abandoned) -> int:
+        """Take back the mails of dead processes and of leases that have run out. Returns how many may arrive twice."""
+        self._release(connection, _RELEASE_UNCONFIRMED, {"tokens": list(abandoned.unconfirmed_tokens)})
+        dead, living = self._process_locks.sort(list(connection.execute(_OWNERS).scalars()))
+        for owner in dead:
+            if (begun := self._process_locks.begun_by(owner)) is not None:
+                self._release(connection, _RELEASE_UNBEGUN, {"owner": owner, "begun": list(begun)})
+        state = State.HELD if abandoned.holds else State.QUEUED
+        values = {
+            "dead": dead,
+            "living": living,
+            "tokens": list(abandoned.own_tokens),
+            "trusts_clock": abandoned.trusts_clock,
+            "to_state": state,
+            "why": _ABANDONED,
+        }
+        ids = list(connection.execute(_RECLAIM, values).scalars())
+        history.record(connection, ids, Event.INTERRUPTED, state, _ABANDONED)
+        for mail_id in ids:
+            hold_if_suppressed(connection, mail_id)
+        return len(ids)
+
+    def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
+        ids = list(connection.execute(statement, values).scalars())
+        history.record(connection, ids, Event.RELEASED, State.QUEUED)
+
+
+def _values(settlement: Settlement) -> dict[str, Any]:
+    outcome = settlement.outcome
+    return {
+        "mail_id": settlement.mail_id,
+        "token": settlement.token,
+        "to_state": str(outcome.state),
+        "why": _clean(outcome.reason),
+        "delay": outcome.delay,
+        "spent": int(outcome.spends_attempt),
+        "copies": int(outcome.may_be_copy),
+    }
+
+
+def _event(settlement: Settlement) -> dict[str, Any]:
+    outcome, result = settlement.outcome, settlement.result
+    return {
+        "mail_id": settlement.mail_id,
+        "event": str(outcome.event),
+        "state": str(outcome.state),
+        "stage": result.stage,
+        "code": result.code,
+        "text": _clean(result.text or outcome.reason),
+        "seconds": result.seconds,
+    }
+
+
+def _clean(text: str | None) -> str | None:
+    """Return a relay's words without addresses and unprintable characters, cut to MAX_TEXT_LENGTH."""
+    return mask_addresses(printable(text))[:MAX_TEXT_LENGTH] if text else text

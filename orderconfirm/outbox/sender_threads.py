@@ -1,0 +1,110 @@
+"""The threads that send leased mails, and the mails that wait for one of them.
+
+While the relay's reply to one mail is on its way, a thread prepares the next one, so that its envelope leaves together
+with the end of the first (RFC 2920).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from orderconfirm.models import ClaimedMail
+from orderconfirm.outbox.attempts import Attempt, AttemptRunner
+from orderconfirm.outbox.leases import Settlement
+from orderconfirm.outbox.retry import RELEASED
+
+
+class SenderThreads:
+    """Up to `count` threads. They start with the first mails and end with `stop`."""
+
+    def __init__(self, count: int, runner: AttemptRunner, on_settled: Callable[[Settlement], None]) -> None:
+        """`on_settled` is called, in any thread, with the settlement of each mail."""
+        self._count = count
+        self._runner = runner
+        self._on_settled = on_settled
+        self._threads: list[threading.Thread] = []
+        #: Each mail with the moment of the monotonic clock until which it may be begun.
+        self._waiting: deque[tuple[ClaimedMail, float]] = deque()
+        self._changed = threading.Condition()
+        self._idle = 0
+        self._busy = 0
+        self._is_stopping = False
+
+    @property
+    def busy(self) -> int:
+        """Mails that are waiting or being sent."""
+        with self._changed:
+            return self._busy + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Mails that no thread has begun to send."""
+        return len(self._waiting)
+
+    def put(self, mails: Iterable[ClaimedMail], begin_by: float) -> None:
+        """Send mails, each unless its turn comes after `begin_by`, when its lease might end before the send does."""
+        with self._changed:
+            self._waiting.extend((mail, begin_by) for mail in mails)
+            missing = min(len(self._waiting) - self._idle, self._count - len(self._threads))
+            started = [threading.Thread(target=self._run, name="sender", daemon=True) for _ in range(missing)]
+            self._threads += started
+            self._changed.notify(len(self._waiting))
+        for thread in started:
+            thread.start()
+
+    def give_back(self) -> list[ClaimedMail]:
+        """Return the mails that no thread has begun to send, which then are not sent."""
+        with self._changed:
+            mails = [mail for mail, _ in self._waiting]
+            self._waiting.clear()
+            return mails
+
+    def stop(self) -> None:
+        """Begin no further mails. Each thread ends with the mails that it has begun."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        attempt: Attempt | None = None
+        while attempt or (attempt := self._begin_next(waits=True)):
+            following = self._begin_next(waits=False)
+            self._settle(self._runner.send(attempt, following))
+            if following and (released := self._runner.release_if_paused(following)):
+                self._settle(released)
+                following = None
+            attempt = following
+
+    def _begin_next(self, waits: bool) -> Attempt | None:
+        """Take and render the next mail that can be sent. Returns None if there is none; with `waits`, at the stop."""
+        while mail := self._take(waits):
+            begun = self._runner.begin(mail)
+            if isinstance(begun, Attempt):
+                return begun
+            self._settle(begun)
+        return None
+
+    def _take(self, waits: bool) -> ClaimedMail | None:
+        with self._changed:
+            if waits:
+                self._idle += 1
+                self._changed.wait_for(lambda: self._waiting or self._is_stopping)
+                self._idle -= 1
+            elif len(self._waiting) <= self._idle:
+                return None  # other threads are about to take them
+            if self._is_stopping:
+                return None
+            mail, begin_by = self._waiting.popleft()
+            self._busy += 1
+        if time.monotonic() <= begin_by:
+            return mail
+        self._settle(Settlement.of(mail, RELEASED))
+        return self._take(waits)
+
+    def _settle(self, settlement: Settlement) -> None:
+        with self._changed:
+            self._busy -= 1
+        self._on_settled(settlement)
