@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from orderconfirm.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
-from orderconfirm.server import hooks
+from orderconfirm.server import hooks, roles
 
 settings = hooks.load_settings()
 
 wsgi_app = "wsgi:app"
 bind = settings.bind
-workers = settings.workers
+workers = settings.workers + settings.has_sender_process
 worker_class = "orderconfirm.server.gunicorn_worker.Worker"
 # A thread mostly waits for its order's commit, and one commit serves all orders that wait.
 threads = 32
@@ -32,3 +32,5 @@ on_starting = hooks.on_starting
 when_ready = hooks.when_ready
 post_worker_init = hooks.post_worker_init
 worker_exit = hooks.worker_exit
+if settings.has_sender_process:
+    pre_fork = roles.make_sender

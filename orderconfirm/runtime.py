@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from flask import Flask
 from sqlalchemy.engine import make_url
@@ -27,7 +27,7 @@ from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import Policy
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
-from orderconfirm.settings import ROOT, Relay, Settings
+from orderconfirm.settings import ROOT, Relay, Settings, shares
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
@@ -38,6 +38,21 @@ log = logging.getLogger(__name__)
 TEMPLATES = ROOT / "templates"
 #: Seconds between two attempts to open the outbox.
 REOPEN_INTERVAL = 3.0
+
+
+class Sender(Protocol):
+    """What sends the mails: a dispatcher in this process or in another one."""
+
+    @property
+    def is_relay_paused(self) -> bool:
+        """Whether the circuit breaker is open."""
+
+    @property
+    def seconds_since_last_round(self) -> float:
+        """Seconds since the dispatcher's last completed round."""
+
+    def wake(self) -> None:
+        """Look for due mails now."""
 
 
 @dataclass
@@ -55,20 +70,22 @@ class Runtime:
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
+        self._sender: Sender | None = None
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
         self._drain: threading.Thread | None = None
         self.confirmations = OrderConfirmations(
-            self.database, self._queue, self.renderer, self.settings, self._wake, self._stopping.is_set
+            self.database, self._queue, self.renderer, self.settings, self.wake, self._stopping.is_set
         )
 
-    def start(self, keeps_trying: bool = False) -> None:
-        """Open the outbox and start to send its mails. Call it after the fork.
+    def start(self, keeps_trying: bool = False, remote_sender: Sender | None = None) -> None:
+        """Open the outbox and start to send its mails, unless `remote_sender` does. Call it after the fork.
 
         Raises OutboxUnavailable when the outbox cannot be opened. With `keeps_trying`, it is opened later instead, and
         until then every use of it raises OutboxUnavailable.
         """
         self._stopping.clear()
+        self._sender = remote_sender
         try:
             self._open(must_exist=keeps_trying)
         except OutboxUnavailable as exc:
@@ -92,7 +109,7 @@ class Runtime:
         self.begin_stop()
         if self._drain:
             self._drain.join()
-            self._drain = self._dispatcher = None
+            self._drain = self._dispatcher = self._sender = None
         if self._inbox_server:
             self._inbox_server.stop()
         self.database.close()
@@ -105,23 +122,30 @@ class Runtime:
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
         return SmtpSender(self.app, settings, self.renderer, pool)
 
+    @property
+    def sender(self) -> Sender | None:
+        """What sends the mails; None until the outbox is open."""
+        return self._sender
+
     def health(self) -> HealthStatus:
         """Return the state of this process and of the outbox. Raises OutboxUnavailable when it cannot be read."""
-        if self._dispatcher is None:
+        if self._sender is None or not self.database.is_open:
             raise OutboxUnavailable("the outbox is not open")
         self.database.check_files()
         return HealthStatus(
             read_stats(self.database),
             self._queue.refusal,
-            self._dispatcher.is_relay_paused,
-            self._dispatcher.seconds_since_last_round,
+            self._sender.is_relay_paused,
+            self._sender.seconds_since_last_round,
         )
 
     def _open(self, must_exist: bool) -> None:
         self.database.open(must_exist)
+        if self._sender is not None:
+            return
         if self._inbox_server:
             self._inbox_server.start()
-        self._dispatcher = self._make_dispatcher(self._relay())
+        self._sender = self._dispatcher = self._make_dispatcher(self._relay())
         self._dispatcher.start()
 
     def _keep_opening(self) -> None:
@@ -139,9 +163,10 @@ class Runtime:
         if self._dispatcher:
             self._dispatcher.stop()
 
-    def _wake(self) -> None:
-        if self._dispatcher:
-            self._dispatcher.wake()
+    def wake(self) -> None:
+        """Look for due mails now."""
+        if self._sender:
+            self._sender.wake()
 
     def _relay(self) -> Relay:
         if self._inbox_server:
@@ -155,8 +180,8 @@ class Runtime:
             settings.mail_retry_delays, settings.mail_give_up_after, settings.mail_unknown_outcome_delay, holds_unknown
         )
         mail_sender = self.make_mail_sender(relay)
-        breaker = Breaker(settings.login_pause_per_worker)
-        limiter = RateLimiter(settings.rate_per_worker)
+        breaker = Breaker(shares.login_pause(settings))
+        limiter = RateLimiter(shares.rate(settings))
         clock = ClockWatch(self.database, settings.lease_seconds)
         return Dispatcher(
             self._queue,
@@ -174,7 +199,7 @@ class Runtime:
             limiter,
             self.database.process_locks,
             Limits(
-                settings.connections_per_worker,
+                shares.connections(settings),
                 settings.lease_seconds,
                 settings.longest_send_seconds,
                 settings.drain_seconds,

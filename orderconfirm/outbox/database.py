@@ -61,6 +61,11 @@ class Database:
             self._files.remember()
         self._writer.start()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether writes are accepted."""
+        return self._writer.is_running
+
     def close(self) -> None:
         """Finish the waiting writes and close all connections."""
         self._writer.stop()

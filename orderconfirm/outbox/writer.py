@@ -88,6 +88,10 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._began_at: float | None = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None
+
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()

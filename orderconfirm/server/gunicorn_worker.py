@@ -17,16 +17,22 @@ from gunicorn.http import errors
 from orderconfirm.server.connections import Connection
 from orderconfirm.server.poller import PollingWorker
 from orderconfirm.server.refusals import refusal
+from orderconfirm.server.roles import remote_sender
 
 #: Seconds before a worker that cannot start is replaced.
 RESTART_DELAY_SECONDS = 3.0
+
+#: Seconds between two looks of the sender process at its pipe, at least: one look serves many new orders.
+WAKE_INTERVAL = 0.005
 
 #: One byte of memory that the master shares with all workers: 1 once a worker has started.
 _HAS_STARTED = mmap.mmap(-1, 1)
 
 
 class Worker(PollingWorker):
-    """A worker process."""
+    """A worker process. With `is_sender` it only sends mails, and no client reaches it."""
+
+    is_sender = False
 
     @property
     def is_first(self) -> bool:
@@ -50,7 +56,20 @@ class Worker(PollingWorker):
 
     def run(self) -> None:
         _HAS_STARTED[0] = 1
-        super().run()
+        if self.is_sender:
+            self._run_sender()
+        else:
+            super().run()
+
+    def _run_sender(self) -> None:
+        runtime = self.wsgi.extensions["orderconfirm"]
+        while self.alive and self.is_parent_alive():
+            self.notify()
+            if sender := runtime.sender:
+                remote_sender.report(sender.seconds_since_last_round, sender.is_relay_paused)
+            if remote_sender.wait(self.method_queue.fileno(), seconds=1.0):
+                runtime.wake()
+                time.sleep(WAKE_INTERVAL)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         # The poller has sent "100 Continue" if it was needed; gunicorn would send it again.

@@ -19,6 +19,7 @@ from gunicorn.util import parse_address
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
 from orderconfirm.server.memory import tune_allocator
+from orderconfirm.server.roles import remote_sender, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
 
 #: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
@@ -62,10 +63,11 @@ def post_worker_init(worker: Any) -> None:
     worker.max_per_address = None if runtime.settings.trusted_proxies else worker.cfg.worker_connections // 4
     try:
         # A missing database ends the service only at its first start.
-        runtime.start(keeps_trying=not worker.is_first)
+        sends_itself = worker.is_sender or not runtime.settings.has_sender_process
+        runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
     except OrderConfirmError as exc:
         _exit(_APP_LOAD_ERROR, str(exc))
-    if worker.age == 1:  # once per service, not once per worker
+    if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)
     _begin_stop_at_sigterm(runtime)
 
@@ -107,6 +109,7 @@ def _reload(server: Any, reload: Callable[[], None]) -> None:
     if problem := _reload_problem(server.cfg.address):
         server.log.error("Not reloaded; the service continues unchanged: %s", problem)
     else:
+        retire_sender(server)
         reload()
 
 

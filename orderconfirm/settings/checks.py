@@ -101,7 +101,7 @@ def _log_problems(settings: Settings) -> list[str]:
 
 def _process_problems(settings: Settings) -> list[str]:
     problems = []
-    if settings.workers > settings.mail_max_connections:
+    if settings.senders > settings.mail_max_connections:
         problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs at least one connection")
     if settings.templates_dir and not Path(settings.templates_dir).is_dir():
         problems.append("TEMPLATES_DIR is not a folder")

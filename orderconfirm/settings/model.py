@@ -10,6 +10,7 @@ from orderconfirm.errors import SettingsError
 from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings import values
 from orderconfirm.settings.checks import contradictions
+from orderconfirm.settings.cpus import usable_cpus
 from orderconfirm.settings.relay import Relay, select_relay
 from orderconfirm.settings.values import ApiKey, Rate
 from orderconfirm.settings.variables import read_fields, setting
@@ -27,7 +28,14 @@ class Settings:
     )
     host: str = setting("HOST", "", "address to listen on; empty: 127.0.0.1, in production 0.0.0.0", values.host)
     port: int = setting("PORT", 8000, "port to listen on", values.port)
-    workers: int = setting("WEB_CONCURRENCY", 1, "gunicorn worker processes", values.positive)
+    workers: int = setting("WEB_CONCURRENCY", 1, "processes that handle requests", values.positive)
+    sender_role: str = setting(
+        "SENDER",
+        "",
+        "process: mails are sent by a process of their own; thread: by each web process; empty: process if this machine"
+        " or container has more than one CPU",
+        values.sender_role,
+    )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
     database_url: str = setting(
         "DATABASE_URL",
@@ -259,23 +267,14 @@ class Settings:
         return self.support_email or self.sender_address
 
     @property
-    def connections_per_worker(self) -> int:
-        """This process's share of MAIL_MAX_CONNECTIONS."""
-        return self.mail_max_connections // self.workers
+    def has_sender_process(self) -> bool:
+        """Whether one process sends the mails of all others."""
+        return self.sender_role == "process" if self.sender_role else usable_cpus() > 1
 
     @property
-    def rate_per_worker(self) -> Rate | None:
-        """This process's share of MAIL_RATE_LIMIT: over a longer time where the share would be less than one mail."""
-        total = self.mail_rate_limit
-        if total is None:
-            return None
-        share = total.count // self.workers
-        return Rate(share, total.seconds) if share else Rate(1, total.seconds * self.workers / total.count)
-
-    @property
-    def login_pause_per_worker(self) -> int:
-        """Seconds between one worker's login attempts, so that all workers together keep to MAIL_LOGIN_PAUSE."""
-        return self.mail_login_pause * self.workers
+    def senders(self) -> int:
+        """How many processes send mails. They share the limits of the relay."""
+        return 1 if self.has_sender_process else self.workers
 
     @property
     def longest_send_seconds(self) -> int:

@@ -22,6 +22,12 @@ def boolean(text: str) -> bool:
     raise ValueError("must be true or false")
 
 
+def sender_role(text: str) -> str:
+    if text not in ("process", "thread"):
+        raise ValueError("must be process or thread")
+    return text
+
+
 def database(text: str) -> str:
     if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
         raise ValueError("must be sqlite:///file or postgresql://…")

@@ -1,0 +1,72 @@
+"""The roles of worker processes: one may do nothing but send the mails of all others.
+
+gunicorn's master imports this module, and its workers inherit `remote_sender`.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import select
+import struct
+import time
+from contextlib import suppress
+from typing import Any
+
+#: The monotonic time of the dispatcher's last round, and whether the relay is paused.
+_STATUS = struct.Struct("=d?")
+
+
+class RemoteSender:
+    """The dispatcher of the sender process, as the other processes see it. All share its memory and its pipe."""
+
+    def __init__(self) -> None:
+        self._status = mmap.mmap(-1, _STATUS.size)
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    @property
+    def is_relay_paused(self) -> bool:
+        return bool(_STATUS.unpack_from(self._status)[1])
+
+    @property
+    def seconds_since_last_round(self) -> float:
+        """Seconds since the last completed round, to a second. It grows while there is no sender process."""
+        return time.monotonic() - float(_STATUS.unpack_from(self._status)[0])
+
+    def wake(self) -> None:
+        """Let the sender process look for due mails now."""
+        with suppress(BlockingIOError):  # a full pipe will wake it
+            os.write(self._writer, b"\0")
+
+    def wait(self, other_file: int, seconds: float) -> bool:
+        """Wait, in the sender process, until there may be due mails or `other_file` is readable. True for the mails."""
+        readable, _, _ = select.select([self._reader, other_file], [], [], seconds)
+        if self._reader not in readable:
+            return False
+        with suppress(BlockingIOError):
+            os.read(self._reader, 65536)
+        return True
+
+    def report(self, seconds_since_last_round: float, is_relay_paused: bool) -> None:
+        """Tell the other processes how the sender is."""
+        _STATUS.pack_into(self._status, 0, time.monotonic() - seconds_since_last_round, is_relay_paused)
+
+
+remote_sender = RemoteSender()
+
+
+def make_sender(server: Any, worker: Any) -> None:
+    """Make a new worker the sender if there is none."""
+    worker.is_sender = not any(other.is_sender for other in server.WORKERS.values())
+    if worker.is_sender:
+        worker.age = math.inf  # gunicorn stops the oldest worker first when there are too many
+
+
+def retire_sender(server: Any) -> None:
+    """Let the next new worker be the sender, and the present one be stopped first."""
+    for worker in server.WORKERS.values():
+        if worker.is_sender:
+            worker.is_sender, worker.age = False, 0
