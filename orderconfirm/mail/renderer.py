@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from orderconfirm.settings import Settings
 MAX_LINES = 50
 #: Maximum size of the HTML part in bytes. Lines are left out until it fits.
 MAX_BYTES = 100_000
+#: Seconds between two looks for edited templates.
+LOOK_INTERVAL = 0.5
 #: Length to which the texts of an order are cut when its HTML part is too large even without lines.
 MAX_CHARACTERS = 60
 
@@ -32,6 +35,7 @@ class MailRenderer:
         self._folders = folders
         self._company = company_view(settings)
         self._lock = threading.Lock()
+        self._next_look = 0.0
         self._loaded_times: list[int] = []
         self._load()
 
@@ -78,6 +82,10 @@ class MailRenderer:
 
     def _reload_if_changed(self) -> None:
         """Load templates and catalogues again after an edit, so that the next mail shows it. For development only."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_INTERVAL
         with self._lock:
             if _modification_times(self._watched) != self._loaded_times:
                 self._load()

@@ -211,7 +211,7 @@ class OutboxAdmin:
             history.record(connection, [row.id], Event.RESENT, State.QUEUED, reason)
             return to_entry(row), True
 
-        result: tuple[OutboxEntry, bool] | None = self._database.write_durably(run_jobs, job)
+        result: tuple[OutboxEntry, bool] | None = self._database.write_order(run_jobs, job)
         return result
 
     def _change(

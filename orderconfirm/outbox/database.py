@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ClauseElement
 
-from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.outbox.driver_statement import DriverStatement
 from orderconfirm.outbox.engines import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
 from orderconfirm.outbox.process_locks import ProcessLocks
@@ -31,10 +31,10 @@ class Database:
         """Open nothing yet. `url` is a DATABASE_URL; a caller waits up to `write_timeout` seconds for its write."""
         self._writing = writing_engine(url)
         self._reading = reading_engine(url)
-        self._writer = Writer(self._writing, write_timeout)
         self.dialect = self._writing.dialect.name
         name = self._writing.url.database
         self._files = SqliteFiles(Path(name)) if self.dialect == "sqlite" and name else None
+        self._writer = Writer(self._writing, write_timeout, self._files)
         self._is_log_saved = False
         self.process_locks = ProcessLocks(self._files.lock_folder if self._files else None)
 
@@ -88,29 +88,17 @@ class Database:
         return result  # type: ignore[no-any-return]
 
     def write_all(self, writes: Sequence[tuple[Operation[Any], Any]]) -> list[Any]:
-        """Carry out several writes, in one transaction if possible; a result may be the exception of a failed write.
-
-        After the loss of SQLite's log nothing is written: other processes may have opened a new log, and two logs would
-        destroy the database.
-        """
-        if self._files and self._files.has_lost_log:
-            lost = "SQLite's write-ahead log was deleted or replaced: restart the service"
-            return [OutboxUnavailable(lost) for _ in writes]
+        """Carry out several writes, in one transaction if possible; a result may be the exception of a failed write."""
         return self._writer.do_all(writes)
 
-    def write_durably(self, operation: Operation[T], item: T) -> Any:
-        """Carry out a write that the shop is told is stored: SQLite's files must be in place before and after.
+    def write_order(self, operation: Operation[T], item: T) -> Any:
+        """Carry out a write that the shop is told is stored. SQLite's files must be in place before and after it.
 
         Raises UnconfirmedWrite when they went away during the write.
         """
-        self.check_files()
-        [result] = self.write_all([(operation, item)])
+        [result] = self._writer.do_all([(operation, item)], is_order=True)
         if isinstance(result, Exception):
             raise result
-        try:
-            self.check_files()
-        except OutboxUnavailable as exc:
-            raise UnconfirmedWrite(str(exc)) from exc
         return result
 
     @contextmanager

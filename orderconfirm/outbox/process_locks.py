@@ -12,6 +12,7 @@ machine it is not believed.
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import secrets
 import threading
@@ -24,6 +25,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_ID_LENGTH = 37
 #: Bytes of a mail's id in the file; zeros in a free place.
 _ID_BYTES = 8
+#: Places for ids: more than a process ever sends at once.
+_PLACES = 4096
 
 
 class ProcessLocks:
@@ -33,8 +36,10 @@ class ProcessLocks:
         self.owner = ""
         self._folder = folder
         self._held: IO[bytes] | None = None
-        #: The mails that this process has begun to send, in the places that they have in the file; 0 is a free place.
-        self._begun: list[int] = []
+        self._notes: mmap.mmap | None = None
+        #: The mails that this process has begun to send, with their places in the file, and the free places.
+        self._begun: dict[int, int] = {}
+        self._free = list(reversed(range(_PLACES)))
         self._lock_of_begun = threading.Lock()
 
     def claim(self) -> None:
@@ -52,15 +57,17 @@ class ProcessLocks:
     def note_begun(self, mail_id: int) -> None:
         """Note that this process is about to send a mail. It counts as begun until `note_settled`."""
         with self._lock_of_begun:
-            if 0 not in self._begun:
-                self._begun.append(0)
-            self._put(self._begun.index(0), mail_id)
+            if self._free:
+                place = self._begun[mail_id] = self._free.pop()
+                self._put(place, mail_id)
 
     def note_settled(self, mail_id: int) -> None:
         """Note that the outcome of a mail is recorded."""
         with self._lock_of_begun:
-            if mail_id in self._begun:
-                self._put(self._begun.index(mail_id), 0)
+            place = self._begun.pop(mail_id, None)
+            if place is not None:
+                self._free.append(place)
+                self._put(place, 0)
 
     def begun_by(self, owner: str) -> set[int] | None:
         """Return the mails that a dead process had begun to send and not settled; None if that is not known."""
@@ -97,15 +104,19 @@ class ProcessLocks:
         if self._held is not None:
             self._held.close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._held = (self._folder / self.owner).open("wb", buffering=0)
+        self._held = (self._folder / self.owner).open("w+b", buffering=0)
         fcntl.flock(self._held, fcntl.LOCK_EX)  # another process may hold it for the moment of its own check
         with self._lock_of_begun:
-            self._held.write(_boot_id() + b"".join(mail_id.to_bytes(_ID_BYTES) for mail_id in self._begun))
+            self._held.write(_boot_id().ljust(_BOOT_ID_LENGTH + _PLACES * _ID_BYTES, b"\0"))
+            self._notes = mmap.mmap(self._held.fileno(), 0)
+            for mail_id, place in self._begun.items():
+                self._put(place, mail_id)
 
     def _put(self, place: int, mail_id: int) -> None:
-        self._begun[place] = mail_id
-        if self._held is not None:
-            os.pwrite(self._held.fileno(), mail_id.to_bytes(_ID_BYTES), _BOOT_ID_LENGTH + place * _ID_BYTES)
+        # A mapped file, because a write would release the interpreter's lock in the middle of each send.
+        if self._notes is not None:
+            begin = _BOOT_ID_LENGTH + place * _ID_BYTES
+            self._notes[begin : begin + _ID_BYTES] = mail_id.to_bytes(_ID_BYTES)
 
     def _holds_lock(self) -> bool:
         """Whether the file that this process locked is the one in the folder."""
@@ -119,7 +130,7 @@ class ProcessLocks:
 
 def _boot_id() -> bytes:
     try:
-        return _BOOT_ID.read_bytes().ljust(_BOOT_ID_LENGTH)
+        return _BOOT_ID.read_bytes()[:_BOOT_ID_LENGTH]
     except OSError:
         return b""
 

@@ -66,7 +66,7 @@ class OutboxQueue:
         used that key, OutboxFull when too many mails wait.
         """
         try:
-            result: AddResult | None = self._database.write_durably(self._additions.add_all, Addition.of(mail))
+            result: AddResult | None = self._database.write_order(self._additions.add_all, Addition.of(mail))
             if result is None:
                 raise OutboxFull(f"{self._capacity.max_pending} mails wait already (OUTBOX_MAX_PENDING)")
         except OutboxUnavailable as exc:

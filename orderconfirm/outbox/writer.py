@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.outbox.sqlite_files import SqliteFiles
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class _Write:
 
     operation: Operation[Any]
     item: Any
+    is_order: bool
     done: Future[Any] = field(default_factory=Future)
     is_withdrawn: bool = False
     is_committing: bool = False
@@ -78,10 +80,14 @@ class _Withdrawn(Exception):
 class Writer:
     """The writing thread and its queue of writes, each of which is carried out completely or not at all."""
 
-    def __init__(self, engine: Engine, timeout: float = WRITE_TIMEOUT) -> None:
-        """`timeout`, in seconds, is how long a caller waits for its writes, and for a commit that has begun."""
+    def __init__(self, engine: Engine, timeout: float = WRITE_TIMEOUT, files: SqliteFiles | None = None) -> None:
+        """`timeout`, in seconds, is how long a caller waits for its writes, and for a commit that has begun.
+
+        `files` are checked before and after each transaction.
+        """
         self._engine = engine
         self._timeout = timeout
+        self._files = files
         #: Writes that must be committed together if possible, and None at the end.
         self._waiting: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -103,14 +109,15 @@ class Writer:
             self._thread.join(self._timeout)
             self._thread = None
 
-    def do_all(self, writes: Sequence[tuple[Operation[Any], Any]]) -> list[Any]:
+    def do_all(self, writes: Sequence[tuple[Operation[Any], Any]], is_order: bool = False) -> list[Any]:
         """Carry out writes, in one transaction if possible, and return their results in order after the commit.
 
         The result of a write that failed is an exception: OutboxUnavailable when nothing was written, UnconfirmedWrite
         when the commit's outcome is unknown, or what its operation returned or raised. Operations may run several times
-        (the writes of a failed group are repeated one by one), so they must do nothing but SQL.
+        (the writes of a failed group are repeated one by one), so they must do nothing but SQL. `is_order` says that a
+        shop will be told that they are stored.
         """
-        pending = [_Write(operation, item) for operation, item in writes]
+        pending = [_Write(operation, item, is_order) for operation, item in writes]
         if reason := self._refusal():
             return [OutboxUnavailable(reason) for _ in pending]
         self._waiting.put(pending)
@@ -150,6 +157,7 @@ class Writer:
                 has_begun = True
                 # After BEGIN, which may have waited for another process: callers may have come or withdrawn meanwhile.
                 group = self._not_withdrawn([*group, *(self._take_waiting(len(group)) if takes_more else ())])
+                group = self._refuse_without_files(group)
                 results = _carry_out(group, connection)
                 self._begin_commit(group)
                 is_committing = True
@@ -168,8 +176,7 @@ class Writer:
                 for write in group:
                     _fail(write, _translated(exc), exc)
         else:
-            for write, result in zip(group, results, strict=True):
-                write.done.set_result(result)
+            self._conclude(group, results)
 
     def _take_waiting(self, count: int) -> list[_Write]:
         """Return waiting writes for a group that has `count` already."""
@@ -191,6 +198,24 @@ class Writer:
                 write.is_committing = False
             return [write for write in group if not write.is_withdrawn]
 
+    def _refuse_without_files(self, group: list[_Write]) -> list[_Write]:
+        """Return the writes that are safe with SQLite's files as they are now. The others fail."""
+        if self._files is None or not self._files.are_changed:
+            return group
+        refusals = {is_order: self._files.refusal(is_order) for is_order in (False, True)}
+        for write in group:
+            if reason := refusals[write.is_order]:
+                _fail(write, OutboxUnavailable(reason), None)
+        return [write for write in group if not refusals[write.is_order]]
+
+    def _conclude(self, group: list[_Write], results: list[object]) -> None:
+        reason = self._files.refusal(is_order=True) if self._files else None
+        for write, result in zip(group, results, strict=True):
+            if reason and write.is_order:
+                _fail(write, UnconfirmedWrite(reason), None)
+            else:
+                write.done.set_result(result)
+
     def _begin_commit(self, group: list[_Write]) -> None:
         """Prevent further withdrawals. Raises _Withdrawn if a write of the group was withdrawn."""
         with self._lock:
@@ -211,7 +236,7 @@ def _carry_out(group: list[_Write], connection: Connection) -> list[object]:
     return [results[write] for write in group]
 
 
-def _fail(write: _Write, error: Exception, cause: Exception) -> None:
+def _fail(write: _Write, error: Exception, cause: Exception | None) -> None:
     if error is not cause:
         log.error("the database refused a write", extra={"reason": str(error)})
         error.__cause__ = cause

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from outboxes import claim, find, locked, mail, opened, run, settle
 from processes import wait_until
+from sqlalchemy import event
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.outbox.database import Database
@@ -75,13 +76,20 @@ def test_orders_are_refused_after_a_log_file_was_deleted(tmp_path: Path, compani
             queue.add(mail("2"))
 
 
-def test_an_order_is_unconfirmed_if_the_write_ahead_log_is_deleted_during_its_commit(tmp_path: Path) -> None:
+def test_an_order_is_refused_if_the_write_ahead_log_is_deleted_while_it_waits(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue, ThreadPoolExecutor(1) as threads:
         with locked(f"sqlite:///{tmp_path}/outbox.db"):
             future = threads.submit(queue.add, mail("1"))
             wait_until(lambda: queue._database._writer._began_at)
             (tmp_path / "outbox.db-wal").unlink()
-        assert isinstance(future.exception(10), UnconfirmedWrite)
+        assert type(future.exception(10)) is OutboxUnavailable
+
+
+def test_an_order_is_unconfirmed_if_the_write_ahead_log_is_deleted_during_its_commit(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
+        event.listen(queue._database._writing, "commit", lambda _: (tmp_path / "outbox.db-wal").unlink())
+        with pytest.raises(UnconfirmedWrite, match="outbox.db-wal was deleted or replaced"):
+            queue.add(mail("1"))
 
 
 def test_a_deleted_write_ahead_log_is_saved_to_the_database_file(tmp_path: Path) -> None:
