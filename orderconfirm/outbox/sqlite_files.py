@@ -44,7 +44,8 @@ class SqliteFiles:
         changed = self._changed()
         if not changed or (self.database in changed and not is_order):
             return None
-        return f"{changed[0]} was deleted or replaced: put it back, or restart the service"
+        cure = "put it back, or restart the service" if self.database in changed else "restart the service"
+        return f"{changed[0]} was deleted or replaced: {cure}"
 
     @property
     def are_changed(self) -> bool:

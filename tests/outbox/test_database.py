@@ -135,7 +135,7 @@ def test_without_its_write_ahead_log_nothing_is_written(tmp_path: Path) -> None:
         queue.add(mail("1"))
         [claimed] = claim(queue, 1, 60)
         (tmp_path / "outbox.db-wal").unlink()
-        with pytest.raises(OutboxUnavailable, match="write-ahead log was deleted"):
+        with pytest.raises(OutboxUnavailable, match="outbox.db-wal was deleted"):
             settle(queue, claimed, SENT)
 
 
