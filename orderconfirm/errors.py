@@ -8,7 +8,7 @@ OrderConfirmError
 ├── KeyConflict              another request used this idempotency key (409)
 ├── WrongState               the mail's state does not allow this (409)
 ├── ContentDeleted           nothing is left to send (410)
-├── OutboxUnavailable        nothing was stored; the client tries again (503)
+├── OutboxUnavailable        the database cannot be used; the client tries again (503). Nothing was stored, except:
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
 ├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
@@ -90,7 +90,7 @@ class ContentDeleted(OrderConfirmError):
 
 
 class OutboxUnavailable(OrderConfirmError):
-    """The database rejected the write (full, locked, unreachable). Nothing was stored."""
+    """The database cannot be used (full, locked, unreachable). Nothing was stored, unless it is an UnconfirmedWrite."""
 
 
 class UnconfirmedWrite(OutboxUnavailable):

@@ -47,7 +47,8 @@ class State(StrEnum):
     UNDER_WAY = nonmember(frozenset({QUEUED, SENDING}))
     #: The service still works on them.
     PENDING = nonmember(frozenset({QUEUED, SENDING, UNKNOWN}))
-    #: Change only by a person's request. The content is purged after the retention time.
+    #: Final: changed only on request, except that a failed mail becomes held when its address is suppressed. The
+    #: content is purged after the retention time.
     TERMINAL = nonmember(frozenset({SENT, FAILED, CANCELLED, EXPIRED}))
     #: Ended unsent, without a request to cancel.
     NOT_SENT = nonmember(frozenset({FAILED, EXPIRED}))

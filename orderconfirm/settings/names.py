@@ -14,7 +14,9 @@ _MIN_SIMILARITY = 0.85
 
 
 def describe_unknown(names: Iterable[str], known: Collection[str], is_shared: bool) -> dict[str, str]:
-    """Return what is wrong with each of `names` that is not `known`, as the rest of a sentence that begins with it.
+    """Return, by name, the rest of an error sentence that begins with that name.
+
+    Only those of `names` are in it that are not `known` and look like a misspelt setting.
 
     With `is_shared` other programs use the same environment, so a name without one of our prefixes is not reported.
     """

@@ -29,7 +29,7 @@ MAX_REPLY_TEXT = 2000
 #: The stages before a transaction. Trouble there concerns the relay, whatever the code.
 SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 
-#: Before a recipient is named, so that the recipient's quota is not taken for ours.
+#: The stages before RCPT TO: a limit reported there is our account's, not the recipient's.
 _BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
 _ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 _ANY_STAGE = _BEFORE_RECIPIENT | _ORDER_STAGES
@@ -45,7 +45,7 @@ _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("match the sender's domain", _ANY_STAGE, RelayMisconfigured),
 )
 
-#: Behind this, Postfix quotes another server's reply, which is about the recipient there, never about us.
+#: After this, Postfix quotes the next server's reply, which is about the recipient and not about our account.
 _QUOTED = " said: "
 #: RFC 3463: security or policy, of the recipient or against everything that we send.
 _POLICY_CODE = re.compile(r"5\.7\.\d+\b")
@@ -72,7 +72,7 @@ _ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _SENDER = re.compile(r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b", re.IGNORECASE)
 _REJECTED = re.compile(r"\b(?:rejected|refused|not|denied|mismatch)\b", re.IGNORECASE)
 _NOT_OWNED = re.compile(r"\bnot owned by user\b", re.IGNORECASE)
-#: A limit of the account, not of a mailbox, a message's size, or a rate, which passes.
+#: A sending limit of the account: not a mailbox or size limit, and not a rate limit, which is temporary.
 _SENDING = re.compile(r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b", re.IGNORECASE)
 _NOT_SENDING = re.compile(r"\b(?:size|mailbox|recipient|rate)\b", re.IGNORECASE)
 _LIMIT = re.compile(r"\b(?:limit|quota)\b", re.IGNORECASE)
@@ -82,7 +82,7 @@ _TOO_FAST = re.compile(
     r"|\bthrottl",
     re.IGNORECASE,
 )
-#: To one recipient, or over one connection.
+#: Limits for one recipient or one connection, which do not mean that we send too fast.
 _NOT_TOO_FAST = re.compile(r"\b(?:recipient|mailbox|connection|session)\b", re.IGNORECASE)
 _USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""The problem types of the API. A type never changes, because callers decide by it."""
+"""The problem types of the API. A type never changes, because clients branch on it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ BAD_SIGNATURE = ProblemType(
 )
 NOT_FOUND = ProblemType(
     *("not-found", 404, "Not Found"),
-    "There is no such order or address.",
+    "There is no such order or URL.",
     "No order ORD-12345 was accepted.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
@@ -105,7 +105,7 @@ KEY_CONFLICT = ProblemType(
 WRONG_STATE = ProblemType(
     *("wrong-state", 409, "The mail's state does not allow this"),
     "`detail` names the state.",
-    "Its mail is sent.",
+    "The order's mail is in the state sent.",
 )
 CONTENT_DELETED = ProblemType(
     *("content-deleted", 410, "The order's content is deleted"),
@@ -130,7 +130,8 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "On routes that need no API key: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
+    "Without API keys, or on the browser pages: `Host` is not an IP address, `localhost`, a name without a dot, or "
+    "`HOST`.",
     "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )

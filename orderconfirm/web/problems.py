@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 #: Field errors in one response, at most.
 MAX_ERRORS = 100
 
-_UNKNOWN_ADDRESS = "There is nothing at this address; /docs describes the API."
+_UNKNOWN_ADDRESS = "There is nothing at this URL; /docs describes the API."
 #: The problem type of each status, for exceptions that werkzeug raises: the first one defined.
 _BY_STATUS = {problem_type.status: problem_type for problem_type in reversed(problem_types.ALL)}
 

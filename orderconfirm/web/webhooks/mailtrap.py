@@ -183,7 +183,7 @@ def _text(value: Any, max_length: int) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    """Return one of our own names unchanged, without characters that no stored name can have."""
+    """Return a name that we gave to Mailtrap, without characters that cannot be stored (NUL, lone surrogates)."""
     if not isinstance(value, str):
         return None
     return value.replace("\0", "").encode("utf-8", "ignore").decode() or None
