@@ -22,6 +22,9 @@ OrderConfirmError
     │   ├── SlowDown             … briefly: too many mails per second
     │   └── TooManyConnections   … for new connections only
     └── UnknownOutcome       connection lost after the end of the message: sent or not is unknown
+
+outbox/attempts.py catches every DeliveryFailure. outbox/retry.py decides what becomes of the mail, outbox/denials.py what
+a Denied one means, and outbox/breaker.py whether other mails wait after RelayTrouble.
 """
 
 from __future__ import annotations
@@ -107,6 +110,10 @@ class UnreadableOrder(OrderConfirmError):
 
 class TemplateError(OrderConfirmError):
     """A template cannot be compiled or rendered. The text names the file, the line and the reason."""
+
+
+#: The stages at which the relay knows the order: trouble reported there may be this order's alone.
+ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 
 
 class DeliveryFailure(OrderConfirmError):

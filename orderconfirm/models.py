@@ -236,7 +236,7 @@ class ClaimedMail:
     """A mail leased to this process. While the lease lasts, only the holder of `lease_token` may change the mail.
 
     `tried_at` is the time of the first attempt since the mail was accepted or queued again; MAIL_GIVE_UP_AFTER counts
-    from it.
+    from it. `attempts` counts the finished attempts, not the current one.
     """
 
     id: int

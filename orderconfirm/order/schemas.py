@@ -13,7 +13,7 @@ from marshmallow.experimental.context import Context
 from orderconfirm.errors import FieldError, InvalidOrder
 from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, Timestamp
 from orderconfirm.order.money import fit_amount, fit_unit_price
-from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, is_reachable
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, PREVIEW, VERBS, is_reachable
 from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 #: The currency of orders without one, set for the duration of a load: `with DefaultCurrency("EUR"): …`.
@@ -27,9 +27,10 @@ _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not 
 
 def _expect_reachable(order_id: str) -> None:
     if not is_reachable(order_id):
+        verbs = " or ".join(f"/{verb}" for verb in VERBS)
         raise ValidationError(
-            "must not begin with /, be preview, end in /cancel or /resend, or have . or .. between slashes:"
-            " its URL would not lead to this order"
+            f"must not begin with /, be {PREVIEW}, end in {verbs}, or have . or .. between slashes: "
+            "its URL would not lead to this order"
         )
 
 

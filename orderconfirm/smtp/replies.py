@@ -11,6 +11,7 @@ import smtplib
 import ssl
 
 from orderconfirm.errors import (
+    ORDER_STAGES,
     DeliveryFailure,
     Denied,
     Refused,
@@ -31,10 +32,10 @@ SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 
 #: The stages before RCPT TO: a limit reported there is our account's, not the recipient's.
 _BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
-_ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
-_ANY_STAGE = _BEFORE_RECIPIENT | _ORDER_STAGES
+_ANY_STAGE = _BEFORE_RECIPIENT | ORDER_STAGES
 
-#: Lower-case words in a reply, the stages where they count, and what they mean.
+#: Lower-case words in a reply, the stages where they count, and what they mean. A relay's own wording goes here; it
+#: beats all rules below. Document it in docs/operations.md.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("too many emails per second", _ANY_STAGE, SlowDown),
     ("too many connections", _BEFORE_RECIPIENT, TooManyConnections),
@@ -129,7 +130,7 @@ def _failure_type(stage: str, code: int, text: str) -> type[DeliveryFailure]:
     for part, stages, failure_type in _BY_TEXT:
         if stage in stages and part in words:
             return failure_type
-    if stage in _ORDER_STAGES and _is_about_mailbox(code, text):
+    if stage in ORDER_STAGES and _is_about_mailbox(code, text):
         return _of_order(code, whole)
     if code in _CONFIGURATION_CODES or _is_quota_used_up(text):
         return RelayMisconfigured

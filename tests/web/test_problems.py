@@ -212,6 +212,11 @@ def test_a_problem_is_returned_as_documented(
     assert ("Retry-After" in response.headers) == (problem_type.status in (429, 503))
 
 
+def test_a_status_has_one_default_type() -> None:
+    statuses = [each.status for each in problem_types.DEFAULTS]
+    assert len(set(statuses)) == len(statuses)
+
+
 def test_an_unknown_address_is_a_problem(start_app: Callable[..., Flask]) -> None:
     for path in ("/api/nothing", "/nothing", "/docs/assets/nothing"):
         body = start_app().test_client().get(path).get_json()
