@@ -23,8 +23,8 @@ OrderConfirmError
     │   └── TooManyConnections   … for new connections only
     └── UnknownOutcome       connection lost after the end of the message: sent or not is unknown
 
-outbox/attempts.py catches every DeliveryFailure. outbox/retry.py decides what becomes of the mail, outbox/denials.py what
-a Denied one means, and outbox/breaker.py whether other mails wait after RelayTrouble.
+outbox/attempts.py catches every DeliveryFailure. outbox/retry.py decides what becomes of the mail, outbox/denials.py
+what a Denied one means, and outbox/breaker.py whether other mails wait after RelayTrouble.
 """
 
 from __future__ import annotations

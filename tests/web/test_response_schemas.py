@@ -5,18 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
 from callers import LIST, URL, place, problem_of
 from conftest import relay_variables
+from factories import make_body
 from flask import Flask
 from flask.testing import FlaskClient
 from smtp_server import Sink
 
 from orderconfirm import create_app
+from orderconfirm.models import DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
 from orderconfirm.settings import ApiKey, Settings
 from orderconfirm.web.auth import WRONG_KEY_DELAY, WRONG_KEYS_A_MINUTE
+from orderconfirm.web.response_schemas import (
+    DeliveryEventSchema,
+    HistorySchema,
+    LinksSchema,
+    MailSchema,
+    PlacedSchema,
+    PreviewSchema,
+    SummarySchema,
+    detail,
+    summary,
+)
 
 KEY, OTHER_KEY = "first-shop-s-long-key", "other-shop-s-long-key"
 StartApp = Callable[..., Flask]
@@ -210,6 +225,40 @@ class TestHosts:
         client = start_app(API_KEYS=f"first:{KEY}").test_client()
         for host in ("orders.shop.example", ""):
             assert client.get(LIST, headers={"Host": host, "X-API-Key": KEY}).status_code == 200
+
+
+class TestSchemas:
+    """A field is in its schema and in the function that builds it, or in neither."""
+
+    @pytest.fixture
+    def entry(self) -> OutboxEntry:
+        now = datetime.now(UTC)
+        history = HistoryEntry(now, 0, Event.SENT, State.SENT, "end_of_data", 250, "ok", 0.1)
+        event = DeliveryEvent("1", 0, "delivery", now, 250, "ok")
+        return OutboxEntry(
+            *(1, "default", "1", 0, "<1@shop.example>", "ann@example.com", State.SENT, now, now, now, 1, 0, None),
+            history=(history,),
+            deliveries=(event,),
+        )
+
+    def test_a_summary_has_the_fields_of_its_schema(self, entry: OutboxEntry) -> None:
+        body = summary(entry, "/link")
+        assert list(body) == list(SummarySchema().fields)
+        assert list(body["links"]) == list(LinksSchema().fields)
+
+    def test_a_detailed_mail_has_the_fields_of_its_schema(self, entry: OutboxEntry) -> None:
+        body = detail(replace(entry, earlier=(entry,)), "/link")
+        assert list(body) == list(MailSchema().fields)
+        assert list(body["history"][0]) == list(HistorySchema().fields)
+        assert list(body["deliveries"][0]) == list(DeliveryEventSchema().fields)
+        assert list(body["earlier_mails"][0]) == list(SummarySchema().fields)
+
+    def test_a_placed_order_has_the_fields_of_its_schema(self, client: FlaskClient) -> None:
+        assert set(place(client, "1").get_json()) == set(PlacedSchema().fields)
+
+    def test_a_preview_has_the_fields_of_its_schema(self, client: FlaskClient) -> None:
+        body = client.post(f"{URL}/preview", json=make_body()).get_json()
+        assert set(body) == set(PreviewSchema().fields)
 
 
 class TestEveryAnswer:
