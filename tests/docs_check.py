@@ -34,6 +34,8 @@ PARTS = (
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`")
 MAKE = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", re.MULTILINE)
+FILE = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|md|html|txt|json|sh|example)))`")
+FOLDERS = (ROOT, ROOT / "orderconfirm", ROOT / "templates")
 FLASK = re.compile(r"flask ((?:outbox|mail) [a-z-]+)")
 
 
@@ -117,6 +119,13 @@ def wrong_languages() -> Iterator[str]:
     yield from differences("docs/mail.md", named, {str(each.english_name).partition(" ")[0] for each in languages})
 
 
+def missing_files(text: str) -> Iterator[str]:
+    """Paths in backticks that lead to no file, neither from the top nor from the package or the templates."""
+    for path in set(FILE.findall(text)):
+        if not any((folder / path).exists() for folder in FOLDERS):
+            yield f"{path} does not exist"
+
+
 def main() -> int:
     problems = [
         *wrong_tables(),
@@ -126,7 +135,7 @@ def main() -> int:
         f"{page.relative_to(ROOT)}: {problem}"
         for page in PAGES
         for text in [page.read_text(encoding="utf-8")]
-        for problem in (*bad_links(page, text), *unknown_names(text))
+        for problem in (*bad_links(page, text), *unknown_names(text), *missing_files(text))
     ]
     print(*problems, sep="\n", file=sys.stderr)
     return 1 if problems else 0
