@@ -193,7 +193,8 @@ class Settings:
     demo_page: bool | None = setting(
         "DEMO_PAGE",
         None,
-        "serve the demo page at /, which requires no key; empty: true without API_KEYS and relay; never in production",
+        "serve the demo page at /, which requires no key; "
+        "empty: served only while neither API_KEYS nor a relay is set; never in production",
         values.boolean,
     )
 
@@ -220,7 +221,10 @@ class Settings:
 
     @property
     def graceful_timeout(self) -> int:
-        """Seconds until gunicorn kills a stopping worker: below STOP_TIMEOUT, when the platform kills gunicorn."""
+        """Seconds until gunicorn kills a stopping worker.
+
+        Less than STOP_TIMEOUT, after which the platform kills gunicorn itself.
+        """
         return self.stop_timeout - 5
 
     @property
