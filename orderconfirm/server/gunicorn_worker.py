@@ -62,6 +62,8 @@ class Worker(PollingWorker):
             super().run()
 
     def _run_sender(self) -> None:
+        for listener in self.sockets:
+            listener.close()  # clients must be refused when the other processes no longer listen
         runtime = self.wsgi.extensions["orderconfirm"]
         while self.alive and self.is_parent_alive():
             self.notify()

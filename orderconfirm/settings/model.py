@@ -32,8 +32,7 @@ class Settings:
     sender_role: str = setting(
         "SENDER",
         "",
-        "process: mails are sent by a process of their own; thread: by each web process; empty: process if this machine"
-        " or container has more than one CPU",
+        "process: a process of its own sends the mails; thread: each web process; empty: process if there are two CPUs",
         values.sender_role,
     )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
