@@ -29,9 +29,12 @@ def canonical(value: Any) -> Any:
     return value
 
 
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def encode(value: Mapping[str, Any]) -> str:
     """Return canonical JSON text: sorted keys, no blanks."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _encoder.encode(value)
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from gunicorn.util import parse_address
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
-from orderconfirm.server.memory import tune_allocator
+from orderconfirm.server.memory import spare_collector, tune_allocator
 from orderconfirm.server.roles import remote_sender, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
 
@@ -76,6 +76,7 @@ def post_worker_init(worker: Any) -> None:
     if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)
     _begin_stop_at_sigterm(runtime)
+    spare_collector()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
