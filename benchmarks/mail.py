@@ -1,4 +1,4 @@
-"""What a mail costs: CPU time to render and build one, beside the plain way to do it (`make bench`).
+"""What a mail costs: CPU time to render and build one, beside the plain way to do it (`make bench-mail`).
 
 The plain way renders the same templates, has the style rules inlined for each mail, and builds the message with
 `email.message.EmailMessage`. Both are measured in turns in one run; the least of several rounds counts, for other work
