@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.cpu_limit import CpuLimit
 from benchmarks.orders import API_KEY, ROOT
 from benchmarks.processes import cpu_seconds
 
@@ -53,11 +54,15 @@ def production_variables(folder: Path, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def service(folder: Path, relay_variables: dict[str, str], **more: str) -> Iterator[Service]:
+def service(
+    folder: Path, relay_variables: dict[str, str], limit: CpuLimit | None = None, **more: str
+) -> Iterator[Service]:
     """Run the service with its outbox and its log in `folder`."""
     port = free_port()
     environ = {**os.environ, **NOTHING_ELSE, **production_variables(folder, port), **relay_variables, **more}
-    with running([sys.executable, "-m", "gunicorn"], environ, ROOT, folder / "service.log", port, "/ready") as ready:
+    command = [sys.executable, "-m", "gunicorn"]
+    command = limit.command(*command) if limit else command
+    with running(command, environ, ROOT, folder / "service.log", port, "/ready") as ready:
         yield ready
 
 
