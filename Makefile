@@ -39,7 +39,7 @@ bench-outbox: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.outbox
 
 bench-peers: $(VENV)/.dev
-	@$(BIN)/python -m benchmarks.peers
+	@$(BIN)/python -m benchmarks.compare
 
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py

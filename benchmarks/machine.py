@@ -21,6 +21,26 @@ def describe(folder: Path) -> str:
     return f"{cores} cores ({_cpu_model()}), {python}, {disk}"
 
 
+class OtherLoad:
+    """CPU time of everything but this process and its children, which makes a measurement worth less."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._at_first = self._seconds()
+
+    def describe(self) -> str:
+        """Return a sentence about the time since this was made. Call it when all children have ended."""
+        seconds = time.monotonic() - self._began
+        cores = max(0.0, self._seconds() - self._at_first) / seconds
+        return f"It took {seconds:.0f} s, in which other processes used {cores:.2f} of the cores on average."
+
+    def _seconds(self) -> float:
+        fields = [int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        own = os.times()
+        busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+        return busy - own.user - own.system - own.children_user - own.children_system
+
+
 def fsync_seconds(folder: Path) -> float:
     """Return the median time until an appended block is on disk: a commit takes about as long."""
     path = folder / "fsync"

@@ -6,15 +6,13 @@ It takes about two minutes. `--orders 40 --quick` measures a little of everythin
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import scenarios
 from benchmarks.cpu_limit import cpu_limit
-from benchmarks.machine import describe
+from benchmarks.machine import OtherLoad, describe
 from benchmarks.measurement import Result
 from benchmarks.scenarios import Drain
 
@@ -120,7 +118,7 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=20_000, help="waiting mails")
     parser.add_argument("--quick", action="store_true", help="one round-trip time and a small backlog only")
     options = parser.parse_args()
-    began = time.monotonic()
+    others = OtherLoad()
     with tempfile.TemporaryDirectory() as folder:
         print(f"Measured on {describe(Path(folder))}.", flush=True)
     if options.quick:
@@ -132,10 +130,10 @@ def main() -> None:
     results = [(rtt, *scenarios.idle_and_load(rtt, options.orders)) for rtt in ROUND_TRIP_TIMES]
     show(throughput(results))
     show(process(results[0][1], results[0][2]))
-    show(variants([(name, scenarios.load(RTT, options.orders, **more)) for name, more in VARIANTS]))
+    show(variants([(name, scenarios.load(RTT, options.orders, None, **more)) for name, more in VARIANTS]))
     show(backlog(RTT, scenarios.drain(RTT, options.backlog)))
     show(small_container(options.orders // 5))
-    print(f"\nThis took {time.monotonic() - began:.0f} s.", file=sys.stderr)
+    show(others.describe())
 
 
 if __name__ == "__main__":

@@ -54,14 +54,14 @@ def running(rtt: float, limit: CpuLimit | None = None, **variables: str) -> Iter
 def load(rtt: float, orders: int, limit: CpuLimit | None = None, **variables: str) -> Result:
     """Place `orders` over 32 connections, as fast as they are answered."""
     with running(rtt, limit, **variables) as parts:
-        _warm_up(*parts, min(WARM_UP, orders))
+        warm_up(*parts, min(WARM_UP, orders))
         return measure(*parts, Load(orders, prefix="ORD"))
 
 
 def idle_and_load(rtt: float, orders: int, idle_orders: int = IDLE_ORDERS) -> tuple[Result, Result]:
     """Place orders one at a time, each when the mail before it has left, and then as `load` does."""
     with running(rtt) as parts:
-        _warm_up(*parts, min(WARM_UP, orders))
+        warm_up(*parts, min(WARM_UP, orders))
         alone = measure(*parts, Load(idle_orders, connections=1, prefix="IDLE", gap=IDLE_GAP))
         return alone, measure(*parts, Load(orders, prefix="ORD"))
 
@@ -94,7 +94,8 @@ def drain(rtt: float, mails: int) -> Drain:
             )
 
 
-def _warm_up(started: Service, sink: Relay, folder: Path, orders: int) -> None:
+def warm_up(started: Service, sink: Relay, folder: Path, orders: int) -> None:
+    """Let all connections and caches come to be before a measurement."""
     measure(started, sink, folder, Load(orders, prefix="WARM"))
     time.sleep(REST_SECONDS)
 

@@ -16,6 +16,7 @@ import base64
 import json
 import re
 import signal
+import socket
 import ssl
 import time
 from collections import Counter
@@ -60,6 +61,7 @@ class Session(asyncio.Protocol):
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._received = bytearray()
         self._searched = 0
         self._replies: list[str] = []
@@ -72,10 +74,14 @@ class Session(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if not self._is_tls:
             self._sink.counts["connections"] += 1
+            self._socket = transport.get_extra_info("socket")
             self._loop.call_later(2 * self._sink.rtt, self._write, b"220 sink ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        assert self._socket
+        # A mail is a single segment on loopback, which the kernel would acknowledge late. On a network it is several.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         while not self._is_closing and (self._take_message() if self._is_data else self._take_command()):
             pass
         if self._replies:
