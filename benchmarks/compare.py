@@ -20,6 +20,7 @@ from benchmarks import scenarios
 from benchmarks.machine import OtherLoad, describe
 from benchmarks.measurement import Load, Result, measure
 from benchmarks.orders import API_KEY
+from benchmarks.processes import exit_on_sigterm
 from benchmarks.relay import Relay, relay
 from benchmarks.report import RTT, table
 from benchmarks.service import Service, free_port, running
@@ -57,18 +58,33 @@ def load_peer(rtt: float, orders: int) -> Result:
         return measure(*parts, Load(orders))
 
 
-def row(name: str, results: list[Result]) -> tuple[str, ...]:
-    """Return the medians of a table's row, and the sums of what should not happen."""
+#: The columns: the name, the field of a result and how it is written.
+COLUMNS = (
+    ("accepted/s", "accepted_per_second", "{:.0f}"),
+    ("delivered/s", "delivered_per_second", "{:.0f}"),
+    ("POST p50", "post_p50", "{:.0f} ms"),
+    ("POST p99", "post_p99", "{:.0f} ms"),
+    ("CPU s per 1,000", "cpu", "{:.2f}"),
+    ("peak PSS", "peak_pss", "{:.0f} MB"),
+    ("round trips a mail", "round_trips", "{:.2f}"),
+    ("bytes a mail", "mail_size", "{:,.0f}"),
+)
 
-    def middle(field: str) -> float:
-        return float(median(getattr(each, field) for each in results))
 
-    return (
-        *(name, f"{middle('accepted_per_second'):.0f}", f"{middle('delivered_per_second'):.0f}"),
-        *(f"{middle('post_p50'):.0f} ms", f"{middle('post_p99'):.0f} ms", f"{middle('cpu'):.2f}"),
-        *(f"{middle('peak_pss'):.0f} MB", f"{middle('round_trips'):.2f}", f"{middle('mail_size'):,.0f}"),
-        *(str(sum(each.lost for each in results)), str(sum(each.sent_twice for each in results))),
-    )
+def compared(ours: list[Result], theirs: list[Result]) -> str:
+    """Return the table: the ratios of the medians, the medians, and the sums of what should not happen."""
+    medians = [[_median(results, field) for _, field, _ in COLUMNS] for results in (ours, theirs)]
+    ratios = [f"{our / their:.2f}" if their else "" for our, their in zip(*medians, strict=True)]
+    rows = [("ratio, orderconfirm to Express + nodemailer", *ratios, "", "")]
+    for name, results, values in zip(("orderconfirm", "Express + nodemailer"), (ours, theirs), medians, strict=True):
+        written = [form.format(value) for (_, _, form), value in zip(COLUMNS, values, strict=True)]
+        lost, twice = sum(each.lost for each in results), sum(each.sent_twice for each in results)
+        rows.append((name, *written, str(lost), str(twice)))
+    return table((f"RTT {RTT} ms", *(name for name, _, _ in COLUMNS), "lost", "sent twice"), rows)
+
+
+def _median(results: list[Result], field: str) -> float:
+    return float(median(getattr(each, field) for each in results))
 
 
 def main() -> None:
@@ -78,6 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     if not (shutil.which("node") and shutil.which("npm")):
         sys.exit("Install Node (with npm) to compare the service with its peer.")
+    exit_on_sigterm()
     install()
     with tempfile.TemporaryDirectory() as folder:
         print(f"Measured on {describe(Path(folder))}, {options.rounds} rounds in turns, the medians:\n", flush=True)
@@ -86,11 +103,7 @@ def main() -> None:
     for _ in range(options.rounds):
         ours.append(scenarios.load(RTT, options.orders))
         theirs.append(load_peer(RTT, options.orders))
-    head = (
-        *(f"RTT {RTT} ms", "accepted/s", "delivered/s", "POST p50", "POST p99", "CPU s per 1,000", "peak PSS"),
-        *("round trips a mail", "bytes a mail", "lost", "sent twice"),
-    )
-    print(table(head, [row("orderconfirm", ours), row("Express + nodemailer", theirs)]))
+    print(compared(ours, theirs))
     print(f"\n{others.describe()}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +18,11 @@ MEGABYTE = 2**20
 SAMPLE_SECONDS = 0.25
 
 _PSS = re.compile(r"^Pss:\s+(\d+)", re.MULTILINE)
+
+
+def exit_on_sigterm() -> None:
+    """End this process at SIGTERM as at Ctrl-C, so that it stops the processes that it has started."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
 
 
 def _stat(pid: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ class Relay:
 
     def counts(self) -> dict[str, int]:
         """Return its counters: connections, logins, mails, mail_round_trips."""
-        self._process.send_signal(10)
+        self._process.send_signal(signal.SIGUSR1)
         assert self._process.stdout
         counts: dict[str, int] = json.loads(self._process.stdout.readline())
         return {name: counts.get(name, 0) for name in ("connections", "logins", "mails", "mail_round_trips")}

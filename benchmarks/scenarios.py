@@ -30,12 +30,16 @@ REST_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Mails a second of the first and the last tenth of a backlog and of all of it, and megabytes (PSS)."""
+    """Mails a second of the first and the last tenth of a backlog and of all of it, and megabytes (PSS).
+
+    `round_trips` is for each mail, without those that open a connection.
+    """
 
     mails: int
     first_rate: float
     last_rate: float
     rate: float
+    round_trips: float
     lost: int
     sent_twice: int
     idle_pss: float
@@ -82,11 +86,13 @@ def drain(rtt: float, mails: int) -> Drain:
             sink.poll()
             times = sorted(arrival.at for arrival in sink.arrivals)
             orders = {arrival.order_id for arrival in sink.arrivals}
+            counts = sink.counts()
             return Drain(
                 mails=mails,
                 first_rate=_rate(times[: mails // 10]),
                 last_rate=_rate(times[-(mails // 10) :]),
                 rate=_rate(times),
+                round_trips=counts["mail_round_trips"] / max(1, counts["mails"]),
                 lost=mails - len(orders),
                 sent_twice=len(times) - len(orders),
                 idle_pss=memory(started.pid).pss,
