@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
@@ -35,10 +35,12 @@ _LEFT_TO_RIGHT = "\u200e"
 class Language:
     """A language for mails.
 
-    `context` has the template variables that depend on it; `gettext` translates the labels made in Python.
+    `catalogue` is the name of its translations, which several locales may share. `context` has the template variables
+    that depend on it; `gettext` translates the labels made in Python.
     """
 
     locale: Locale
+    catalogue: str
     gettext: Callable[[str], str]
     context: dict[str, Any]
 
@@ -87,7 +89,7 @@ class Languages:
             "start": "right" if is_rtl else "left",
             "end": "left" if is_rtl else "right",
         }
-        return Language(locale, translations.gettext, context)
+        return Language(locale, name, translations.gettext, context)
 
     def _match(self, tag: str) -> tuple[Locale, str] | None:
         """Return the Babel locale and the catalogue's name for `tag`, or None when its language has no catalogue.
@@ -112,6 +114,7 @@ class Languages:
         return None
 
 
+@lru_cache(maxsize=4096)
 def format_money(amount: Decimal, currency: str, locale: Locale) -> str:
     """Return `amount` with its currency in the locale's format. A currency unknown to Babel is shown as its code."""
     places = decimals_of(currency)
@@ -121,6 +124,7 @@ def format_money(amount: Decimal, currency: str, locale: Locale) -> str:
     return f"{_LEFT_TO_RIGHT}{text.lstrip(_DIRECTION_MARKS)}" if locale.text_direction == "rtl" else text
 
 
+@lru_cache(maxsize=1024)
 def format_quantity(number: Decimal, locale: Locale) -> str:
     """Return a whole or fractional quantity without trailing zeros, like 2 or 1.5."""
     return str(numbers.format_decimal(number, locale=locale))
@@ -128,7 +132,12 @@ def format_quantity(number: Decimal, locale: Locale) -> str:
 
 def format_date(time: datetime, locale: Locale) -> str:
     """Return the day of `time` in its own time zone, in the locale's long format."""
-    return dates.format_date(time, format="long", locale=locale)
+    return _format_day(time.date(), locale)
+
+
+@lru_cache(maxsize=1024)
+def _format_day(day: date, locale: Locale) -> str:
+    return dates.format_date(day, format="long", locale=locale)
 
 
 @lru_cache(maxsize=256)

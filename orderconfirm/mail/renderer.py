@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from orderconfirm.mail.i18n import Languages
+from orderconfirm.mail.i18n import Language, Languages
 from orderconfirm.mail.json_ld import order_script
 from orderconfirm.mail.template_context import company_view, order_view, shorten
 from orderconfirm.mail.templates import SUFFIXES, Context, Templates
@@ -21,7 +21,7 @@ MAX_LINES = 50
 #: Maximum size of the HTML part in bytes. Lines are left out until it fits.
 MAX_BYTES = 100_000
 #: Seconds between two looks for edited templates.
-LOOK_INTERVAL = 0.5
+LOOK_INTERVAL = 0.05
 #: Length to which the texts of an order are cut when its HTML part is too large even without lines.
 MAX_CHARACTERS = 60
 
@@ -43,29 +43,38 @@ class MailRenderer:
         """Return the order's confirmation in its language. Raises TemplateError when a template fails."""
         if not self._settings.is_production:
             self._reload_if_changed()
-        context = self._context(order, MAX_LINES)
-        return Email(self._templates.subject(context), self._templates.text(context), self._html(order, context))
+        language = self._languages.get(order.locale)
+        templates = self._templates_in(language)
+        context = self._context(order, language, MAX_LINES)
+        html = self._html(order, language, templates, context)
+        return Email(templates.subject(context), templates.text(context), html)
 
-    def _html(self, order: Order, context: Context) -> str:
+    def _html(self, order: Order, language: Language, templates: Templates, context: Context) -> str:
         shown = MAX_LINES
-        html = self._templates.html(context)
+        html = templates.html(context)
         script = order_script(order, self._settings.company_name) if self._settings.json_ld else ""
         while len(html.encode()) + len(script.encode()) > MAX_BYTES:
             if script:
                 script = ""
             elif shown:
                 shown //= 2
-                html = self._templates.html(self._context(order, shown))
+                html = templates.html(self._context(order, language, shown))
             else:
                 # Only abusive input is this long. The text part still has all of it.
-                without_lines = self._context(order, 0)
+                without_lines = self._context(order, language, 0)
                 short_order = shorten(without_lines["order"], MAX_CHARACTERS)
-                return self._templates.html({**without_lines, "order": short_order})
+                return templates.html({**without_lines, "order": short_order})
         head, end_tag, rest = html.partition("</head>")
         return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
 
-    def _context(self, order: Order, max_lines: int) -> Context:
-        language = self._languages.get(order.locale)
+    def _templates_in(self, language: Language) -> Templates:
+        templates = self._translated.get(language.catalogue)
+        if templates is None:
+            # Two threads may compile them at the same time.
+            templates = self._translated[language.catalogue] = self._templates.translated(language.gettext)
+        return templates
+
+    def _context(self, order: Order, language: Language, max_lines: int) -> Context:
         view = order_view(order, language.locale, language.gettext, max_lines)
         return {"company": self._company, "order": view, **language.context}
 
@@ -76,8 +85,12 @@ class MailRenderer:
         times = _modification_times(self._watched)
         self._languages = Languages(self._folders, self._settings.default_locale)
         templates = Templates(self._folders)
-        templates.check(self._context(order, MAX_LINES) for order in SAMPLES.values())
+        templates.check(
+            self._context(order, self._languages.get(order.locale), MAX_LINES) for order in SAMPLES.values()
+        )
         self._templates = templates
+        #: By catalogue. Each is compiled for its first mail.
+        self._translated: dict[str, Templates] = {}
         self._loaded_times = times
 
     def _reload_if_changed(self) -> None:

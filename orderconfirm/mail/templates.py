@@ -16,6 +16,7 @@ import jinja2.meta
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail import text_filters
 from orderconfirm.mail.css_inlining import CannotInline, inline_once
+from orderconfirm.mail.translated_environment import Gettext, TranslatedEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +37,25 @@ _inline = css_inline.CSSInliner(
 
 
 class Templates:
-    """The three templates of the mail, each from the first of `folders` that has it."""
+    """The three templates of the mail in one language, each from the first of `folders` that has it."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], gettext: Gettext = str) -> None:
         """Compile the templates. Raises TemplateError, which names file, line and reason."""
         self._folders = folders
-        self._plain = _environment(folders, autoescape=False)
-        self._html = _environment(folders, autoescape=True)
+        self._plain = _environment(folders, gettext, autoescape=False)
+        self._html = _environment(folders, gettext, autoescape=True)
         self._subject_template = self._load(self._plain, "order_confirmation.subject.txt")
         self._text_template = self._load(self._plain, "order_confirmation.txt")
         self._source_template = self._load(self._html, "order_confirmation.html")
+        self._inlined_source: str | None = None
         self._inlined_template: jinja2.Template | None = None
+
+    def translated(self, gettext: Gettext) -> Templates:
+        """Return the same templates, which must have been checked, in another language."""
+        templates = Templates(self._folders, gettext)
+        if self._inlined_source is not None:
+            templates._inlined_template = templates._html.from_string(self._inlined_source)
+        return templates
 
     def subject(self, context: Context) -> str:
         """Render the subject as one line. Raises TemplateError."""
@@ -80,13 +89,14 @@ class Templates:
                 if not part:
                     raise TemplateError(f"the {name} template renders nothing")
             _check_markup(_render(self._source_template, context), self._source_template.name or "")
-        self._inlined_template = self._inline_once(contexts)
+        self._inline_once(contexts)
 
-    def _inline_once(self, contexts: list[Context]) -> jinja2.Template | None:
-        """Return the HTML template with its CSS rules inlined, or None when that would change a mail."""
+    def _inline_once(self, contexts: list[Context]) -> None:
+        """Inline the CSS rules of the HTML template, unless that would change a mail."""
         source, filename, _ = self._source(self._source_template.name or "")
         try:
-            inlined = self._html.from_string(inline_once(source, self._html, _inline))
+            inlined_source = inline_once(source, self._html, _inline)
+            inlined = self._html.from_string(inlined_source)
             is_same = all(
                 _skeleton(inlined.render(context)) == _skeleton(_inline(_render(self._source_template, context)))
                 for context in contexts
@@ -95,9 +105,9 @@ class Templates:
         except (CannotInline, jinja2.TemplateError, css_inline.InlineError) as exc:
             is_same, reason = False, str(exc)
         if is_same:
-            return inlined
-        log.warning("the CSS rules are inlined again for each mail", extra={"template": filename, "reason": reason})
-        return None
+            self._inlined_source, self._inlined_template = inlined_source, inlined
+        else:
+            log.warning("the CSS rules are inlined again for each mail", extra={"template": filename, "reason": reason})
 
     def _check_sources(self) -> None:
         for name in self._html.list_templates(SUFFIXES):
@@ -132,9 +142,10 @@ class Templates:
             raise TemplateError(f"{name} is not UTF-8: {exc}") from exc
 
 
-def _environment(folders: Sequence[Path], autoescape: bool) -> jinja2.Environment:
+def _environment(folders: Sequence[Path], gettext: Gettext, autoescape: bool) -> jinja2.Environment:
     # No sandbox: templates are the operator's own files, and order data is never used as a template.
-    environment = jinja2.Environment(
+    environment = TranslatedEnvironment(
+        gettext,
         loader=jinja2.FileSystemLoader(folders, encoding="utf-8-sig"),
         autoescape=autoescape,  # noqa: S701
         undefined=jinja2.StrictUndefined,

@@ -24,6 +24,8 @@ def _width_of(grapheme: str) -> int:
 
 def wrapped(text: str, columns: int) -> str:
     """Wrap `text` into lines of at most `columns`. A URL is not broken, so its line may be longer."""
+    if "\n" not in text and width(line := " ".join(text.split())) <= columns:
+        return line
     return tidy("\n".join(line for paragraph in text.split("\n") for line in _lines(paragraph, columns))).rstrip("\n")
 
 
@@ -33,7 +35,8 @@ def columns(left: str, right: str, total: int) -> str:
     if room < total // 3:
         # An order number is copied and searched for, so it is not broken.
         return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
-    *before, last = _lines(left, room)
+    line = " ".join(left.split())
+    *before, last = [line] if width(line) <= room else _lines(left, room)
     if width(last) > room:  # a URL
         before, last = [*before, last], ""
     gap = " " * (total - width(last) - width(right))

@@ -7,10 +7,16 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from orderconfirm.order.fields import Text
 
+#: The usual form of an address, which needs no parser: up to 64 characters before the @, at most 63 behind it, and no
+#: domain label with a reserved form like xn--.
+_USUAL_ADDRESS = re.compile(
+    r"(?=[^@]{1,64}@[^@]{4,63}\Z)[A-Za-z0-9_+]++(?:[.-][A-Za-z0-9_+]++)*+@(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)+[a-z]{2,}\Z"
+)
+_SPECIAL_DOMAINS = tuple(f".{name}" for name in SPECIAL_USE_DOMAIN_NAMES)
 _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
 
 
@@ -30,8 +36,8 @@ class MailAddress(Text):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str | None:
         text = super()._deserialize(value, attr, data, **options)
-        if text is None:
-            return None
+        if text is None or (_USUAL_ADDRESS.match(text) and not f".{text.partition('@')[2]}".endswith(_SPECIAL_DOMAINS)):
+            return text
         if not text.rpartition("@")[0].isascii():
             raise self.make_error("ascii")
         try:

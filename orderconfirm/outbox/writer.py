@@ -11,9 +11,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -53,24 +50,30 @@ def run_jobs(connection: Connection, jobs: Sequence[Callable[[Connection], objec
     return [job(connection) for job in jobs]
 
 
-@dataclass(eq=False, slots=True)
 class _Write:
     """An item, its operation and its result. The caller may withdraw it until its commit begins."""
 
-    operation: Operation[Any]
-    item: Any
-    is_order: bool
-    done: Future[Any] = field(default_factory=Future)
-    is_withdrawn: bool = False
-    is_committing: bool = False
+    __slots__ = ("_done", "is_committing", "is_done", "is_order", "is_withdrawn", "item", "operation", "result")
+
+    def __init__(self, operation: Operation[Any], item: Any, is_order: bool) -> None:
+        self.operation = operation
+        self.item = item
+        self.is_order = is_order
+        self.is_withdrawn = self.is_committing = self.is_done = False
+        self.result: Any = None
+        # A lock costs a tenth of a Future, and there is one for each order.
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def conclude(self, result: Any) -> None:
+        """Set the result, which may be an exception."""
+        self.result = result
+        self.is_done = True
+        self._done.release()
 
     def is_done_by(self, moment: float) -> bool:
         """Wait until `moment` of the monotonic clock."""
-        try:
-            self.done.exception(max(0.0, moment - time.monotonic()))
-        except FutureTimeout:
-            return False
-        return True
+        return self.is_done or self._done.acquire(timeout=max(0.0, moment - time.monotonic()))
 
 
 class _Withdrawn(Exception):
@@ -136,7 +139,7 @@ class Writer:
             return OutboxUnavailable(f"the database did not answer in {self._timeout:g} s")
         if not write.is_done_by(give_up_at + self._timeout):
             return UnconfirmedWrite(f"the database did not end the commit in {self._timeout:g} s")
-        return write.done.exception() or write.done.result()
+        return write.result
 
     def _withdraw(self, write: _Write) -> bool:
         """Withdraw `write`, so that it is never committed. Returns False if its commit has begun."""
@@ -214,7 +217,7 @@ class Writer:
             if reason and write.is_order:
                 _fail(write, UnconfirmedWrite(reason), None)
             else:
-                write.done.set_result(result)
+                write.conclude(result)
 
     def _begin_commit(self, group: list[_Write]) -> None:
         """Prevent further withdrawals. Raises _Withdrawn if a write of the group was withdrawn."""
@@ -240,7 +243,7 @@ def _fail(write: _Write, error: Exception, cause: Exception | None) -> None:
     if error is not cause:
         log.error("the database refused a write", extra={"reason": str(error)})
         error.__cause__ = cause
-    write.done.set_exception(error)
+    write.conclude(error)
 
 
 def _is_transient(exc: Exception) -> bool:

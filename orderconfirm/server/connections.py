@@ -65,15 +65,18 @@ class ClientSocket(socket.socket):
             raise LimitRequestHeaders("limit request headers total size")
         return part
 
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send what can be sent without blocking, and keep the rest for `flush`.
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing: no call blocks, and gunicorn calls this for each request."""
 
-        Closes the connection and raises ConnectionResetError when the unsent bytes of all clients exceed the limit.
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Keep a small response for `flush`, so that its headers and its body are sent together.
+
+        Of a larger one, send what can be sent without blocking. Closes the connection and raises ConnectionResetError
+        when the unsent bytes of all clients exceed the limit.
         """
-        rest = memoryview(data)
-        if not self.outgoing:
-            rest = rest[self._send_now(data) :]
-        self.outgoing += rest
+        self.outgoing += data
+        if len(self.outgoing) > RECEIVE_BYTES:
+            del self.outgoing[: self._send_now(self.outgoing)]
         self._count()
         if self._counted and _unsent.total > MAX_UNSENT_BYTES:
             self.close()

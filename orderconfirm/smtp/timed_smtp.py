@@ -31,7 +31,8 @@ class _ReplyStream(io.RawIOBase):
         sock = self._smtp.sock
         if sock is None:
             raise ConnectionAbortedError("the connection was closed")
-        sock.settimeout(self._smtp.seconds_left())
+        self._smtp.seconds_left()
+        self._smtp.limit_wait(sock)
         return self._smtp.counted(sock.recv_into(buffer))
 
 
@@ -71,6 +72,15 @@ class TimedSMTP(smtplib.SMTP):
             raise TimeoutError("timed out")
         return left
 
+    def limit_wait(self, sock: socket.socket) -> None:
+        """Let `sock` wait no longer than the current wait may last.
+
+        A system call for each reply would cost more than reading it, so the limit may be exceeded by a tenth.
+        """
+        left = max(self._wait_until - time.monotonic(), 0.001)
+        if not 0.9 * (timeout := sock.gettimeout() or 0.0) <= left <= timeout:
+            sock.settimeout(left)
+
     def counted(self, count: int) -> int:
         """Count more bytes of the current reply. Raises ConnectionAbortedError when it is too long."""
         self._reply_bytes += count
@@ -86,7 +96,7 @@ class TimedSMTP(smtplib.SMTP):
     def _allow(self, seconds: float) -> None:
         self._wait_until = time.monotonic() + seconds
         if self.sock is not None:
-            self.sock.settimeout(max(seconds, 0.001))
+            self.limit_wait(self.sock)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         sock = self._connect_to_any(host, port)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import current_app, g, request
 from gunicorn.http.errors import ParseException
 from marshmallow import Schema, ValidationError
-from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import (
     BadRequest,
     ClientDisconnected,
@@ -24,50 +23,44 @@ from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, field_error
 from orderconfirm.web import problem_types
 
 
-class StrictParser(FlaskParser):
-    """webargs' parser for flask-smorest, so that one schema both validates and documents an operation."""
+def parse_body(schema: Schema) -> Any:
+    """Return the request's JSON body, loaded by `schema`, and set `g.ignored_fields` to pointers to unknown fields.
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None, "headers": None}
+    Raises 400, 408, 413 or 415, and InvalidRequest for a body that is not valid. A schema with `is_optional` also takes
+    a request without a body.
+    """
+    raw = raw_body()
+    if not raw and getattr(schema, "is_optional", False):
+        return {}
+    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        raise UnsupportedMediaType(problem_types.UNSUPPORTED.detail)
+    if (coding := request.content_encoding or "identity").lower() != "identity":
+        raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it unencoded.")
+    body = decode(raw)
+    if not isinstance(body, Mapping):
+        raise _invalid(schema, [FieldError("", "the body must be a JSON object")])
+    g.ignored_fields = ignored_fields(schema, body)
+    return _load(schema, body)
 
-    def parse(self, *arguments: Any, **options: Any) -> Any:
+
+def parse_query(schema: Schema) -> Any:
+    """Return the query parameters, loaded by `schema`. Raises InvalidRequest, also for repeated and empty ones."""
+    errors = [
+        FieldError(f"/{name[:60]}", "appears twice: send it once" if len(values) > 1 else "is empty: leave it out")
+        for name, values in request.args.lists()
+        if len(values) > 1 or values[0].strip() in ("", "-")
+    ]
+    if errors:
+        raise InvalidRequest(errors)
+    return _load(schema, request.args.to_dict())
+
+
+def _load(schema: Schema, values: Mapping[str, Any]) -> Any:
+    try:
         with DefaultCurrency(current_app.extensions["orderconfirm"].settings.default_currency):
-            return super().parse(*arguments, **options)
-
-    def load_json(self, req: Any, schema: Schema) -> Any:
-        """Return the decoded body and set `g.ignored_fields` to the pointers of its unknown fields.
-
-        Raises 400, 408, 413 or 415, and InvalidRequest for a body that is not an object.
-        """
-        raw = raw_body()
-        if not raw and getattr(schema, "is_optional", False):
-            return {}
-        if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-            raise UnsupportedMediaType(problem_types.UNSUPPORTED.detail)
-        if (coding := request.content_encoding or "identity").lower() != "identity":
-            raise UnsupportedMediaType(f"The body has the Content-Encoding {coding[:60]}: send it unencoded.")
-        body = decode(raw)
-        if not isinstance(body, Mapping):
-            raise _invalid(schema, [FieldError("", "the body must be a JSON object")])
-        g.ignored_fields = ignored_fields(schema, body)
-        return body
-
-    def load_querystring(self, req: Any, schema: Schema) -> Any:
-        """Return the query parameters. Raises InvalidRequest for repeated and for empty ones."""
-        errors = [
-            FieldError(f"/{name[:60]}", "appears twice: send it once" if len(values) > 1 else "is empty: leave it out")
-            for name, values in request.args.lists()
-            if len(values) > 1 or values[0].strip() in ("", "-")
-        ]
-        if errors:
-            raise InvalidRequest(errors)
-        return request.args.to_dict()
-
-    def handle_error(
-        self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
-    ) -> NoReturn:
-        messages: Any = error.messages
-        # webargs nests the messages under their location (json, query or headers).
-        raise _invalid(schema, field_errors(next(iter(messages.values())))) from None
+            return schema.load(values)
+    except ValidationError as exc:
+        raise _invalid(schema, field_errors(exc.messages)) from None
 
 
 def _invalid(schema: Schema, errors: list[FieldError]) -> InvalidRequest:

@@ -19,7 +19,7 @@ from factories import make_body
 from flask import Flask
 
 from orderconfirm.errors import TemplateError
-from orderconfirm.mail.renderer import MAX_BYTES, MailRenderer
+from orderconfirm.mail.renderer import LOOK_INTERVAL, MAX_BYTES, MailRenderer
 from orderconfirm.order.models import Address, Adjustment, Item, Order
 from orderconfirm.order.samples import FULL, LONG, SAMPLES, SMALLEST, TWO_LINES
 from orderconfirm.settings import ROOT, Settings
@@ -172,6 +172,7 @@ def test_in_development_the_next_preview_shows_a_changed_template(start_app: Cal
     client = start_app(TEMPLATES_DIR=str(own)).test_client()
 
     def subject() -> Any:
+        time.sleep(LOOK_INTERVAL)
         return client.post("/api/order-confirmation/preview", json=make_body()).get_json()
 
     assert subject()["subject"] == "Our Shop: order ORD-12345 confirmed"

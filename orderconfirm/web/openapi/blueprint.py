@@ -1,15 +1,21 @@
-"""A blueprint whose operations parse their arguments strictly and document their problems."""
+"""A blueprint whose operations parse their arguments strictly and document their problems.
+
+flask-smorest documents the operations; parsing and responding is done here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import flask_smorest
+from flask import Response, jsonify, make_response
+from marshmallow import Schema
 
 from orderconfirm.web import problem_types
 from orderconfirm.web.problem_types import ProblemType
-from orderconfirm.web.request_parsing import StrictParser
+from orderconfirm.web.request_parsing import parse_body, parse_query
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -23,12 +29,40 @@ _WWW_AUTHENTICATE = {"description": "how to send a key (RFC 6750)", "schema": _T
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """flask-smorest's blueprint with StrictParser and `operation`."""
 
-    ARGUMENTS_PARSER = StrictParser()
+    def arguments(self, schema: Schema, *, location: str = "json", **options: Any) -> Callable[[View], View]:
+        """Pass the body, or the query with location="query", to the view as its first argument, loaded by `schema`."""
+        parse = parse_body if location == "json" else parse_query
 
-    def response(self, *arguments: Any, **options: Any) -> Callable[[View], View]:
-        """Document a response, including the headers that every response has."""
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def with_arguments(**path_arguments: Any) -> Any:
+                return view(parse(schema), **path_arguments)
+
+            return cast(View, _document(with_arguments, document(view)))
+
+        document = super().arguments(schema, location=location, **options)
+        return decorate
+
+    def response(self, status: int, schema: Any = None, **options: Any) -> Callable[[View], View]:
+        """Respond with what the view returns: a response, or a body in the form of `schema`.
+
+        A tuple also has a status, which replaces `status`, and maybe headers. Every response's headers are documented.
+        flask-smorest would convert the body once more, which takes as long as validating the request.
+        """
+
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def with_response(*arguments: Any, **path_arguments: Any) -> Any:
+                result = view(*arguments, **path_arguments)
+                if isinstance(result, Response):
+                    return result
+                body, *rest = result if isinstance(result, tuple) else (result,)
+                return make_response(jsonify(body) if schema else "", *(rest or [status]))
+
+            return cast(View, _document(with_response, document(view)))
+
         headers = {**_HEADERS, **options.pop("headers", {})}
-        decorate: Callable[[View], View] = super().response(*arguments, headers=headers, **options)
+        document = super().response(status, schema, headers=headers, **options)
         return decorate
 
     def alt_response(self, *arguments: Any, **options: Any) -> Callable[[View], View]:
@@ -53,6 +87,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             return decorated
 
         return decorate
+
+
+def _document(view: Any, documented: Any) -> Any:
+    """Give `view` the documentation that flask-smorest has attached to `documented`."""
+    view._apidoc = documented._apidoc
+    return view
 
 
 def problem_response(problems: list[ProblemType]) -> dict[str, Any]:
