@@ -72,7 +72,7 @@ def place(service: Service, folder: Path, load: Load) -> tuple[dict[str, Any], l
 
 
 def measure(service: Service, relay: Relay, folder: Path, load: Load) -> Result:
-    """Place orders, wait for their mails, and compare the two."""
+    """Place orders, wait for their mails, and compare the two. Raises SystemExit when not all are accepted."""
     idle = memory(service.pid)
     before, first = relay.counts(), relay.poll()
     cpu, sink_cpu = service.cpu_seconds(), relay.cpu_seconds()
@@ -83,6 +83,8 @@ def measure(service: Service, relay: Relay, folder: Path, load: Load) -> Result:
         relay.wait_for(first + len(answers))
     finally:
         peak = watch.stop()
+    if len(answers) < load.orders:
+        raise SystemExit(f"{len(answers)} of {load.orders} orders were accepted: {driver['statuses']}")
     cpu, sink_cpu = service.cpu_seconds() - cpu, relay.cpu_seconds() - sink_cpu
     after = relay.counts()
     relay.poll()
