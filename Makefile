@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages bench bench-mail bench-outbox bench-peers pictures
+.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-peers pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -49,6 +49,12 @@ pictures: $(VENV)/.dev $(VENV)/.tools
 messages: $(VENV)/.run
 	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location --sort-output -o $(LOCALES)/$(DOMAIN).pot .
 	$(BIN)/pybabel -q update --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)
+
+# Start the catalogue of a language with the header that its plurals need: make language LOCALE=cs
+language: $(VENV)/.run
+	@test -n "$(LOCALE)" || { echo "Name the language: make language LOCALE=cs"; exit 1; }
+	@test ! -e $(LOCALES)/$(LOCALE)/LC_MESSAGES/$(DOMAIN).po || { echo "$(LOCALE) has a catalogue: make messages adds new texts to it"; exit 1; }
+	$(BIN)/pybabel -q init -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES) -l $(LOCALE)
 
 $(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 1; }

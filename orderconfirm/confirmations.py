@@ -33,7 +33,7 @@ from orderconfirm.order.serialization import (
     fingerprint,
     to_order,
 )
-from orderconfirm.order.totals import add_up, describe_difference
+from orderconfirm.order.totals import Totals, add_up, describe_difference, describe_expected_total
 from orderconfirm.outbox.additions import AddResult
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
@@ -66,7 +66,7 @@ class Preview:
 
 
 class OrderConfirmations:
-    """Every method that reads or writes the outbox raises OutboxUnavailable when the database does not do its part."""
+    """Every method that reads or writes the outbox raises OutboxUnavailable when the database fails."""
 
     def __init__(
         self,
@@ -93,9 +93,10 @@ class OrderConfirmations:
         Raises OrderConflict when another order has its id, KeyConflict when another request used its key, InvalidOrder
         when totals are strict and do not add up.
         """
-        request, defaults, order, warning = self._read(body)
-        if warning and self._settings.strict_totals:
-            raise InvalidOrder([FieldError("/total", warning)])
+        request, defaults, order, totals = self._read(body)
+        if totals.difference and self._settings.strict_totals:
+            raise InvalidOrder([FieldError("/total", describe_expected_total(order, totals))])
+        warning = describe_difference(order, totals)
         result = self._queue.add(
             NewMail(
                 shop=shop,
@@ -122,7 +123,8 @@ class OrderConfirmations:
 
     def preview(self, body: Mapping[str, Any]) -> Preview:
         """Render the mail of a validated order. Nothing is stored or sent. Raises TemplateError."""
-        _, _, order, warning = self._read(body)
+        _, _, order, totals = self._read(body)
+        warning = describe_difference(order, totals)
         return Preview(self._renderer.render(order), (warning,) if warning else ())
 
     def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
@@ -207,7 +209,7 @@ class OrderConfirmations:
         except OutboxUnavailable as exc:
             raise UnconfirmedWrite(str(exc)) from exc
         if entry and not is_cancelled and not entry.is_erased and entry.state is not State.CANCELLED:
-            raise WrongState(f"its mail is {entry.state}")
+            raise WrongState(f"the order's mail is in the state {entry.state}")
         return entry
 
     def erase(self, shop: str, order_id: str) -> bool:
@@ -230,18 +232,18 @@ class OrderConfirmations:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""
         return self._delivery_events.record(events)
 
-    def _read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, str | None]:
-        """Return the canonical request, our defaults, the order they make, and what does not add up."""
+    def _read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, Totals]:
+        """Return the canonical request, our defaults, the order they make, and how its amounts add up."""
         request = canonical(body)
         defaults: dict[str, object] = {
             "currency": self._settings.default_currency,
             "locale": self._settings.default_locale,
         }
         order = to_order(request, defaults, datetime.now(UTC))
-        return request, defaults, order, describe_difference(order, add_up(order))
+        return request, defaults, order, add_up(order)
 
     def _message_id(self, shop: str, order_id: str, revision: int) -> str:
-        """Return the Message-ID that all copies of one mail share, so that receivers can drop a double."""
+        """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
         digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
         return f"<{digest[:32]}@{self._settings.sender_address.rpartition('@')[2]}>"
 

@@ -8,7 +8,7 @@ OrderConfirmError
 ├── KeyConflict              another request used this idempotency key (409)
 ├── WrongState               the mail's state does not allow this (409)
 ├── ContentDeleted           nothing is left to send (410)
-├── OutboxUnavailable        nothing was stored; the client tries again (503)
+├── OutboxUnavailable        the database cannot be used; the client tries again (503). Nothing was stored, except:
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
 ├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
@@ -22,6 +22,9 @@ OrderConfirmError
     │   ├── SlowDown             … briefly: too many mails per second
     │   └── TooManyConnections   … for new connections only
     └── UnknownOutcome       connection lost after the end of the message: sent or not is unknown
+
+outbox/attempts.py catches every DeliveryFailure. outbox/retry.py decides what becomes of the mail, outbox/denials.py
+what a Denied one means, and outbox/breaker.py whether other mails wait after RelayTrouble.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class ContentDeleted(OrderConfirmError):
 
 
 class OutboxUnavailable(OrderConfirmError):
-    """The database rejected the write (full, locked, unreachable). Nothing was stored."""
+    """The database cannot be used (full, locked, unreachable). Nothing was stored, unless it is an UnconfirmedWrite."""
 
 
 class UnconfirmedWrite(OutboxUnavailable):
@@ -107,6 +110,10 @@ class UnreadableOrder(OrderConfirmError):
 
 class TemplateError(OrderConfirmError):
     """A template cannot be compiled or rendered. The text names the file, the line and the reason."""
+
+
+#: The stages at which the relay knows the order: trouble reported there may be this order's alone.
+ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 
 
 class DeliveryFailure(OrderConfirmError):

@@ -47,7 +47,8 @@ class State(StrEnum):
     UNDER_WAY = nonmember(frozenset({QUEUED, SENDING}))
     #: The service still works on them.
     PENDING = nonmember(frozenset({QUEUED, SENDING, UNKNOWN}))
-    #: Change only by a person's request. The content is purged after the retention time.
+    #: Final: changed only on request, except that a failed mail becomes held when its address is suppressed. The
+    #: content is purged after the retention time.
     TERMINAL = nonmember(frozenset({SENT, FAILED, CANCELLED, EXPIRED}))
     #: Ended unsent, without a request to cancel.
     NOT_SENT = nonmember(frozenset({FAILED, EXPIRED}))
@@ -235,7 +236,7 @@ class ClaimedMail:
     """A mail leased to this process. While the lease lasts, only the holder of `lease_token` may change the mail.
 
     `tried_at` is the time of the first attempt since the mail was accepted or queued again; MAIL_GIVE_UP_AFTER counts
-    from it.
+    from it. `attempts` counts the finished attempts, not the current one.
     """
 
     id: int

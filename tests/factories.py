@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from orderconfirm.order.models import Customer, Item, Order
+from orderconfirm.order.models import Address, Adjustment, Customer, Item, Order
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "order.json"
 
@@ -34,3 +34,53 @@ def make_order(**changes: Any) -> Order:
         order_date=datetime(2025, 3, 15, 14, 30, tzinfo=UTC),
     )
     return replace(order, **changes)
+
+
+def make_full_order(text: str = "Something") -> Order:
+    """An order with every field, and `text` as every free text. Its amounts add up."""
+    time = datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
+    address = Address((text, text), text, text, text)
+    item = Item(
+        name=text,
+        quantity=Decimal(2),
+        price=Decimal("1.50"),
+        product_id=text,
+        variant=text,
+        sku=text,
+        image_url="https://shop.example/a.png?x=1&y=2",
+        url="https://shop.example/a?x=1&y=2",
+        line_total=Decimal("3.00"),
+    )
+    return Order(
+        order_id=text,
+        customer=Customer(text, "ann@example.com", text, text),
+        items=(item,),
+        total=Decimal("13.00"),
+        currency="USD",
+        locale="en",
+        order_date=time,
+        shipping_method=text,
+        estimated_delivery=time,
+        subtotal=Decimal("3.00"),
+        discount=Decimal("1.00"),
+        shipping_cost=Decimal("5.00"),
+        tax=Decimal("4.00"),
+        tax_included=False,
+        adjustments=(Adjustment(text, Decimal("2.00")),),
+        billing_address=address,
+        shipping_address=address,
+        payment_method=text,
+        order_url="https://shop.example/orders/1?x=1&y=2",
+        notes=f"{text}\n{text}",
+        send_before=time,
+    )
+
+
+def body_of(order: Order) -> dict[str, Any]:
+    """The request body that places `order`."""
+
+    def in_json(value: Any) -> str:
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    body: dict[str, Any] = json.loads(json.dumps(asdict(order), default=in_json))
+    return body

@@ -207,7 +207,9 @@ def test_a_total_that_does_not_add_up_is_a_warning_by_default(start_app: StartAp
 
 def test_strict_totals_refuse_a_total_that_does_not_add_up(start_app: StartApp) -> None:
     response = start_app(STRICT_TOTALS="true").test_client().post(URL, json=make_body(total=100))
-    assert (response.status_code, response.get_json()["errors"][0]["pointer"]) == (422, "/total")
+    assert response.status_code == 422
+    [error] = response.get_json()["errors"]
+    assert error["pointer"] == "/total" and error["detail"].startswith("must equal the sum of the parts, 119.97 USD:")
 
 
 def test_unknown_fields_are_ignored_and_listed(start_app: StartApp) -> None:

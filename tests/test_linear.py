@@ -232,17 +232,17 @@ def test_an_order_s_body_is_checked_in_linear_time() -> None:
 
 
 def test_a_webhook_s_body_is_read_in_linear_time() -> None:
-    expect_linear(webhooks._events, BODIES, BODY)
+    expect_linear(webhooks.read_events, BODIES, BODY)
 
 
 @pytest.mark.parametrize("name", ["event_id", "event", "timestamp", "response", "response_code", "email", "reason"])
 def test_a_webhook_s_event_is_read_in_linear_time(name: str) -> None:
-    expect_linear(lambda value: webhooks._read({name: value}), TEXTS, BODY)
+    expect_linear(lambda value: webhooks.read_event({name: value}), TEXTS, BODY)
 
 
 @pytest.mark.parametrize("name", ["shop", "order_id", "message_id", "mail_id"])
 def test_what_an_event_names_its_mail_by_is_read_in_linear_time(name: str) -> None:
-    expect_linear(lambda value: webhooks._read({"custom_variables": {name: value}}), TEXTS, BODY)
+    expect_linear(lambda value: webhooks.read_event({"custom_variables": {name: value}}), TEXTS, BODY)
 
 
 def test_orders_are_compared_in_linear_time() -> None:

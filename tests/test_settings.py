@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from orderconfirm.errors import SettingsError
 from orderconfirm.settings import ROOT, Settings, load_environment, unknown_names
+from orderconfirm.settings.names import PREFIXES
 
 SECRET = "s3cret-token-of-length"
 
@@ -310,3 +312,13 @@ def test_a_misspelt_name_in_the_environment_is_reported_and_does_not_stop_the_st
         "mail_port is not a setting: did you mean MAIL_PORT?",
     ]
     assert Settings.from_env(environ) == Settings()
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_that_marks_our_variables_is_that_of_a_setting(prefix: str) -> None:
+    assert any(each.metadata["env"].startswith(prefix) for each in fields(Settings))
+
+
+def test_a_first_word_of_several_settings_marks_our_variables_unless_other_programs_use_it() -> None:
+    words = Counter(each.metadata["env"].split("_")[0] for each in fields(Settings))
+    assert {f"{word}_" for word, count in words.items() if count > 1} <= {*PREFIXES, "API_", "DEFAULT_"}

@@ -24,7 +24,7 @@ _SAMPLE = ROOT / "examples" / "order.json"
 @click.argument("order", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=_SAMPLE)
 @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("preview"))
 def preview(order: Path, folder: Path) -> None:
-    """Write the mail of ORDER, a JSON file as the API accepts it, as subject, HTML and text.
+    """Render the mail of ORDER, a JSON file in the API's format, and write its subject, HTML and text to files.
 
     The default is the sample order.
     """

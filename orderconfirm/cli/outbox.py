@@ -70,7 +70,11 @@ def show(order_id: str, shop: str | None) -> None:
     show_default=True,
     help="With --all: the state of the mails to retry.",
 )
-@click.option("--shop", help="With --all: the shop whose mails to retry. Default: all shops.")
+@click.option(
+    "--shop",
+    help="With --all: retry only this shop's mails. With order ids: needed only when several shops have an order with "
+    "this id.",
+)
 def retry(order_ids: tuple[str, ...], all_mails: bool, state: str, shop: str | None) -> None:
     """Retry failed, held, expired or unknown mails. Each keeps its Message-ID."""
     if all_mails == bool(order_ids):

@@ -29,6 +29,8 @@ SOURCE_LANGUAGE = "en"
 #: Unicode's invisible direction marks (UAX #9). The left-to-right mark keeps a sign to the left of its digits.
 _DIRECTION_MARKS = "\u200e\u200f\u061c"
 _LEFT_TO_RIGHT = "\u200e"
+#: Without it, Babel expects two plural forms.
+_NO_HEADER = "no Plural-Forms header: create the catalogue with make language LOCALE=…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,8 @@ def _compile(path: Path) -> Translations:
         source = path.read_bytes().decode("utf-8-sig")
         catalogue = read_po(BytesIO(source.encode()), abort_invalid=True)
     except (PoFileError, ValueError, OSError) as exc:
-        raise TemplateError(f"{path}: {exc}") from exc
+        lacks_header = "num_plurals" in str(exc) and b"Plural-Forms:" not in path.read_bytes()
+        raise TemplateError(f"{path}: {_NO_HEADER if lacks_header else exc}") from exc
     for message in catalogue:
         _check(message, path)
     compiled = BytesIO()

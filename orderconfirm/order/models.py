@@ -1,7 +1,4 @@
-"""A valid order and its parts, as dataclasses.
-
-A new field also belongs in `order.schemas`, `mail.template_context` and the templates.
-"""
+"""A valid order and its parts, as dataclasses. docs/CONTRIBUTING.md says where a new field belongs."""
 
 from __future__ import annotations
 

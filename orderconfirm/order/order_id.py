@@ -6,9 +6,12 @@ import re
 
 MAX_ORDER_ID_LENGTH = 128
 
+#: Names that follow an order's id in a path, and the one that stands in its place.
+VERBS = ("cancel", "resend")
+PREVIEW = "preview"
 #: Ids whose path belongs to another route: /order-confirmation/preview, or the cancel or resend of another order. The
 #: URL converter does not match them, and the schema refuses them.
-RESERVED = r"preview|.*/(?:cancel|resend)"
+RESERVED = rf"{PREVIEW}|.*/(?:{'|'.join(VERBS)})"
 
 #: Reserved ids, and those whose path is changed on the way: clients and proxies resolve `.` and `..` and merge slashes.
 _UNREACHABLE = re.compile(rf"/.*|{RESERVED}|(?:.*/)?\.\.?(?:/.*)?")

@@ -13,7 +13,7 @@ from marshmallow.experimental.context import Context
 from orderconfirm.errors import FieldError, InvalidOrder
 from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, Timestamp
 from orderconfirm.order.money import fit_amount, fit_unit_price
-from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, is_reachable
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, PREVIEW, VERBS, is_reachable
 from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
 #: The currency of orders without one, set for the duration of a load: `with DefaultCurrency("EUR"): …`.
@@ -27,9 +27,10 @@ _NESTED_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not 
 
 def _expect_reachable(order_id: str) -> None:
     if not is_reachable(order_id):
+        verbs = " or ".join(f"/{verb}" for verb in VERBS)
         raise ValidationError(
-            "must not begin with /, be preview, end in /cancel or /resend, or have . or .. between slashes:"
-            " its address would be another one's"
+            f"must not begin with /, be {PREVIEW}, end in {verbs}, or have . or .. between slashes: "
+            "its URL would not lead to this order"
         )
 
 
@@ -52,7 +53,7 @@ class Part(Schema):
 
 
 class CustomerSchema(Part):
-    name = Text(200, required=True, metadata=about("as the mail greets the customer"))
+    name = Text(200, required=True, metadata=about("the name with which the mail greets the customer"))
     email = MailAddress(required=True, metadata=about("where the confirmation goes; its local part in ASCII"))
     address = Text(1000, lines=True, entities=True, metadata=about("as text; `shipping_address` can say more"))
     phone = Text(60, numbers=True)
@@ -155,7 +156,7 @@ class OrderSchema(Part):
     billing_address = PostalAddress()
     shipping_address = PostalAddress()
     payment_method = Text(200, entities=True)
-    order_url = WebUrl(metadata=about("link of the mail's button"))
+    order_url = WebUrl(metadata=about("URL that the mail's button opens"))
     notes = Text(2000, lines=True, entities=True, metadata=about("shown below the order"))
     send_before = Timestamp(metadata=about("no mail is sent after this time"))
 
@@ -210,7 +211,7 @@ def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str
 
 def field_errors(messages: Any) -> list[FieldError]:
     """Return marshmallow's nested messages as field errors, sorted by pointer."""
-    return sorted(_faults(messages), key=lambda fault: fault.pointer)
+    return sorted(_nested_errors(messages), key=lambda error: error.pointer)
 
 
 def ignored_fields(schema: Schema, body: Mapping[str, Any]) -> list[str]:
@@ -239,11 +240,11 @@ def _pointer(prefix: str, step: str | int) -> str:
     return f"{prefix}/{str(step).replace('~', '~0').replace('/', '~1')}"
 
 
-def _faults(messages: Any, prefix: str = "") -> Iterator[FieldError]:
+def _nested_errors(messages: Any, prefix: str = "") -> Iterator[FieldError]:
     """Yield marshmallow's nested messages as field errors."""
     if isinstance(messages, Mapping):
         for step, inner in messages.items():
-            yield from _faults(inner, prefix if step == "_schema" else _pointer(prefix, step))
+            yield from _nested_errors(inner, prefix if step == "_schema" else _pointer(prefix, step))
     else:
         for message in [messages] if isinstance(messages, str) else messages:
             yield FieldError(prefix, message)

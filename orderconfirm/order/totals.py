@@ -101,3 +101,11 @@ def describe_difference(order: Order, totals: Totals) -> str | None:
         f"difference of {totals.difference} as a row. Send fees, tips and gift cards as `adjustments`, and set "
         "`tax_included`."
     )
+
+
+def describe_expected_total(order: Order, totals: Totals) -> str:
+    """Return the field error of a total that must equal the sum of the parts and does not."""
+    return (
+        f"must equal the sum of the parts, {totals.parts} {order.currency}: send fees, tips and gift cards as "
+        "`adjustments`, and set `tax_included`"
+    )

@@ -198,7 +198,7 @@ class OutboxAdmin:
             if use and not self._keys.take(connection, use):
                 return to_entry(last), False
             if last.state in State.UNDER_WAY:
-                raise WrongState(f"its mail is {last.state}: it goes out by itself")
+                raise WrongState(f"the order's newest mail is {last.state}: it is sent without a resend")
             if last.state in State.CANCELLABLE:
                 connection.execute(_CANCEL, {"of_shop": shop, "chosen_id": order_id, "states": [last.state]})
                 history.record(connection, [last.id], Event.REPLACED, State.CANCELLED, reason)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from orderconfirm.errors import DeliveryFailure, Denied, Refused, RelayMisconfigured, TryLater
+from orderconfirm.errors import ORDER_STAGES, DeliveryFailure, Denied, Refused, RelayMisconfigured, TryLater
 from orderconfirm.models import ClaimedMail
-from orderconfirm.outbox.retry import ORDER_STAGES
 
 #: After this many different recipients in a row, without an accepted mail in between, the relay refuses everyone.
 DENIED_IN_A_ROW = 3

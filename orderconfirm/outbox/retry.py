@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orderconfirm.errors import DeliveryFailure, Denied, RelayTrouble, SlowDown, TryLater, UnknownOutcome
+from orderconfirm.errors import ORDER_STAGES, DeliveryFailure, Denied, RelayTrouble, SlowDown, TryLater, UnknownOutcome
 from orderconfirm.models import ClaimedMail, Event, State
 
 #: A delay varies by this share in both directions, so that mails that failed together are not retried together.
 JITTER = 0.2
-#: Stages at which the relay knows the order. Trouble reported there may be this order's fault after all, so the order
-#: waits a little while others are tried.
-ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 #: Seconds up to which the delay after unknown outcomes doubles.
 MAX_UNKNOWN_DELAY = 3600.0
 

@@ -1,6 +1,6 @@
 """The gunicorn worker of the service.
 
-A worker that cannot start does not end a running service, and requests that are not HTTP get a problem.
+A worker that cannot start does not end a running service, and every failed request gets a problem.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class Worker(PollingWorker):
             super().run()
 
     def _run_sender(self) -> None:
+        for listener in self.sockets:
+            listener.close()  # clients must be refused when the other processes no longer listen
         runtime = self.wsgi.extensions["orderconfirm"]
         while self.alive and self.is_parent_alive():
             self.notify()
@@ -86,11 +88,11 @@ class Worker(PollingWorker):
             return False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Respond with a problem to a request that is not HTTP."""
-        if not isinstance(exc, errors.ParseException):
-            super().handle_error(req, client, addr, exc)
-            return
+        """Respond with a problem to a request that is not HTTP, or that failed outside the application."""
         request_id = uuid4().hex
-        self.log.warning("a request is not HTTP: %s (request %s)", type(exc).__name__, request_id)
+        if isinstance(exc, errors.ParseException):
+            self.log.warning("a request is not HTTP: %s (request %s)", type(exc).__name__, request_id)
+        else:
+            self.log.error("a request failed in the server (request %s)", request_id, exc_info=exc)
         with suppress(OSError):
             client.sendall(refusal(exc, request_id))

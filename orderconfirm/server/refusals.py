@@ -1,4 +1,4 @@
-"""Problem responses to requests that gunicorn's parser refuses, which never reach the application."""
+"""Problem responses to requests that never reach the application, or that fail outside it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import json
 
 from gunicorn.http import errors
 
+from orderconfirm.response_headers import DEFAULT_HEADERS, FIXED_HEADERS
+
 
 def refusal(exc: Exception, request_id: str) -> bytes:
-    """Return the complete HTTP response to a request that the parser refused with `exc`."""
+    """Return the complete HTTP response to a request that the parser refused, or the server failed at, with `exc`."""
     # Imported here, because gunicorn's master imports this module and must not load the application.
     from orderconfirm.web import problem_types
 
-    if isinstance(exc, errors.LimitRequestLine):
+    if not isinstance(exc, errors.ParseException):
+        problem_type = problem_types.INTERNAL
+    elif isinstance(exc, errors.LimitRequestLine):
         problem_type = problem_types.URI_TOO_LONG
     elif isinstance(exc, errors.LimitRequestHeaders):
         problem_type = problem_types.HEADERS_TOO_LARGE
@@ -27,8 +31,7 @@ def refusal(exc: Exception, request_id: str) -> bytes:
         "Connection: close",
         f"Content-Type: {problem_types.MIMETYPE}",
         f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
+        *(f"{name}: {value}" for name, value in {**FIXED_HEADERS, **DEFAULT_HEADERS}.items()),
         f"X-Request-ID: {request_id}",
     )
     return "\r\n".join((*head, "", "")).encode() + body

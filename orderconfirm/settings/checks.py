@@ -59,7 +59,9 @@ def _login_problems(settings: Settings) -> list[str]:
         problems.append("MAIL_USERNAME is set without MAIL_SERVER: set the relay that it belongs to")
     relay = settings.relay
     if relay and relay.security == "none" and relay.password and relay.host not in _LOOPBACK:
-        problems.append("MAIL_USE_TLS is false: MAIL_PASSWORD would be sent unencrypted")
+        problems.append(
+            "MAIL_USE_TLS is false, so MAIL_PASSWORD would be sent unencrypted: set it to true, or remove the password"
+        )
     if settings.mail_ca_file:
         try:
             ssl.create_default_context(cafile=settings.mail_ca_file)
@@ -71,7 +73,10 @@ def _login_problems(settings: Settings) -> list[str]:
 def _api_problems(settings: Settings) -> list[str]:
     problems = []
     if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
-        problems.append("MAILTRAP_HEADERS is false: webhook events are matched to orders by these headers")
+        problems.append(
+            "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "
+            "these headers, so set it to true"
+        )
     if settings.is_production and not settings.api_keys:
         problems.append("API_KEYS is missing: production requires API keys, like shop1:long-random-key")
     if settings.is_production and settings.demo_page:

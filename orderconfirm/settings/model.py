@@ -32,8 +32,7 @@ class Settings:
     sender_role: str = setting(
         "SENDER",
         "",
-        "process: mails are sent by a process of their own; thread: by each web process; empty: process if this machine"
-        " or container has more than one CPU",
+        "process: a process of its own sends the mails; thread: each web process; empty: process if there are two CPUs",
         values.sender_role,
     )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
@@ -193,7 +192,8 @@ class Settings:
     demo_page: bool | None = setting(
         "DEMO_PAGE",
         None,
-        "serve the demo page at /, which requires no key; empty: true without API_KEYS and relay; never in production",
+        "serve the demo page at /, which requires no key; "
+        "empty: served only while neither API_KEYS nor a relay is set; never in production",
         values.boolean,
     )
 
@@ -220,7 +220,10 @@ class Settings:
 
     @property
     def graceful_timeout(self) -> int:
-        """Seconds until gunicorn kills a stopping worker: below STOP_TIMEOUT, when the platform kills gunicorn."""
+        """Seconds until gunicorn kills a stopping worker.
+
+        Less than STOP_TIMEOUT, after which the platform kills gunicorn itself.
+        """
         return self.stop_timeout - 5
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-#: A variable with one of these prefixes is meant for this service.
-_PREFIXES = ("MAIL_", "MAILTRAP_", "EMAIL_", "COMPANY_", "OUTBOX_")
+#: A variable with one of these prefixes is meant for this service. Other programs use API_, LOG_ and the like.
+PREFIXES = ("MAIL_", "MAILTRAP_", "EMAIL_", "COMPANY_", "OUTBOX_")
 #: Read by the tests that use a Mailtrap sandbox.
 _TEST_VARIABLES = ("MAILTRAP_ACCOUNT_ID", "MAILTRAP_SANDBOX_ID")
 #: Similarity (0 to 1) from which a name counts as a misspelling of another.
@@ -14,7 +14,9 @@ _MIN_SIMILARITY = 0.85
 
 
 def describe_unknown(names: Iterable[str], known: Collection[str], is_shared: bool) -> dict[str, str]:
-    """Return what is wrong with each of `names` that is not `known`, as the rest of a sentence that begins with it.
+    """Return, by name, the rest of an error sentence that begins with that name.
+
+    Only those of `names` are in it that are not `known` and look like a misspelt setting.
 
     With `is_shared` other programs use the same environment, so a name without one of our prefixes is not reported.
     """
@@ -24,7 +26,7 @@ def describe_unknown(names: Iterable[str], known: Collection[str], is_shared: bo
 def _looks_like_a_setting(name: str, known: Collection[str], is_shared: bool) -> bool:
     if name in known or name in _TEST_VARIABLES:
         return False
-    has_prefix = name.upper().startswith(_PREFIXES)
+    has_prefix = name.upper().startswith(PREFIXES)
     return has_prefix or (not is_shared and bool(get_close_matches(name.upper(), known, 1, _MIN_SIMILARITY)))
 
 

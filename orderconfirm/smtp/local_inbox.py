@@ -110,7 +110,7 @@ class Inbox:
     def _path(self, name: str) -> Path | None:
         """Return the path of a mail; None for any other name."""
         path = self._folder / "new" / name
-        # Unlike Path.is_file, os.path.isfile accepts names that no file can have.
+        # os.path.isfile returns False for a name that is too long; Path.is_file raises OSError.
         return path if path.name == name and isfile(path) else None
 
 

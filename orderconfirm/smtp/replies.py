@@ -11,6 +11,7 @@ import smtplib
 import ssl
 
 from orderconfirm.errors import (
+    ORDER_STAGES,
     DeliveryFailure,
     Denied,
     Refused,
@@ -29,12 +30,12 @@ MAX_REPLY_TEXT = 2000
 #: The stages before a transaction. Trouble there concerns the relay, whatever the code.
 SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 
-#: Before a recipient is named, so that the recipient's quota is not taken for ours.
+#: The stages before RCPT TO: a limit reported there is our account's, not the recipient's.
 _BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
-_ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
-_ANY_STAGE = _BEFORE_RECIPIENT | _ORDER_STAGES
+_ANY_STAGE = _BEFORE_RECIPIENT | ORDER_STAGES
 
-#: Lower-case words in a reply, the stages where they count, and what they mean.
+#: Lower-case words in a reply, the stages where they count, and what they mean. A relay's own wording goes here; it
+#: beats all rules below. Document it in docs/operations.md.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("too many emails per second", _ANY_STAGE, SlowDown),
     ("too many connections", _BEFORE_RECIPIENT, TooManyConnections),
@@ -45,7 +46,7 @@ _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("match the sender's domain", _ANY_STAGE, RelayMisconfigured),
 )
 
-#: Behind this, Postfix quotes another server's reply, which is about the recipient there, never about us.
+#: After this, Postfix quotes the next server's reply, which is about the recipient and not about our account.
 _QUOTED = " said: "
 #: RFC 3463: security or policy, of the recipient or against everything that we send.
 _POLICY_CODE = re.compile(r"5\.7\.\d+\b")
@@ -72,7 +73,7 @@ _ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _SENDER = re.compile(r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b", re.IGNORECASE)
 _REJECTED = re.compile(r"\b(?:rejected|refused|not|denied|mismatch)\b", re.IGNORECASE)
 _NOT_OWNED = re.compile(r"\bnot owned by user\b", re.IGNORECASE)
-#: A limit of the account, not of a mailbox, a message's size, or a rate, which passes.
+#: A sending limit of the account: not a mailbox or size limit, and not a rate limit, which is temporary.
 _SENDING = re.compile(r"\b(?:daily|monthly|hourly|per (?:day|month|hour)|sending|e-?mails?|messages?)\b", re.IGNORECASE)
 _NOT_SENDING = re.compile(r"\b(?:size|mailbox|recipient|rate)\b", re.IGNORECASE)
 _LIMIT = re.compile(r"\b(?:limit|quota)\b", re.IGNORECASE)
@@ -82,7 +83,7 @@ _TOO_FAST = re.compile(
     r"|\bthrottl",
     re.IGNORECASE,
 )
-#: To one recipient, or over one connection.
+#: Limits for one recipient or one connection, which do not mean that we send too fast.
 _NOT_TOO_FAST = re.compile(r"\b(?:recipient|mailbox|connection|session)\b", re.IGNORECASE)
 _USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 
@@ -129,7 +130,7 @@ def _failure_type(stage: str, code: int, text: str) -> type[DeliveryFailure]:
     for part, stages, failure_type in _BY_TEXT:
         if stage in stages and part in words:
             return failure_type
-    if stage in _ORDER_STAGES and _is_about_mailbox(code, text):
+    if stage in ORDER_STAGES and _is_about_mailbox(code, text):
         return _of_order(code, whole)
     if code in _CONFIGURATION_CODES or _is_quota_used_up(text):
         return RelayMisconfigured

@@ -60,7 +60,7 @@ class SmtpSender:
     def _message(self, order: Order, mail: ClaimedMail) -> OrderMessage:
         settings = self._settings
         headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
-        if settings.mailtrap_headers:
+        if settings.mailtrap_headers:  # read back by web/webhooks/mailtrap.py
             headers["X-MT-Category"] = CATEGORY
             ids = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
             # mail_id always fits into a line; longer values may be left out.

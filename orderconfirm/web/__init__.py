@@ -8,12 +8,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.limits import MAX_BODY_BYTES
 from orderconfirm.settings import Settings
-from orderconfirm.web import api, health, hosts, middleware, problems
+from orderconfirm.web import api, health, hosts, middleware, problems, webhooks
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import document
 from orderconfirm.web.pages import views
 from orderconfirm.web.url_converters import OrderIdConverter
-from orderconfirm.web.webhooks import mailtrap
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -42,7 +41,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 def _register_blueprints(app: Flask, settings: Settings) -> None:
     documented_api = document.init_app(app)
     documented_api.register_blueprint(api.bp)
-    documented_api.register_blueprint(mailtrap.bp)
+    documented_api.register_blueprint(webhooks.bp)
     app.register_blueprint(document.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(views.bp)

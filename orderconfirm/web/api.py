@@ -26,7 +26,8 @@ from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSche
 
 #: Characters of an Accept header that are read.
 MAX_ACCEPT_LENGTH = 1000
-#: Callers that may wait at a time. Each uses a thread, and half of the threads stay free for orders.
+#: Callers that may wait at the same time in one process. Each occupies a thread; half of the threads stay free for
+#: orders.
 MAX_WAITING = 16
 _wait_slots = threading.BoundedSemaphore(MAX_WAITING)
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:,|;|$)", re.IGNORECASE)
@@ -60,7 +61,7 @@ def authenticate() -> None:
     if is_short and not _takes_json(request.accept_mimetypes):
         raise NotAcceptable(problem_types.NOT_ACCEPTABLE.detail)
     if "\0" in request.path:
-        raise NotFound("No order id has a NUL.")  # PostgreSQL refuses it in a query
+        raise NotFound("An order id cannot contain a NUL character.")  # PostgreSQL refuses it in a query
 
 
 @bp.post("/order-confirmation")
@@ -87,7 +88,8 @@ def authenticate() -> None:
 @bp.alt_response(
     200,
     schema=PlacedSchema,
-    description="The order was accepted before. With `Prefer: wait`: its mail was sent, or needs help.",
+    description="The order was accepted before. With `Prefer: wait`: its mail was sent or, if the order was accepted "
+    "before, is held or cancelled.",
     examples={
         "repeated": {"summary": "The same order again", "value": examples.REPEATED},
         "waited": {"summary": "With Prefer: wait", "value": examples.PLACED},

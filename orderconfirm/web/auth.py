@@ -97,7 +97,7 @@ class Authenticator:
     def _refuse_other_sites(self) -> None:
         """Refuse changes that another site's page makes a visitor's browser send. Raises Forbidden.
 
-        A browser sends a request without a body even without a preflight.
+        Browsers send a POST without a body without a CORS preflight.
         """
         origin = request.headers.get("Origin", "").lower()
         # Some browsers omit Sec-Fetch-Site for some addresses. All send Origin with a cross-site request.

@@ -1,4 +1,4 @@
-"""The host names that routes without an API key answer to.
+"""The host names that the service accepts without API keys, and on the browser pages.
 
 A web page can make its own name resolve to this machine (DNS rebinding). The visitor's browser then takes the service
 for the page's own origin and lets the page read every response. Only the Host header shows it.
@@ -23,7 +23,7 @@ _LOCAL_NAME = re.compile(r"[a-z0-9_-]+|(?:[a-z0-9_-]+\.)+localhost")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Check the host of every route that needs no API key: all of them without keys, else the pages."""
+    """Check the Host header of every request if no API keys are set, otherwise only of the browser pages."""
 
     @app.before_request
     def refuse_other_hosts() -> Response | None:
@@ -35,7 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _is_local(host: str, own_name: str) -> bool:
-    """Whether a request's host is one that no outsider can own."""
+    """Whether a request's host is a local name, an IP address or HOST, so that no attacker can have registered it."""
     found = _HOST.fullmatch(host)
     if found is None:
         return False

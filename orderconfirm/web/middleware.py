@@ -8,6 +8,7 @@ from random import getrandbits
 from flask import Flask, Response, request
 
 from orderconfirm.logs import request_id
+from orderconfirm.response_headers import DEFAULT_HEADERS, FIXED_HEADERS
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
@@ -32,10 +33,9 @@ def _ignore_range() -> None:
 
 def _finish_response(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id.get()
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.update(FIXED_HEADERS)
+    for name, value in DEFAULT_HEADERS.items():
+        response.headers.setdefault(name, value)
     response.headers.pop("Accept-Ranges", None)
     if response.status_code == 204 or request.method == "OPTIONS":
         response.headers.pop("Content-Type", None)  # there is no body

@@ -1,4 +1,4 @@
-"""The problem types of the API. A type never changes, because callers decide by it."""
+"""The problem types of the API. A type never changes, because clients branch on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ MIMETYPE = "application/problem+json"
 class ProblemType:
     """A problem type (RFC 9457). `detail` and `errors` are those of its documented example.
 
-    `retry_after` is in seconds; None when the time varies or a retry is useless.
+    `retry_after` is in seconds; None when the time varies or a retry is useless. With `has_challenge`, the response has
+    `WWW-Authenticate`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ProblemType:
     detail: str
     errors: tuple[FieldError, ...] = ()
     retry_after: int | None = None
+    has_challenge: bool = False
 
     @property
     def type(self) -> str:
@@ -54,6 +56,7 @@ UNAUTHORIZED = ProblemType(
     *("unauthorized", 401, "Unauthorized"),
     "The API key is missing or wrong.",
     "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
+    has_challenge=True,
 )
 CROSS_SITE = ProblemType(
     *("cross-site", 403, "Cross-site request"),
@@ -67,12 +70,12 @@ CSRF_TOKEN = ProblemType(
 )
 BAD_SIGNATURE = ProblemType(
     *("bad-signature", 401, "The signature is wrong"),
-    "`Mailtrap-Signature` does not match the body.",
-    "Mailtrap-Signature does not match the body: check the signing secret.",
+    "The webhook's signature does not match the body.",
+    "The signature does not match the body: check the webhook's signing secret.",
 )
 NOT_FOUND = ProblemType(
     *("not-found", 404, "Not Found"),
-    "There is no such order or address.",
+    "There is no such order or URL.",
     "No order ORD-12345 was accepted.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
@@ -105,7 +108,7 @@ KEY_CONFLICT = ProblemType(
 WRONG_STATE = ProblemType(
     *("wrong-state", 409, "The mail's state does not allow this"),
     "`detail` names the state.",
-    "Its mail is sent.",
+    "The order's mail is in the state sent.",
 )
 CONTENT_DELETED = ProblemType(
     *("content-deleted", 410, "The order's content is deleted"),
@@ -130,7 +133,8 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "On routes that need no API key: `Host` is not an IP address, `localhost`, a name without a dot, or `HOST`.",
+    "Without API keys, or on the browser pages: `Host` is not an IP address, `localhost`, a name without a dot, or "
+    "`HOST`.",
     "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )
@@ -200,5 +204,10 @@ ALWAYS = (
 )
 #: Further problems of an operation with a JSON body.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
+#: The type of each status that an exception of werkzeug or Flask can have. No two have the same status.
+DEFAULTS = (
+    *(BAD_REQUEST, UNAUTHORIZED, CROSS_SITE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, REQUEST_TIMEOUT),
+    *(TOO_LARGE, URI_TOO_LONG, UNSUPPORTED, MISDIRECTED, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL),
+)
 #: All problem types, in the order of their definition. Collected here, so that none is left out.
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, ProblemType))

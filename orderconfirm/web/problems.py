@@ -30,9 +30,8 @@ log = logging.getLogger(__name__)
 #: Field errors in one response, at most.
 MAX_ERRORS = 100
 
-_UNKNOWN_ADDRESS = "There is nothing at this address; /docs describes the API."
-#: The problem type of each status, for exceptions that werkzeug raises: the first one defined.
-_BY_STATUS = {problem_type.status: problem_type for problem_type in reversed(problem_types.ALL)}
+_UNKNOWN_ADDRESS = "There is nothing at this URL; /docs describes the API."
+_BY_STATUS = {problem_type.status: problem_type for problem_type in problem_types.DEFAULTS}
 
 
 def problem(problem_type: ProblemType, detail: str, **members: Any) -> Response:

@@ -23,7 +23,7 @@ def _known_states(text: str) -> None:
         raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
 
 
-#: A time with `+02:00` whose `+` was not escaped and became a blank.
+#: A time with `+02:00` whose unescaped `+` was decoded as a space.
 _BARE_ZONE = re.compile(r"(\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)\Z")
 
 
@@ -50,7 +50,9 @@ class SearchSchema(Part):
     since = Timestamp(metadata=about("accepted at this time or later, ISO 8601"))
     until = Timestamp(metadata=about("accepted before this time"))
     cursor = fields.String(
-        validate=validate.Regexp(r"^[0-9]{1,12}(\.[0-9]{1,20})?_[0-9]{1,18}$", error="is no cursor that was given out"),
+        validate=validate.Regexp(
+            r"^[0-9]{1,12}(\.[0-9]{1,20})?_[0-9]{1,18}$", error="is not valid: use next_cursor from the previous page"
+        ),
         metadata=about("`next_cursor` of the page before"),
     )
     limit = DigitsInteger(

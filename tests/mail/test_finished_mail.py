@@ -152,4 +152,4 @@ def test_hostile_names_and_subjects_add_no_header_and_are_decoded_unchanged() ->
 
 def test_every_language_has_a_different_text(renderer: MailRenderer) -> None:
     texts = {renderer.render(replace(SAMPLES["smallest"], locale=language)).text for language in LANGUAGES}
-    assert len(texts) == len(LANGUAGES) == 11
+    assert len(texts) == len(LANGUAGES)

@@ -92,7 +92,7 @@ def test_every_chinese_variant_uses_the_chinese_catalogue(tag: str) -> None:
 
 def test_the_default_language_must_have_a_catalogue() -> None:
     assert str(Languages([TEMPLATES], "pl").get("sv").locale) == "pl"
-    with pytest.raises(TemplateError, match="DEFAULT_LOCALE sv is none of ar, de, en"):
+    with pytest.raises(TemplateError, match=f"DEFAULT_LOCALE sv is none of {', '.join(SHIPPED)}"):
         Languages([TEMPLATES], "sv")
 
 
@@ -159,11 +159,27 @@ def test_a_custom_language_can_be_added(tmp_path: Path) -> None:
     assert Languages([tmp_path, TEMPLATES], "en").get("sv-FI").gettext("Total") == "Summa"
 
 
+def test_a_new_catalogue_has_the_plural_forms_of_its_language(project: Path) -> None:
+    subprocess.run(
+        ["make", "-o", ".venv/.run", "language", "LOCALE=cs"],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    path = project / "templates" / "locale" / "cs" / "LC_MESSAGES" / "order_confirmation.po"
+    assert "nplurals=3" in path.read_text(encoding="utf-8")
+    assert "cs" in Languages([project / "templates"], "en").available
+
+
 def write_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
     path = folder / "locale" / name / "LC_MESSAGES" / "order_confirmation.po"
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding=encoding)
     return path
+
+
+PLURAL = """msgid "a"\nmsgid_plural "b"\nmsgstr[0] "a"\nmsgstr[1] "b"\n"""
 
 
 @pytest.mark.parametrize(
@@ -174,6 +190,7 @@ def write_catalogue(folder: Path, name: str, text: str, encoding: str = "utf-8")
         ('msgid "Hello %(name)s,"\nmsgstr "Hallo %(nmae)s"\n', "utf-8", "nmae"),
         ('msgid "Total"\nmsgstr "100% Danke"\n', "utf-8", "format character"),
         ('msgid "Total"\nmsgstr "<b>Summe</b>"\n', "utf-8", "markup"),
+        (f"{PLURAL}msgstr[2] 'c'\n".replace("'", '"'), "utf-8", "no Plural-Forms header: .* make language LOCALE="),
     ],
 )
 def test_a_catalogue_that_would_break_a_mail_stops_the_start(

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from factories import make_full_order
 
 from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
 from orderconfirm.mail.text_filters import width
@@ -70,38 +71,6 @@ def minimal(**changes: Any) -> Order:
     return replace(order, **changes)
 
 
-def full(text: str = "Something") -> Order:
-    """Return an order with every optional field, and `text` as every free text."""
-    address = Address((text, text), text, text, text)
-    item = Item(
-        name=text,
-        quantity=Decimal(2),
-        price=Decimal("1.50"),
-        product_id=text,
-        variant=text,
-        sku=text,
-        image_url="https://shop.example/a.png?x=1&y=2",
-        url="https://shop.example/a?x=1&y=2",
-    )
-    return minimal(
-        order_id=text,
-        customer=Customer(text, "ann@example.com", text, text),
-        items=(item,),
-        total=Decimal("13.00"),
-        shipping_method=text,
-        estimated_delivery=ACCEPTED_AT,
-        discount=Decimal(1),
-        shipping_cost=Decimal(5),
-        tax=Decimal(4),
-        adjustments=(Adjustment(text, Decimal(2)),),
-        billing_address=address,
-        shipping_address=address,
-        payment_method=text,
-        order_url="https://shop.example/orders/1?x=1&y=2",
-        notes=f"{text}\n{text}",
-    )
-
-
 def many(count: int) -> Order:
     items = tuple(Item(f"Item-{number:04d}.", Decimal(1), Decimal(1)) for number in range(count))
     return minimal(items=items, total=Decimal(count))
@@ -145,7 +114,7 @@ def test_each_amount_is_in_the_row_of_its_item() -> None:
     [("Subtotal", "$3.00"), ("Discount", "-$1.00"), ("Shipping", "$5.00"), ("Gift", "$2.00"), ("Tax", "$4.00")],
 )
 def test_every_sum_is_next_to_its_label(label: str, amount: str) -> None:
-    email = render(replace(full(), adjustments=(Adjustment("Gift", Decimal(2)),)))
+    email = render(replace(make_full_order(), adjustments=(Adjustment("Gift", Decimal(2)),)))
     assert re.search(rf"^{label} +{re.escape(amount)}$", email.text, re.MULTILINE)
     assert re.search(rf"\b{label}\s+{re.escape(amount)}", Page(email.html).text)
 
@@ -156,7 +125,7 @@ def test_tax_included_in_the_prices_is_shown_below_the_total() -> None:
     assert re.search(r"Total\s+\$3\.00\s+Tax included\s+\$0\.50", Page(email.html).text)
 
 
-@pytest.mark.parametrize("make", [minimal, sample, full])
+@pytest.mark.parametrize("make", [minimal, sample, make_full_order])
 def test_absent_values_are_not_shown_as_none(make: Any) -> None:
     email = render(make())
     assert "None" not in email.subject + email.text + email.html
@@ -171,16 +140,16 @@ def test_a_minimal_order_has_no_empty_section() -> None:
 
 
 def test_hostile_data_adds_no_markup_and_is_shown_unchanged() -> None:
-    hostile, harmless = Page(render(full(HOSTILE)).html), Page(render(full("Harmless")).html)
+    hostile, harmless = Page(render(make_full_order(HOSTILE)).html), Page(render(make_full_order("Harmless")).html)
     assert hostile.tags == harmless.tags
     assert hostile.attributes == harmless.attributes
     assert hostile.text.count(HOSTILE) == harmless.text.count("Harmless") > 15
 
 
 def test_hostile_data_is_unchanged_in_text_and_subject() -> None:
-    email = render(full(HOSTILE))
+    email = render(make_full_order(HOSTILE))
     assert email.subject == f"Our Shop: order {HOSTILE} confirmed"
-    assert " ".join(email.text.split()).count(HOSTILE) == render(full("Harmless")).text.count("Harmless")
+    assert " ".join(email.text.split()).count(HOSTILE) == render(make_full_order("Harmless")).text.count("Harmless")
     assert "49" not in email.text
 
 
@@ -195,7 +164,7 @@ def test_a_hostile_shop_name_is_escaped() -> None:
 
 
 def test_links_and_pictures_keep_their_urls() -> None:
-    email = render(full())
+    email = render(make_full_order())
     urls = [value for name, value in Page(email.html).attributes if name in ("href", "src")]
     assert "https://shop.example/a?x=1&y=2" in urls
     assert "https://shop.example/a.png?x=1&y=2" in urls
@@ -263,7 +232,7 @@ def test_the_mail_shows_the_shop_settings() -> None:
         support_email="hilfe@mueller.example",
         brand_color="#ffcc00",
     )
-    email = render(full(), settings)
+    email = render(make_full_order(), settings)
     assert email.subject == "Müller & Söhne: order Something confirmed"
     for words in ("Weg 1\n10115 Berlin", "https://mueller.example/", "hilfe@mueller.example"):
         assert words in email.text

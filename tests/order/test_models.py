@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from babel import Locale
+from factories import make_full_order
 
-from orderconfirm.mail.template_context import order_view
+from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
+from orderconfirm.mail.template_context import LineView, OrderView, order_view
 from orderconfirm.order.models import Address, Adjustment, Customer, Item, Order
+from orderconfirm.order.samples import SAMPLES
 from orderconfirm.order.schemas import AddressSchema, AdjustmentSchema, CustomerSchema, ItemSchema, OrderSchema
+from orderconfirm.settings import ROOT, Settings
 
 SCHEMAS: dict[type, Any] = {
     Order: OrderSchema(),
@@ -25,60 +29,31 @@ SCHEMAS: dict[type, Any] = {
 NOT_IN_MODEL = {
     (Order, "timezone"): "applied to the order's times when the order is decoded",
 }
-#: Fields that `order_view` does not use, and why.
+#: Fields that no template shows, and why.
 NOT_IN_MAIL = {
-    (Order, "locale"): "passed to order_view as a Locale",
     (Order, "subtotal"): "the mail shows the sum of the lines, which always matches them",
     (Order, "send_before"): "a deadline for the dispatcher",
     (Customer, "email"): "the recipient of the mail",
+    (Customer, "address"): "the shipping address stands in its place",
     (Item, "product_id"): "the shop's internal id",
 }
+#: Fields that the HTML part alone shows, and why.
+NOT_IN_TEXT = {
+    (Item, "image_url"): "a picture",
+    (Item, "url"): "the link of a line's name; the text has the link to the order",
+}
 
-ADDRESS = Address(("1 High St",), "London", "N1", "United Kingdom")
-ITEM = Item(
-    name="Pen",
-    quantity=Decimal(2),
-    price=Decimal(3),
-    product_id="P1",
-    variant="blue",
-    sku="PEN-1",
-    image_url="https://a.example/pen.png",
-    url="https://a.example/pen",
-    line_total=Decimal(6),
-)
-TIME = datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
-#: An order with every field set.
-ORDER = Order(
-    order_id="1",
-    customer=Customer("Ann", "ann@example.com", "1 High St", "555"),
-    items=(ITEM,),
-    total=Decimal(13),
-    currency="USD",
-    locale="en",
-    order_date=TIME,
-    shipping_method="Express",
-    estimated_delivery=TIME,
-    subtotal=Decimal(6),
-    discount=Decimal(1),
-    shipping_cost=Decimal(4),
-    tax=Decimal(2),
-    tax_included=False,
-    adjustments=(Adjustment("Tip", Decimal(2)),),
-    billing_address=ADDRESS,
-    shipping_address=ADDRESS,
-    payment_method="Visa",
-    order_url="https://a.example/orders/1",
-    notes="Ring twice",
-    send_before=TIME,
-)
+ORDER = make_full_order()
+[ITEM] = ORDER.items
 #: Each part of `ORDER`, and a function that returns the order with another part in its place.
 PARTS: dict[type, tuple[Any, Any]] = {
     Order: (ORDER, lambda order: order),
     Customer: (ORDER.customer, lambda customer: replace(ORDER, customer=customer)),
     Item: (ITEM, lambda item: replace(ORDER, items=(item,))),
     Adjustment: (ORDER.adjustments[0], lambda adjustment: replace(ORDER, adjustments=(adjustment,))),
-    Address: (ADDRESS, lambda address: replace(ORDER, shipping_address=address)),
+    Address: (ORDER.shipping_address, lambda address: replace(ORDER, shipping_address=address)),
 }
+VARIABLES = [(view, each.name) for view in (OrderView, LineView) for each in fields(view)]
 FIELDS = [(model, each.name) for model in SCHEMAS for each in fields(model)]
 
 
@@ -97,8 +72,10 @@ def changed(value: Any) -> Any:
     return f"{value}X"
 
 
-def view(order: Order) -> Any:
-    return order_view(order, Locale("en"), str, max_lines=10)
+@pytest.fixture(scope="module")
+def renderer() -> MailRenderer:
+    """Without JSON-LD, which has fields that the template may have forgotten."""
+    return MailRenderer(Settings(json_ld=False), [ROOT / "templates"])
 
 
 def field_id(value: Any) -> str:
@@ -118,12 +95,23 @@ def test_every_field_of_a_schema_is_in_its_model(model: Any) -> None:
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS, ids=field_id)
-def test_every_field_of_the_model_changes_the_mail_unless_it_is_an_exception(model: type, name: str) -> None:
+def test_every_field_of_the_model_changes_both_parts_of_the_mail_unless_it_is_an_exception(
+    renderer: MailRenderer, model: type, name: str
+) -> None:
     part, put_back = PARTS[model]
-    order = put_back(replace(part, **{name: changed(getattr(part, name))}))
-    assert (view(order) == view(ORDER)) is ((model, name) in NOT_IN_MAIL)
+    value = "de" if name == "locale" else changed(getattr(part, name))
+    before, after = renderer.render(ORDER), renderer.render(put_back(replace(part, **{name: value})))
+    assert (before.html != after.html) is ((model, name) not in NOT_IN_MAIL)
+    assert (before.text != after.text) is ((model, name) not in {**NOT_IN_MAIL, **NOT_IN_TEXT})
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS, ids=field_id)
 def test_the_order_of_these_tests_has_every_field(model: type, name: str) -> None:
     assert getattr(PARTS[model][0], name) not in (None, ())
+
+
+@pytest.mark.parametrize(("view", "name"), VARIABLES, ids=field_id)
+def test_every_variable_of_the_templates_has_a_value_in_a_sample(view: type, name: str) -> None:
+    orders = [order_view(order, Locale("en"), str, MAX_LINES) for order in SAMPLES.values()]
+    views = [line for order in orders for line in order.lines] if view is LineView else orders
+    assert any(getattr(each, name) for each in views)

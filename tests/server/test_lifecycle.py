@@ -29,11 +29,12 @@ def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
     return set(map(int, found.stdout.split()))
 
 
-def replace_worker(process: subprocess.Popen[bytes]) -> None:
-    """Kill the only worker with SIGKILL, and wait until the master has another."""
-    [worker] = workers_of(process)
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: workers_of(process) - {worker}, seconds=20)
+def replace_workers(process: subprocess.Popen[bytes]) -> None:
+    """Kill all workers with SIGKILL, and wait until the master has others."""
+    before = workers_of(process)
+    for worker in before:
+        os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(workers_of(process) - before) == len(before), seconds=20)
 
 
 def get(port: int, path: str) -> tuple[int, Any, Any]:
@@ -124,18 +125,18 @@ def test_a_first_start_without_a_database_fails_with_one_sentence(tmp_path: Path
     assert "Traceback" not in log
 
 
-def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+def test_killed_workers_are_replaced(tmp_path: Path) -> None:
     port = free_port()
     with smtp_server() as (sink, relay_port), service(tmp_path, port, relay_port) as process:
         assert post(port, "K0") == 202
-        replace_worker(process)
+        replace_workers(process)
         assert wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)
         assert post(port, "K1") == 202
         sink.wait_for_orders(2, seconds=20)
 
 
-def lose_worker(process: subprocess.Popen[bytes]) -> None:
-    replace_worker(process)
+def lose_workers(process: subprocess.Popen[bytes]) -> None:
+    replace_workers(process)
 
 
 def reload(process: subprocess.Popen[bytes]) -> None:
@@ -144,7 +145,7 @@ def reload(process: subprocess.Popen[bytes]) -> None:
     wait_until(lambda: (now := workers_of(process)) and not now & before, seconds=20)
 
 
-@pytest.mark.parametrize("event", [lose_worker, reload])
+@pytest.mark.parametrize("event", [lose_workers, reload])
 def test_a_new_worker_waits_for_a_missing_database(tmp_path: Path, event: Any) -> None:
     port, folder, away = free_port(), tmp_path / "data", tmp_path / "away"
     folder.mkdir()
@@ -178,7 +179,7 @@ def test_a_stop_ends_the_wait_for_a_database(tmp_path: Path) -> None:
     with service(folder, port, free_port()) as process:
         folder.rename(tmp_path / "away")
         folder.write_bytes(b"")
-        replace_worker(process)
+        replace_workers(process)
         wait_until(lambda: get(port, "/ready")[0] == 503, seconds=20)
         process.terminate()
         assert process.wait(SOON) == 0
@@ -226,7 +227,7 @@ def test_a_worker_that_cannot_load_is_replaced_until_it_can(tmp_path: Path, cust
     with service(tmp_path, port, free_port(), **custom_files) as process:
         valid = (tmp_path / "templates" / TEMPLATE).read_text()
         (tmp_path / "templates" / TEMPLATE).write_text("{{")
-        replace_worker(process)
+        replace_workers(process)
         wait_until(lambda: "a worker cannot start" in (tmp_path / "service.log").read_text(), seconds=20)
         (tmp_path / "templates" / TEMPLATE).write_text(valid)
         wait_until(lambda: get(port, "/ready")[0] == 200, seconds=20)

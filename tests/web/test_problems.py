@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import pytest
 from conftest import relay_variables
 from factories import make_body
 from flask import Flask
-from outboxes import locked
-from processes import free_port, wait_until
+from processes import free_port
 from smtp_server import Sink
+from sqlalchemy import Connection, event
 from werkzeug.test import TestResponse
 
 from orderconfirm.web import problem_types
@@ -151,15 +150,15 @@ def outbox_unavailable(harness: Harness) -> TestResponse:
 
 
 def write_unconfirmed(harness: Harness) -> TestResponse:
-    """SQLite's log is deleted while the order's transaction waits for the lock."""
+    """SQLite's log is deleted during the commit of the order."""
     client = harness.client()
-    with ThreadPoolExecutor(1) as threads, locked(f"sqlite:///{harness.folder}/outbox.db"):
-        future = threads.submit(client.post, URL, json=make_body())
-        writer = client.application.extensions["orderconfirm"].database._writer
-        # The order's write, and one of the dispatcher's: both wait for the lock.
-        wait_until(lambda: writer._began_at and not writer._waiting.empty())
-        (harness.folder / "outbox.db-wal").unlink()
-    response: TestResponse = future.result()
+
+    def delete_log(connection: Connection) -> None:
+        if connection.exec_driver_sql("SELECT count(*) FROM outbox").scalar():
+            (harness.folder / "outbox.db-wal").unlink(missing_ok=True)
+
+    event.listen(client.application.extensions["orderconfirm"].database._writing, "commit", delete_log)
+    response: TestResponse = client.post(URL, json=make_body())
     return response
 
 
@@ -210,6 +209,11 @@ def test_a_problem_is_returned_as_documented(
     if problem_type.retry_after:
         assert response.headers["Retry-After"] == str(problem_type.retry_after)
     assert ("Retry-After" in response.headers) == (problem_type.status in (429, 503))
+
+
+def test_a_status_has_one_default_type() -> None:
+    statuses = [each.status for each in problem_types.DEFAULTS]
+    assert len(set(statuses)) == len(statuses)
 
 
 def test_an_unknown_address_is_a_problem(start_app: Callable[..., Flask]) -> None:

@@ -98,7 +98,7 @@ def _document(view: Any, documented: Any) -> Any:
 def problem_response(problems: list[ProblemType]) -> dict[str, Any]:
     """Return the OpenAPI response of a status: all its problem types, each with its example."""
     headers: dict[str, Any] = {**_HEADERS}
-    if problem_types.UNAUTHORIZED in problems:
+    if any(each.has_challenge for each in problems):
         headers["WWW-Authenticate"] = _WWW_AUTHENTICATE
     if problem_types.TOO_MANY in problems or any(each.retry_after for each in problems):
         headers["Retry-After"] = _RETRY_AFTER

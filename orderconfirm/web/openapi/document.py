@@ -73,7 +73,7 @@ def init_app(app: Flask) -> DocumentedApi:
     # Schemas that are referred to by name.
     components.schema("Problem", schema=ProblemSchema)
     components.schema("Address", schema=AddressSchema)
-    # Problems of no documented operation.
+    # Problems that no documented operation returns.
     for problem_type in (problem_types.METHOD_NOT_ALLOWED, problem_types.CSRF_TOKEN):
         components.response(problem_type.name, problem_response([problem_type]))
     app.extensions["openapi"] = documented_api
@@ -85,7 +85,7 @@ def _description() -> str:
     rows = [f"| `{each.name}` | {each.status} | {each.meaning} |" for each in problem_types.ALL]
     return "\n".join(
         (
-            "Takes orders and mails personal order confirmations, losing none.",
+            "Accepts shop orders and mails each customer a confirmation. An accepted order is never lost.",
             "",
             "Every failure is a problem (RFC 9457) whose `type`, `urn:orderconfirm:problem:…`, never changes:",
             "",

@@ -30,7 +30,7 @@ APPLIED: dict[str, Any] = {
 BAD_RESEND = replace(
     problem_types.INVALID_REQUEST, errors=(FieldError("/emial", "is unknown: a resend takes email and reason"),)
 )
-IS_QUEUED = replace(problem_types.WRONG_STATE, detail="Its mail is queued: it goes out by itself.")
+IS_QUEUED = replace(problem_types.WRONG_STATE, detail="The order's newest mail is queued: it is sent without a resend.")
 IN_FLIGHT = replace(problem_types.WRONG_STATE, detail="Its mail is being sent: try again in a minute.")
 #: Links to the operations on a placed order.
 LINKS: dict[str, Any] = {

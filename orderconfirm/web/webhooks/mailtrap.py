@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Mapping, Sized
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -18,26 +17,20 @@ from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
-from orderconfirm.logs import printable
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
-from orderconfirm.web.openapi.blueprint import Blueprint
 from orderconfirm.web.problems import problem
 from orderconfirm.web.request_parsing import decode, raw_body
 from orderconfirm.web.response_schemas import ReceivedSchema
+from orderconfirm.web.webhooks import values
+from orderconfirm.web.webhooks.blueprint import bp
 
 log = logging.getLogger(__name__)
 
-bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="Delivery events")
-
 #: Mailtrap sends up to 500 events at a time, each with up to several kilobytes of the receiver's words.
 MAX_EVENTS = 1000
-#: The database's largest id.
-_MAX_ID = 2**63 - 1
-#: Larger timestamps are in milliseconds: in seconds they would lie beyond the year 3000.
-_MAX_SECONDS = 32_503_680_000
 #: What Mailtrap's events mean for the mail. Other events are stored without a meaning.
 _DELIVERIES = {
     "delivery": Delivery.DELIVERED,
@@ -108,23 +101,23 @@ def take_mailtrap_events() -> Any:
         authenticator: Authenticator = current_app.extensions["authenticator"]
         authenticator.note_wrong_secret("webhook without a valid signature: check MAILTRAP_WEBHOOK_SECRET")
         return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
-    events, unreadable = _events(body)
+    events, unreadable = read_events(body)
     if unreadable:
         log.error("some delivery events cannot be read", extra={"events": unreadable})
-    new = runtime.confirmations.record_events([_read(event) for event in events])
+    new = runtime.confirmations.record_events([read_event(event) for event in events])
     return {"received": len(events), "new": new, "unreadable": unreadable}
 
 
-def _events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
+def read_events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
     """Return the events of a JSON or JSON Lines body, and how many others cannot be read.
 
     Mailtrap repeats a refused batch, so one bad event must not hold up the others. Raises 400 if none can be read.
     """
-    values = _decoded(body)
-    events = [event for event in values if isinstance(event, Mapping)]
-    if values and not events:
+    found = _decoded(body)
+    events = [event for event in found if isinstance(event, Mapping)]
+    if found and not events:
         raise BadRequest("An event must be a JSON object.")
-    return events, len(values) - len(events)
+    return events, len(found) - len(events)
 
 
 def _decoded(body: bytes) -> list[Any]:
@@ -155,63 +148,23 @@ def _check_count(events: Sized) -> None:
         raise BadRequest(f"There are {len(events)} events: send at most {MAX_EVENTS} at a time.")
 
 
-def _read(event: Mapping[str, Any]) -> RelayEvent:
+def read_event(event: Mapping[str, Any]) -> RelayEvent:
     """Return an event as it is stored. Missing and odd values are no error."""
     raw = json.dumps(event, default=str, ensure_ascii=True)
+    # Mailtrap returns here what smtp/sender.py sends in X-MT-Custom-Variables: both must use the same names.
     variables = event.get("custom_variables")
     names: Mapping[str, Any] = variables if isinstance(variables, Mapping) else {}
     return RelayEvent(
-        event_id=_text(event.get("event_id"), 128) or sha256(raw.encode()).hexdigest(),
-        event=_text(event.get("event"), 32) or "unknown",
-        at=_moment(event.get("timestamp")),
-        code=_number(event.get("response_code"), 999),
-        text=_text(event.get("response") or event.get("reason"), 1000),
+        event_id=values.read_text(event.get("event_id"), 128) or sha256(raw.encode()).hexdigest(),
+        event=values.read_text(event.get("event"), 32) or "unknown",
+        at=values.read_time(event.get("timestamp")),
+        code=values.read_number(event.get("response_code"), 999),
+        text=values.read_text(event.get("response") or event.get("reason"), 1000),
         delivery=_DELIVERIES.get(str(event.get("event"))),
-        shop=_name(names.get("shop")),
-        order_id=_name(names.get("order_id")),
-        message_id=_name(names.get("message_id")),
-        mail_id=_number(names.get("mail_id"), _MAX_ID),
-        address=_text(event.get("email"), 254),
+        shop=values.read_name(names.get("shop")),
+        order_id=values.read_name(names.get("order_id")),
+        message_id=values.read_name(names.get("message_id")),
+        mail_id=values.read_number(names.get("mail_id"), values.MAX_ID),
+        address=values.read_text(event.get("email"), 254),
         raw=raw,
     )
-
-
-def _text(value: Any, max_length: int) -> str | None:
-    if not isinstance(value, str):
-        return None
-    return printable(value)[:max_length] or None
-
-
-def _name(value: Any) -> str | None:
-    """Return one of our own names unchanged, without characters that no stored name can have."""
-    if not isinstance(value, str):
-        return None
-    return value.replace("\0", "").encode("utf-8", "ignore").decode() or None
-
-
-def _number(value: Any, maximum: int) -> int | None:
-    digits = str(value)
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(maximum))
-    return int(digits) if is_number and int(digits) <= maximum else None
-
-
-def _moment(timestamp: Any) -> datetime:
-    """Return the time of a timestamp in seconds, milliseconds or ISO 8601. A future or unreadable one becomes now.
-
-    The newest event decides the delivery, so an event from the future could never be replaced.
-    """
-    now = datetime.now(UTC)
-    try:
-        seconds = float(timestamp)
-        moment = datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        moment = _iso(timestamp) or now
-    return min(moment, now)
-
-
-def _iso(timestamp: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(timestamp)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
