@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages language bench bench-outbox pictures
+.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-peers pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -29,10 +29,17 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev
-	@PYTHONPATH=. $(BIN)/python tests/bench_mail.py
+	@$(BIN)/python -m benchmarks.report
+	@$(BIN)/python -m benchmarks.stages
+
+bench-mail: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.mail
 
 bench-outbox: $(VENV)/.dev
-	@PYTHONPATH=. $(BIN)/python tests/bench_outbox.py
+	@$(BIN)/python -m benchmarks.outbox
+
+bench-peers: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.compare
 
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from conftest import relay_variables
-from factories import make_body
 from flask.testing import FlaskClient
-from outboxes import postgres_server
-from smtp_server import smtp_server
 
+from benchmarks.databases import postgres_server
+from benchmarks.orders import API_KEY, URL, make_body
+from benchmarks.relay import relay
 from orderconfirm import create_app
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.models import State
@@ -35,8 +34,8 @@ from orderconfirm.settings import Settings
 
 #: Calls of each kind; fewer of a kind that takes more than these seconds.
 CALLS, SECONDS = 300, 10.0
-URL, LIST = "/api/order-confirmation", "/api/order-confirmations"
-HEADERS = {"Authorization": "Bearer benchmark-key-of-the-shop"}
+LIST = f"{URL}s"
+HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 
 DAY = 86400.0
 SPAN = 730 * DAY
@@ -209,9 +208,9 @@ def bench(url: str, count: int, folder: str) -> None:
     size = f", {Path(folder, 'outbox.db').stat().st_size / 1e9:.1f} GB" if url.startswith("sqlite") else ""
     print(f"\n{url.partition(':')[0]}, {count:,} mails{size}, written in {time.monotonic() - began:.0f} s", flush=True)
     print(f"{'milliseconds':<44}{'p50':>9}{'p95':>9}{'p99':>9}")
-    with smtp_server() as (_, port):
-        environ = {"DATABASE_URL": url, "API_KEYS": "shop:benchmark-key-of-the-shop", "RETENTION_DAYS": "3650"}
-        app = create_app(Settings.from_env({**environ, **relay_variables(port, LOG_LEVEL="ERROR")}))
+    with relay(Path(folder), rtt=0) as sink:
+        environ = {"DATABASE_URL": url, "API_KEYS": f"shop:{API_KEY}", "RETENTION_DAYS": "3650", "LOG_LEVEL": "ERROR"}
+        app = create_app(Settings.from_env({**environ, **sink.variables}))
         runtime = app.extensions["orderconfirm"]
         runtime.start()
         try:

