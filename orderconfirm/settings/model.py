@@ -131,7 +131,7 @@ class Settings:
         "MAIL_TIMEOUT", 15, "seconds to wait for a connection and for each reply", values.positive
     )
     mail_max_connections: int = setting(
-        "MAIL_MAX_CONNECTIONS", 10, "maximum open connections to the relay, shared by all workers", values.positive
+        "MAIL_MAX_CONNECTIONS", 10, "maximum open connections to the relay, shared by all processes", values.positive
     )
     mail_max_per_connection: int = setting(
         "MAIL_MAX_PER_CONNECTION", 100, "mails sent over one connection before it is replaced", values.positive
@@ -163,7 +163,7 @@ class Settings:
     mail_rate_limit: Rate | None = setting(
         "MAIL_RATE_LIMIT",
         None,
-        "maximum rate of mails, like 150/10s, shared by all workers; empty: no limit",
+        "maximum rate of mails, like 150/10s, shared by all processes; empty: no limit",
         values.rate,
     )
     mail_login_pause: int = setting(
