@@ -62,6 +62,9 @@ class Worker(PollingWorker):
             super().run()
 
     def _run_sender(self) -> None:
+        for listener in self.sockets:
+            # Otherwise clients would connect, and wait in vain, until the mails in flight are finished at a stop.
+            listener.close()
         runtime = self.wsgi.extensions["orderconfirm"]
         while self.alive and self.is_parent_alive():
             self.notify()
