@@ -59,11 +59,15 @@ class MailSender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A mail that this process has begun to send, its finished message, and when that was on the monotonic clock."""
+    """A mail that this process has begun to send, and its finished message.
+
+    It `began` at that moment of the monotonic clock. After `send_by` its lease might end before the send does.
+    """
 
     mail: ClaimedMail
     message: Any
     began: float
+    send_by: float
 
 
 class AttemptRunner:
@@ -89,14 +93,14 @@ class AttemptRunner:
         self._lock = threading.Lock()
         self._is_cut_off = threading.Event()
 
-    def begin(self, mail: ClaimedMail) -> Attempt | Settlement:
+    def begin(self, mail: ClaimedMail, send_by: float) -> Attempt | Settlement:
         """Render a mail. Returns its settlement if it cannot or must not be sent."""
         began = time.monotonic()
         if is_expired(mail):
             return Settlement.of(mail, EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK)
         self._process_locks.note_begun(mail.id)
         try:
-            return Attempt(mail, self._mail_sender.prepare(mail), began)
+            return Attempt(mail, self._mail_sender.prepare(mail), began, send_by)
         except Exception as exc:
             return self._failed(mail, exc, began)
 
@@ -116,9 +120,9 @@ class AttemptRunner:
         result = AttemptResult("end_of_data", reply.code, reply.text, time.monotonic() - attempt.began)
         return Settlement.of(attempt.mail, SENT, result)
 
-    def release_if_paused(self, attempt: Attempt) -> Settlement | None:
-        """Do not send a mail that was announced if the relay has been paused meanwhile."""
-        if not self._breaker.is_open:
+    def release_if_late_or_paused(self, attempt: Attempt) -> Settlement | None:
+        """Do not send a mail if the one before it took too long, or the relay has been paused meanwhile."""
+        if not self._breaker.is_open and time.monotonic() <= attempt.send_by:
             return None
         self._mail_sender.abandon(attempt.message)
         return Settlement.of(attempt.mail, RELEASED)

@@ -87,8 +87,8 @@ class Dispatcher:
         self._lock = threading.Lock()
         #: Outcomes that are not recorded yet.
         self._outcomes: list[_Outcome] = []
-        #: The mails that this process has leased, by id.
-        self._leased: dict[int, ClaimedMail] = {}
+        #: The mails that this process has leased, by id and token.
+        self._leased: dict[tuple[int, str], ClaimedMail] = {}
         self._is_failing = False
         self._loop: threading.Thread | None = None
         self._last_round = time.monotonic()
@@ -160,12 +160,14 @@ class Dispatcher:
         outcomes = self._take_outcomes()
         claimed_at = time.monotonic()
         exchange = self._queue.exchange([each.settlement for each in outcomes], allowed, self._limits.lease_seconds)
-        self._start(exchange.claimed, claimed_at)
+        # In this order, because an outcome may be that of an earlier lease of a mail that is claimed again.
         self._conclude(outcomes, exchange.settled)
+        self._start(exchange.claimed, claimed_at)
         if failure := failure or exchange.failure:
             raise failure
         self._note_success()
-        return max(0.01, min(POLL_INTERVAL, self._seconds_to_more(len(exchange.claimed), allowed, bool(outcomes))))
+        pause = max(0.01, self._seconds_to_more(len(exchange.claimed), allowed, True in exchange.settled))
+        return min(pause, RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL)
 
     def _allowance(self, now: float) -> int:
         """Return how many mails may be claimed."""
@@ -180,7 +182,7 @@ class Dispatcher:
         self._maintenance.clock.check_claim(mails[0].claimed_at.timestamp(), time.monotonic())
         for mail in mails:
             self._limiter.started()
-            self._leased[mail.id] = mail
+            self._leased[mail.id, mail.lease_token] = mail
         self._threads.put(mails, claimed_at + self._limits.lease_seconds - self._limits.send_seconds)
 
     def _seconds_to_more(self, claimed: int, allowed: int, has_recorded: bool) -> float:
@@ -217,7 +219,7 @@ class Dispatcher:
                 with self._lock:
                     self._outcomes.append(outcome)
                 continue
-            mail = self._leased.pop(outcome.settlement.mail_id)
+            mail = self._leased.pop((outcome.settlement.mail_id, outcome.settlement.token))
             if isinstance(is_ours, Exception):
                 log.error("an outcome could not be recorded", extra={"order_id": mail.order_id}, exc_info=is_ours)
                 continue

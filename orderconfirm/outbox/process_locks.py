@@ -25,8 +25,9 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_ID_LENGTH = 37
 #: Bytes of a mail's id in the file; zeros in a free place.
 _ID_BYTES = 8
-#: Places for ids: more than a process ever sends at once.
+#: Places for ids: more than a process usually sends at once. Beyond that, all its mails count as begun.
 _PLACES = 4096
+_FILE_BYTES = _BOOT_ID_LENGTH + _PLACES * _ID_BYTES
 
 
 class ProcessLocks:
@@ -60,6 +61,8 @@ class ProcessLocks:
             if self._free:
                 place = self._begun[mail_id] = self._free.pop()
                 self._put(place, mail_id)
+            elif self._notes is not None:
+                self._notes[:_BOOT_ID_LENGTH] = bytes(_BOOT_ID_LENGTH)  # the file is no longer to be believed
 
     def note_settled(self, mail_id: int) -> None:
         """Note that the outcome of a mail is recorded."""
@@ -76,7 +79,7 @@ class ProcessLocks:
         except OSError:
             return None
         boot_id = _boot_id()
-        if not boot_id or content[:_BOOT_ID_LENGTH] != boot_id:
+        if not boot_id or content[:_BOOT_ID_LENGTH] != boot_id or len(content) != _FILE_BYTES:
             return None
         places = range(_BOOT_ID_LENGTH, len(content), _ID_BYTES)
         return {int.from_bytes(content[place : place + _ID_BYTES]) for place in places} - {0}
@@ -107,7 +110,7 @@ class ProcessLocks:
         self._held = (self._folder / self.owner).open("w+b", buffering=0)
         fcntl.flock(self._held, fcntl.LOCK_EX)  # another process may hold it for the moment of its own check
         with self._lock_of_begun:
-            self._held.write(_boot_id().ljust(_BOOT_ID_LENGTH + _PLACES * _ID_BYTES, b"\0"))
+            self._held.write(_boot_id().ljust(_FILE_BYTES, b"\0"))
             self._notes = mmap.mmap(self._held.fileno(), 0)
             for mail_id, place in self._begun.items():
                 self._put(place, mail_id)

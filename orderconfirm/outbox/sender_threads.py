@@ -26,7 +26,7 @@ class SenderThreads:
         self._runner = runner
         self._on_settled = on_settled
         self._threads: list[threading.Thread] = []
-        #: Each mail with the moment of the monotonic clock until which it may be begun.
+        #: Each mail with the moment of the monotonic clock until which its send may begin.
         self._waiting: deque[tuple[ClaimedMail, float]] = deque()
         self._changed = threading.Condition()
         self._idle = 0
@@ -44,10 +44,10 @@ class SenderThreads:
         """Mails that no thread has begun to send."""
         return len(self._waiting)
 
-    def put(self, mails: Iterable[ClaimedMail], begin_by: float) -> None:
-        """Send mails, each unless its turn comes after `begin_by`, when its lease might end before the send does."""
+    def put(self, mails: Iterable[ClaimedMail], send_by: float) -> None:
+        """Send mails, each unless its turn comes after `send_by`, when its lease might end before the send does."""
         with self._changed:
-            self._waiting.extend((mail, begin_by) for mail in mails)
+            self._waiting.extend((mail, send_by) for mail in mails)
             missing = min(len(self._waiting) - self._idle, self._count - len(self._threads))
             started = [threading.Thread(target=self._run, name="sender", daemon=True) for _ in range(missing)]
             self._threads += started
@@ -73,21 +73,21 @@ class SenderThreads:
         while attempt or (attempt := self._begin_next(waits=True)):
             following = self._begin_next(waits=False)
             self._settle(self._runner.send(attempt, following))
-            if following and (released := self._runner.release_if_paused(following)):
+            if following and (released := self._runner.release_if_late_or_paused(following)):
                 self._settle(released)
                 following = None
             attempt = following
 
     def _begin_next(self, waits: bool) -> Attempt | None:
         """Take and render the next mail that can be sent. Returns None if there is none; with `waits`, at the stop."""
-        while mail := self._take(waits):
-            begun = self._runner.begin(mail)
+        while taken := self._take(waits):
+            begun = self._runner.begin(*taken)
             if isinstance(begun, Attempt):
                 return begun
             self._settle(begun)
         return None
 
-    def _take(self, waits: bool) -> ClaimedMail | None:
+    def _take(self, waits: bool) -> tuple[ClaimedMail, float] | None:
         with self._changed:
             if waits:
                 self._idle += 1
@@ -97,10 +97,10 @@ class SenderThreads:
                 return None  # other threads are about to take them
             if self._is_stopping:
                 return None
-            mail, begin_by = self._waiting.popleft()
+            mail, send_by = self._waiting.popleft()
             self._busy += 1
-        if time.monotonic() <= begin_by:
-            return mail
+        if time.monotonic() <= send_by:
+            return mail, send_by
         self._settle(Settlement.of(mail, RELEASED))
         return self._take(waits)
 

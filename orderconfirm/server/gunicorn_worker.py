@@ -63,7 +63,8 @@ class Worker(PollingWorker):
 
     def _run_sender(self) -> None:
         for listener in self.sockets:
-            listener.close()  # clients must be refused when the other processes no longer listen
+            # Otherwise clients would connect, and wait in vain, until the mails in flight are finished at a stop.
+            listener.close()
         runtime = self.wsgi.extensions["orderconfirm"]
         while self.alive and self.is_parent_alive():
             self.notify()

@@ -20,7 +20,7 @@ from gunicorn.util import parse_address
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
 from orderconfirm.server.memory import spare_collector, tune_allocator
-from orderconfirm.server.roles import remote_sender, retire_sender
+from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
 
 #: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
@@ -54,8 +54,12 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Replace gunicorn's reload, which stops the old workers before it knows that new ones can start."""
+    """Replace gunicorn's reload, which stops the old workers before it knows that new ones can start.
+
+    And its SIGTTOU, which would stop the only worker that answers requests.
+    """
     server.handle_hup = partial(_reload, server, server.handle_hup)
+    server.handle_ttou = partial(remove_worker, server, server.handle_ttou)
 
 
 def post_worker_init(worker: Any) -> None:

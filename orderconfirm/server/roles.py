@@ -11,6 +11,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -70,3 +71,9 @@ def retire_sender(server: Any) -> None:
     for worker in server.WORKERS.values():
         if worker.is_sender:
             worker.is_sender, worker.age = False, 0
+
+
+def remove_worker(server: Any, remove: Callable[[], None]) -> None:
+    """Let `remove` stop a worker, unless only the sender would be left to answer requests."""
+    if server.num_workers > 1 + any(worker.is_sender for worker in server.WORKERS.values()):
+        remove()

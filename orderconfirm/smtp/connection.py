@@ -170,17 +170,17 @@ class RelaySMTP(TimedSMTP):
                 break
         for stage, code, text in replies:
             if not _is_welcome(stage, code):
-                self._take_back(replies[-1])
+                self._take_back({stage: code for stage, code, _ in replies})
                 raise read_reply(stage, code, decode_text(text))
 
-    def _take_back(self, last_reply: tuple[str, int, bytes]) -> None:
+    def _take_back(self, codes: dict[str, int]) -> None:
         """Reset the session after a refusal, so that it can be used again. Close it if that fails."""
-        stage, code, _ = last_reply
         self._allow(self._reply_timeout)
+        is_data_welcome = codes.get("data") == 354
         try:
-            if code == 421:
-                self.close()
-            elif stage == "data" and code == 354:
+            if 421 in codes.values() or (is_data_welcome and _is_welcome("rcpt", codes["rcpt"])):
+                self.close()  # in the second case the recipient would get an empty message
+            elif is_data_welcome:
                 # RFC 2920 section 3.1: the relay waits for content although every recipient was refused.
                 self.send(b".\r\n")
                 self.getreply()
@@ -201,9 +201,10 @@ class RelaySMTP(TimedSMTP):
         code, text = self.getreply()
         self.last_used = time.monotonic()
         self.last_reply = (code, decode_text(text))
-        if code == 421 or not 200 <= code < 600:
+        is_answer = not 300 <= code < 400
+        if code == 421 or not is_answer:
             self.close()
-        if not 200 <= code < 600 or 300 <= code < 400:
+        if not is_answer:
             raise UnknownOutcome("end_of_data", f"an answer that is none: {decode_text(text)}", code)
         if code >= 400:
             raise read_reply("end_of_data", code, decode_text(text))

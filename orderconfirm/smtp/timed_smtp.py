@@ -60,10 +60,14 @@ class TimedSMTP(smtplib.SMTP):
             self.file = io.BufferedReader(_ReplyStream(self))
         self._reply_bytes = 0
         try:
-            return super().getreply()
+            code, text = super().getreply()
         except smtplib.SMTPResponseException as garbage:
             # A line without end: smtplib makes up a 500, which the relay never said.
             raise smtplib.SMTPServerDisconnected(f"not SMTP: {garbage.smtp_error!r}") from garbage
+        if not 200 <= code < 600:
+            # Replies that follow may belong to other commands, so the connection is of no use.
+            raise smtplib.SMTPServerDisconnected(f"not SMTP: {code} {text!r}")
+        return code, text
 
     def seconds_left(self) -> float:
         """Return the seconds left of the current wait. Raises TimeoutError when it is over."""
