@@ -30,8 +30,8 @@ ROUND_INTERVAL = 0.005
 QUIET_INTERVAL = 0.05
 #: Seconds between tries to record an outcome while the database is unavailable.
 RECORD_RETRY_SECONDS = 0.5
-#: Mails that are leased for each connection: one is being sent, the envelope of the next has left, and two wait until the
-#: next claim brings more.
+#: Mails that are leased for each connection: one is being sent, the envelope of the next has left, and two wait for the
+#: next claim to bring more.
 MAILS_PER_CONNECTION = 4
 #: The last seconds of the drain, in which the outcomes of interrupted mails are recorded.
 DRAIN_MARGIN = 2.0
