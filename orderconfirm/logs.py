@@ -68,8 +68,8 @@ def _loggable(value: object) -> object:
 
 def configure_logging(level: str) -> None:
     """Send the package's log to stderr as JSON lines. Calling it again is harmless."""
-    # No line has these, and each takes time to find out.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    # No line has these, and each takes time to find out. gunicorn's lines have the process id.
+    logging.logThreads = logging.logMultiprocessing = False
     logger = logging.getLogger("orderconfirm")
     logger.setLevel(level)
     logger.propagate = False

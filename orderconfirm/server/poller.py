@@ -138,6 +138,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         if request.expects_continue:
             request.expects_continue = False
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            conn.sock.flush()
         self._wait(conn, self._receiving if len(request) else self._idle)
         self._limit_buffers(conn)
 
