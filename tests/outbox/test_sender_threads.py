@@ -162,6 +162,19 @@ def test_an_announced_mail_is_abandoned_when_the_one_before_it_pauses_the_relay(
     assert (one.relay.sends, one.relay.abandoned) == ([(1, 2)], [2])
 
 
+def test_mails_that_wait_are_given_back_when_the_relay_is_paused(one: Senders) -> None:
+    one.relay.failures[1] = RelayTrouble("mail", "4.3.2 closing", 421)
+    one.hold_first()
+    one.put(2, 3)
+    one.relay.may_answer.set()
+    one.wait_for(3)
+    assert {one.settled[number].outcome for number in (2, 3)} == {RELEASED}
+    assert one.relay.sends == [(1, None)]
+    one.put(4)  # the probe
+    one.wait_for(4)
+    assert one.settled[4].outcome is SENT
+
+
 def test_an_announced_mail_is_abandoned_when_its_time_is_used_up(one: Senders) -> None:
     one.relay.may_answer.clear()
     send_by = time.monotonic() + 0.5
