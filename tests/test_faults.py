@@ -148,13 +148,14 @@ def test_a_damaged_row_fails_alone(start_app: StartApp, tmp_path: Path) -> None:
         for number in range(3):
             place(app, f"K{number}")
         assert kept.reached.wait(10)
+        # K1 may be claimed by now, and K2 is not.
         database = sqlite3.connect(tmp_path / "outbox.db")
-        database.execute("UPDATE outbox SET payload = '{\"sent\"' WHERE order_id = 'K1'")
+        database.execute("UPDATE outbox SET payload = '{\"sent\"' WHERE order_id = 'K2'")
         database.commit()
         database.close()
         kept.held_at = None
-        assert kept.wait_for_orders(2, seconds=10) == Counter(["K0", "K2"])
-        failed = wait_until(lambda: (told := status(app, "K1"))["state"] == "failed" and told)
+        assert kept.wait_for_orders(2, seconds=10) == Counter(["K0", "K1"])
+        failed = wait_until(lambda: (told := status(app, "K2"))["state"] == "failed" and told)
         assert "the stored order cannot be read" in failed["reason"]
 
 

@@ -93,6 +93,11 @@ class AttemptRunner:
         self._lock = threading.Lock()
         self._is_cut_off = threading.Event()
 
+    @property
+    def is_relay_paused(self) -> bool:
+        """Whether no mails may be sent, but for one probe at a time."""
+        return self._breaker.is_open
+
     def begin(self, mail: ClaimedMail, send_by: float) -> Attempt | Settlement:
         """Render a mail. Returns its settlement if it cannot or must not be sent."""
         began = time.monotonic()

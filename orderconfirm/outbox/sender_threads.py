@@ -72,7 +72,12 @@ class SenderThreads:
         attempt: Attempt | None = None
         while attempt or (attempt := self._begin_next(waits=True)):
             following = self._begin_next(waits=False)
-            self._settle(self._runner.send(attempt, following))
+            settlement = self._runner.send(attempt, following)
+            if self._runner.is_relay_paused:
+                # Before this thread, or another one, begins them.
+                for mail in self.give_back():
+                    self._on_settled(Settlement.of(mail, RELEASED))
+            self._settle(settlement)
             if following and (released := self._runner.release_if_late_or_paused(following)):
                 self._settle(released)
                 following = None
