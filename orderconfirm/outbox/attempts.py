@@ -90,13 +90,17 @@ class AttemptRunner:
         self._process_locks = process_locks
         self._denials = Denials()
         self._sending = 0
+        self._has_asked_for_less = False
         self._lock = threading.Lock()
         self._is_cut_off = threading.Event()
 
-    @property
-    def is_relay_paused(self) -> bool:
-        """Whether no mails may be sent, but for one probe at a time."""
-        return self._breaker.is_open
+    def must_give_back(self) -> bool:
+        """Whether mails that no thread has begun must wait in the outbox.
+
+        That is so while the relay is paused, and once after each reply that asks for less.
+        """
+        has_asked, self._has_asked_for_less = self._has_asked_for_less, False
+        return has_asked or self._breaker.is_open
 
     def begin(self, mail: ClaimedMail, send_by: float) -> Attempt | Settlement:
         """Render a mail. Returns its settlement if it cannot or must not be sent."""
@@ -125,10 +129,12 @@ class AttemptRunner:
         result = AttemptResult("end_of_data", reply.code, reply.text, time.monotonic() - attempt.began)
         return Settlement.of(attempt.mail, SENT, result)
 
-    def release_if_late_or_paused(self, attempt: Attempt) -> Settlement | None:
-        """Do not send a mail if the one before it took too long, or the relay has been paused meanwhile."""
-        if not self._breaker.is_open and time.monotonic() <= attempt.send_by:
-            return None
+    def must_release(self, attempt: Attempt) -> bool:
+        """Whether a mail must not be sent: the one before it took too long, or the relay has been paused meanwhile."""
+        return self._breaker.is_open or time.monotonic() > attempt.send_by
+
+    def release(self, attempt: Attempt) -> Settlement:
+        """Do not send a mail that may have been announced."""
         self._mail_sender.abandon(attempt.message)
         return Settlement.of(attempt.mail, RELEASED)
 
@@ -149,6 +155,8 @@ class AttemptRunner:
     def _learn(self, failure: Exception | None, began: float) -> None:
         """Update the breaker and the rate limiter after an attempt begun at `began`; without a failure, it was sent."""
         now = time.monotonic()
+        if isinstance(failure, SlowDown | TooManyConnections):
+            self._has_asked_for_less = True
         if self._limiter.ended(now, was_refused=isinstance(failure, SlowDown)):
             log.warning("the relay asks to slow down", extra={"rate": self._limiter.rate})
         if failure is None or (isinstance(failure, TryLater | Refused | Denied) and failure.code):

@@ -63,7 +63,7 @@ class SenderThreads:
             return mails
 
     def stop(self) -> None:
-        """Begin no further mails. Each thread ends with the mails that it has begun."""
+        """Begin no further mails. Each thread ends with the mail that it is sending."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
@@ -73,13 +73,13 @@ class SenderThreads:
         while attempt or (attempt := self._begin_next(waits=True)):
             following = self._begin_next(waits=False)
             settlement = self._runner.send(attempt, following)
-            if self._runner.is_relay_paused:
+            if self._runner.must_give_back():
                 # Before this thread, or another one, begins them.
                 for mail in self.give_back():
                     self._on_settled(Settlement.of(mail, RELEASED))
             self._settle(settlement)
-            if following and (released := self._runner.release_if_late_or_paused(following)):
-                self._settle(released)
+            if following and (self._is_stopping or self._runner.must_release(following)):
+                self._settle(self._runner.release(following))
                 following = None
             attempt = following
 
