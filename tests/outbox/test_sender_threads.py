@@ -205,7 +205,7 @@ def test_mails_that_are_given_back_are_not_sent(one: Senders) -> None:
     assert one.relay.sends == [(1, None)]
 
 
-def test_a_stop_finishes_what_is_begun_and_leaves_the_rest(one: Senders) -> None:
+def test_a_stop_finishes_what_is_being_sent_and_leaves_the_rest(one: Senders) -> None:
     one.relay.may_answer.clear()
     one.put(1, 2, 3, 4)
     wait_until(lambda: one.relay.sends == [(1, 2)])
@@ -213,7 +213,8 @@ def test_a_stop_finishes_what_is_begun_and_leaves_the_rest(one: Senders) -> None
     one.relay.may_answer.set()
     wait_until(lambda: len(one.settled) == 2)
     assert [mail.id for mail in one.threads.give_back()] == [3, 4]
-    assert one.relay.sends == [(1, 2), (2, None)]
+    assert one.relay.sends == [(1, 2)]
+    assert [(settlement.mail_id, settlement.outcome) for settlement in one.settled] == [(1, SENT), (2, RELEASED)]
 
 
 def test_mails_that_are_put_after_the_stop_are_not_sent(one: Senders) -> None:
