@@ -107,7 +107,6 @@ class AttemptRunner:
         began = time.monotonic()
         if is_expired(mail):
             return Settlement.of(mail, EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK)
-        self._process_locks.note_begun(mail.id)
         try:
             return Attempt(mail, self._mail_sender.prepare(mail), began, send_by)
         except Exception as exc:
@@ -117,6 +116,7 @@ class AttemptRunner:
         """Send a mail, and announce the following one if there is one."""
         with self._lock:
             self._sending += 1
+        self._process_locks.note_begun(attempt.mail.id)
         try:
             reply = self._mail_sender.send(attempt.message, following.message if following else None)
         except Exception as exc:

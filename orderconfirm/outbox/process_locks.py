@@ -53,7 +53,7 @@ class ProcessLocks:
         if self._folder is not None and self._held is not None:
             (self._folder / self.owner).unlink(missing_ok=True)
             self._held.close()
-            self._held = None
+            self._held = self._notes = None  # the mapping holds the lock as well
 
     def note_begun(self, mail_id: int) -> None:
         """Note that this process is about to send a mail. It counts as begun until `note_settled`."""
@@ -110,8 +110,7 @@ class ProcessLocks:
         self._held = (self._folder / self.owner).open("w+b", buffering=0)
         fcntl.flock(self._held, fcntl.LOCK_EX)  # another process may hold it for the moment of its own check
         with self._lock_of_begun:
-            self._held.write(_boot_id().ljust(_FILE_BYTES, b"\0"))
-            self._notes = mmap.mmap(self._held.fileno(), 0)
+            self._notes = _mapped(self._held)
             for mail_id, place in self._begun.items():
                 self._put(place, mail_id)
 
@@ -129,6 +128,15 @@ class ProcessLocks:
             return (self._folder / self.owner).stat().st_ino == os.fstat(self._held.fileno()).st_ino
         except OSError:
             return False
+
+
+def _mapped(file: IO[bytes]) -> mmap.mmap | None:
+    """Return the mapped notes of an empty file; None if the disk is full, which leaves a file that is not believed."""
+    try:
+        is_whole = file.write(_boot_id().ljust(_FILE_BYTES, b"\0")) == _FILE_BYTES
+    except OSError:
+        is_whole = False
+    return mmap.mmap(file.fileno(), _FILE_BYTES) if is_whole else None
 
 
 def _boot_id() -> bytes:

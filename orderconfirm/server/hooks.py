@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
@@ -74,7 +75,9 @@ def post_worker_init(worker: Any) -> None:
         runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
     except OrderConfirmError as exc:
         if _HAS_FAILED[0]:
-            raise SystemExit(_APP_LOAD_ERROR) from None
+            # gunicorn fails itself when a second worker ends like this while it stops because of the first.
+            time.sleep(1.0)
+            raise SystemExit(0) from None
         _HAS_FAILED[0] = 1
         _exit(_APP_LOAD_ERROR, str(exc))
     if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker

@@ -275,7 +275,7 @@ def test_a_mail_that_an_unconfirmed_write_has_given_back_is_claimed_again(outbox
         outbox.dispatcher._breaker.trip(RelayTrouble("connect", "refused"), time.monotonic())
         outbox.dispatcher.wake()
         assert is_stalled.wait(10)
-        wait_until(lambda: any(each.was_unconfirmed for each in outbox.dispatcher._outcomes))
+        wait_until(lambda: any(each.was_unconfirmed for each in outbox.dispatcher._outcomes), seconds=30)
         outbox.dispatcher._breaker.reset(time.monotonic())
     wait_until(lambda: len(outbox.dispatcher._leased) == 2)
     outbox.sink.held_at = None

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,13 +85,17 @@ class Running:
 
 def _listens(pid: int) -> bool:
     """Whether a worker answers requests: only the sender has closed the master's listening socket."""
-    held = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in _files_of(pid)}
+    held = set(_files_of(pid))
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return bool(held & {f"socket:[{fields[9]}]" for line in lines if (fields := line.split())[3] == "0A"})
 
 
-def _files_of(pid: int) -> list[str]:
-    return os.listdir(f"/proc/{pid}/fd")
+def _files_of(pid: int) -> Iterator[str]:
+    """Yield the open files of a process, none if it has ended."""
+    with suppress(FileNotFoundError):
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):
+                yield os.readlink(f"/proc/{pid}/fd/{number}")
 
 
 @contextmanager
