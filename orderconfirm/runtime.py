@@ -70,7 +70,8 @@ class Runtime:
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
-        self._sender: Sender | None = None
+        #: What sends the mails; None until the outbox is open.
+        self.sender: Sender | None = None
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
         self._drain: threading.Thread | None = None
@@ -85,7 +86,7 @@ class Runtime:
         until then every use of it raises OutboxUnavailable.
         """
         self._stopping.clear()
-        self._sender = remote_sender
+        self.sender = remote_sender
         try:
             self._open(must_exist=keeps_trying)
         except OutboxUnavailable as exc:
@@ -109,7 +110,7 @@ class Runtime:
         self.begin_stop()
         if self._drain:
             self._drain.join()
-            self._drain = self._dispatcher = self._sender = None
+            self._drain = self._dispatcher = self.sender = None
         if self._inbox_server:
             self._inbox_server.stop()
         self.database.close()
@@ -122,30 +123,25 @@ class Runtime:
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
         return SmtpSender(self.app, settings, self.renderer, pool)
 
-    @property
-    def sender(self) -> Sender | None:
-        """What sends the mails; None until the outbox is open."""
-        return self._sender
-
     def health(self) -> HealthStatus:
         """Return the state of this process and of the outbox. Raises OutboxUnavailable when it cannot be read."""
-        if self._sender is None or not self.database.is_open:
+        if self.sender is None or not self.database.is_open:
             raise OutboxUnavailable("the outbox is not open")
         self.database.check_files()
         return HealthStatus(
             read_stats(self.database),
             self._queue.refusal,
-            self._sender.is_relay_paused,
-            self._sender.seconds_since_last_round,
+            self.sender.is_relay_paused,
+            self.sender.seconds_since_last_round,
         )
 
     def _open(self, must_exist: bool) -> None:
         self.database.open(must_exist)
-        if self._sender is not None:
+        if self.sender is not None:
             return
         if self._inbox_server:
             self._inbox_server.start()
-        self._sender = self._dispatcher = self._make_dispatcher(self._relay())
+        self.sender = self._dispatcher = self._make_dispatcher(self._relay())
         self._dispatcher.start()
 
     def _keep_opening(self) -> None:
@@ -165,8 +161,8 @@ class Runtime:
 
     def wake(self) -> None:
         """Look for due mails now."""
-        if self._sender:
-            self._sender.wake()
+        if self.sender:
+            self.sender.wake()
 
     def _relay(self) -> Relay:
         if self._inbox_server:

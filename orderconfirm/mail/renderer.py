@@ -68,10 +68,11 @@ class MailRenderer:
         return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
 
     def _templates_in(self, language: Language) -> Templates:
-        templates = self._translated.get(language.catalogue)
+        translated = self._translated  # the one of these templates, if another thread loads them again meanwhile
+        templates = translated.get(language.catalogue)
         if templates is None:
             # Two threads may compile them at the same time.
-            templates = self._translated[language.catalogue] = self._templates.translated(language.gettext)
+            templates = translated[language.catalogue] = self._templates.translated(language.gettext)
         return templates
 
     def _context(self, order: Order, language: Language, max_lines: int) -> Context:

@@ -86,7 +86,9 @@ class SenderThreads:
     def _begin_next(self, waits: bool) -> Attempt | None:
         """Take and render the next mail that can be sent. Returns None if there is none; with `waits`, at the stop."""
         while taken := self._take(waits):
-            begun = self._runner.begin(*taken)
+            mail, send_by = taken
+            is_late = time.monotonic() > send_by
+            begun = Settlement.of(mail, RELEASED) if is_late else self._runner.begin(mail, send_by)
             if isinstance(begun, Attempt):
                 return begun
             self._settle(begun)
@@ -102,12 +104,8 @@ class SenderThreads:
                 return None  # other threads are about to take them
             if self._is_stopping:
                 return None
-            mail, send_by = self._waiting.popleft()
             self._busy += 1
-        if time.monotonic() <= send_by:
-            return mail, send_by
-        self._settle(Settlement.of(mail, RELEASED))
-        return self._take(waits)
+            return self._waiting.popleft()
 
     def _settle(self, settlement: Settlement) -> None:
         with self._changed:

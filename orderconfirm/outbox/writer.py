@@ -212,7 +212,8 @@ class Writer:
         return [write for write in group if not refusals[write.is_order]]
 
     def _conclude(self, group: list[_Write], results: list[object]) -> None:
-        reason = self._files.refusal(is_order=True) if self._files else None
+        has_order = any(write.is_order for write in group)
+        reason = self._files.refusal(is_order=True) if self._files and has_order else None
         for write, result in zip(group, results, strict=True):
             if reason and write.is_order:
                 _fail(write, UnconfirmedWrite(reason), None)

@@ -27,7 +27,7 @@ _WWW_AUTHENTICATE = {"description": "how to send a key (RFC 6750)", "schema": _T
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """flask-smorest's blueprint with StrictParser and `operation`."""
+    """flask-smorest's blueprint with strict parsing and `operation`."""
 
     def arguments(self, schema: Schema, *, location: str = "json", **options: Any) -> Callable[[View], View]:
         """Pass the body, or the query with location="query", to the view as its first argument, loaded by `schema`."""
