@@ -31,7 +31,7 @@ from orderconfirm.order.serialization import decode_payload, encode_payload, to_
 from orderconfirm.outbox.additions import Addition, Additions
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.leases import AttemptResult, Settlement
+from orderconfirm.outbox.leases import AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT
 from orderconfirm.runtime import TEMPLATES, Runtime
@@ -108,8 +108,8 @@ class Stages:
     def _claim(self, mails: Sequence[NewMail]) -> list[ClaimedMail]:
         return self._queue.exchange([], len(mails), LEASE_SECONDS).claimed
 
-    def _settle(self, settlements: Sequence[Settlement]) -> None:
-        exchange = self._queue.exchange(settlements, 0, 0.0)
+    def _settle(self, finished_attempts: Sequence[FinishedAttempt]) -> None:
+        exchange = self._queue.exchange(finished_attempts, 0, 0.0)
         assert all(each is True for each in exchange.settled), exchange
 
 
@@ -137,8 +137,8 @@ def _message(pair: tuple[Any, Order]) -> bytes:
     ).as_bytes()
 
 
-def _settlement(mail: ClaimedMail, reply: RelayReply) -> Settlement:
-    return Settlement.of(mail, SENT, AttemptResult("end_of_data", reply.code, reply.text, 0.1))
+def _settlement(mail: ClaimedMail, reply: RelayReply) -> FinishedAttempt:
+    return FinishedAttempt.of(mail, SENT, AttemptResult("end_of_data", reply.code, reply.text, 0.1))
 
 
 def _groups(items: Sequence[Any]) -> list[Sequence[Any]]:

@@ -15,7 +15,7 @@ import psycopg
 from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, Settlement
+from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
 
@@ -72,7 +72,7 @@ def claim(queue: OutboxQueue, limit: int, lease_seconds: float) -> list[ClaimedM
 
 
 def settle(queue: OutboxQueue, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> bool:
-    [is_settled] = queue.exchange([Settlement.of(mail, outcome, result)], 0, 0).settled
+    [is_settled] = queue.exchange([FinishedAttempt.of(mail, outcome, result)], 0, 0).settled
     if isinstance(is_settled, Exception):
         raise is_settled
     return is_settled

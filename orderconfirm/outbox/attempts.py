@@ -24,7 +24,7 @@ from orderconfirm.models import ClaimedMail, RelayReply
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.denials import Denials
-from orderconfirm.outbox.leases import AttemptResult, Settlement
+from orderconfirm.outbox.leases import AttemptResult, FinishedAttempt
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, WAITS_FOR_CLOCK, Policy, decide, is_expired
 from orderconfirm.outbox.throttle import RateLimiter
@@ -102,17 +102,17 @@ class AttemptRunner:
         has_asked, self._has_asked_for_less = self._has_asked_for_less, False
         return has_asked or self._breaker.is_open
 
-    def begin(self, mail: ClaimedMail, send_by: float) -> Attempt | Settlement:
-        """Render a mail. Returns its settlement if it cannot or must not be sent."""
+    def begin(self, mail: ClaimedMail, send_by: float) -> Attempt | FinishedAttempt:
+        """Render a mail. Returns a finished attempt if it cannot or must not be sent."""
         began = time.monotonic()
         if is_expired(mail):
-            return Settlement.of(mail, EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK)
+            return FinishedAttempt.of(mail, EXPIRED if self._clock.is_trusted else WAITS_FOR_CLOCK)
         try:
             return Attempt(mail, self._mail_sender.prepare(mail), began, send_by)
         except Exception as exc:
             return self._failed(mail, exc, began)
 
-    def send(self, attempt: Attempt, following: Attempt | None) -> Settlement:
+    def send(self, attempt: Attempt, following: Attempt | None) -> FinishedAttempt:
         """Send a mail, and announce the following one if there is one."""
         with self._lock:
             self._sending += 1
@@ -127,30 +127,30 @@ class AttemptRunner:
         self._denials.note_accepted(attempt.mail, attempt.began)
         self._learn(None, attempt.began)
         result = AttemptResult("end_of_data", reply.code, reply.text, time.monotonic() - attempt.began)
-        return Settlement.of(attempt.mail, SENT, result)
+        return FinishedAttempt.of(attempt.mail, SENT, result)
 
     def must_release(self, attempt: Attempt) -> bool:
         """Whether a mail must not be sent: the one before it took too long, or the relay has been paused meanwhile."""
         return self._breaker.is_open or time.monotonic() > attempt.send_by
 
-    def release(self, attempt: Attempt) -> Settlement:
+    def release(self, attempt: Attempt) -> FinishedAttempt:
         """Do not send a mail that may have been announced."""
         self._mail_sender.abandon(attempt.message)
-        return Settlement.of(attempt.mail, RELEASED)
+        return FinishedAttempt.of(attempt.mail, RELEASED)
 
     def cut_off(self) -> None:
         """End what is under way: its row still tells how far it came."""
         self._is_cut_off.set()
         self._mail_sender.abort()
 
-    def _failed(self, mail: ClaimedMail, exc: Exception, began: float) -> Settlement:
+    def _failed(self, mail: ClaimedMail, exc: Exception, began: float) -> FinishedAttempt:
         failure = self._denials.judge(exc, mail, time.monotonic()) if isinstance(exc, DeliveryFailure) else exc
         self._learn(failure, began)
         result = _result(failure, time.monotonic() - began)
         if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):
-            return Settlement.of(mail, RELEASED, result)
+            return FinishedAttempt.of(mail, RELEASED, result)
         outcome = decide(failure, mail, self._policy, random.random(), self._clock.is_trusted)  # noqa: S311
-        return Settlement.of(mail, outcome, result)
+        return FinishedAttempt.of(mail, outcome, result)
 
     def _learn(self, failure: Exception | None, began: float) -> None:
         """Update the breaker and the rate limiter after an attempt begun at `began`; without a failure, it was sent."""

@@ -12,7 +12,7 @@ from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.models import ClaimedMail, State
 from orderconfirm.outbox.attempts import AttemptRunner, MailSender
 from orderconfirm.outbox.breaker import Breaker
-from orderconfirm.outbox.leases import Settlement
+from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.queue import OutboxQueue
@@ -51,10 +51,10 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Outcome:
-    """A settlement to be recorded. It may be recorded already if an earlier try was unconfirmed."""
+class _Unrecorded:
+    """A finished attempt to be recorded. It may be recorded already if an earlier try was unconfirmed."""
 
-    settlement: Settlement
+    finished: FinishedAttempt
     was_unconfirmed: bool = False
 
 
@@ -86,7 +86,7 @@ class Dispatcher:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         #: Outcomes that are not recorded yet.
-        self._outcomes: list[_Outcome] = []
+        self._outcomes: list[_Unrecorded] = []
         #: The mails that this process has leased, by id and token.
         self._leased: dict[tuple[int, str], ClaimedMail] = {}
         self._is_failing = False
@@ -156,10 +156,10 @@ class Dispatcher:
                 failure = exc  # outcomes are recorded all the same
         if self._stopping.is_set() or self._breaker.is_open:
             for mail in self._threads.give_back():
-                self._note_settled(Settlement.of(mail, RELEASED))
+                self._note_settled(FinishedAttempt.of(mail, RELEASED))
         outcomes = self._take_outcomes()
         claimed_at = time.monotonic()
-        exchange = self._queue.exchange([each.settlement for each in outcomes], allowed, self._limits.lease_seconds)
+        exchange = self._queue.exchange([each.finished for each in outcomes], allowed, self._limits.lease_seconds)
         # In this order, because an outcome may be that of an earlier lease of a mail that is claimed again.
         self._conclude(outcomes, exchange.settled)
         self._start(exchange.claimed, claimed_at)
@@ -198,12 +198,12 @@ class Dispatcher:
         due = self._queue.seconds_to_next()
         return POLL_INTERVAL if due is None else due
 
-    def _note_settled(self, settlement: Settlement) -> None:
+    def _note_settled(self, finished: FinishedAttempt) -> None:
         with self._lock:
-            self._outcomes.append(_Outcome(settlement))
+            self._outcomes.append(_Unrecorded(finished))
         self._wake.set()
 
-    def _take_outcomes(self) -> list[_Outcome]:
+    def _take_outcomes(self) -> list[_Unrecorded]:
         with self._lock:
             outcomes, self._outcomes = self._outcomes, []
             return outcomes
@@ -211,7 +211,7 @@ class Dispatcher:
     def _tokens(self) -> set[str]:
         return {mail.lease_token for mail in self._leased.values()}
 
-    def _conclude(self, outcomes: Sequence[_Outcome], settled: Sequence[bool | Exception]) -> None:
+    def _conclude(self, outcomes: Sequence[_Unrecorded], settled: Sequence[bool | Exception]) -> None:
         """Log what was recorded. Keep the rest until the service stops: a sent mail must not be sent again."""
         for outcome, is_ours in zip(outcomes, settled, strict=True):
             if isinstance(is_ours, OutboxUnavailable):
@@ -219,12 +219,12 @@ class Dispatcher:
                 with self._lock:
                     self._outcomes.append(outcome)
                 continue
-            mail = self._leased.pop((outcome.settlement.mail_id, outcome.settlement.token))
+            mail = self._leased.pop((outcome.finished.mail_id, outcome.finished.token))
             if isinstance(is_ours, Exception):
                 log.error("an outcome could not be recorded", extra={"order_id": mail.order_id}, exc_info=is_ours)
                 continue
             self._process_locks.note_settled(mail.id)
-            _log(mail, outcome.settlement)
+            _log(mail, outcome.finished)
             # If an unconfirmed write was carried out after all, it has ended the lease itself.
             if not is_ours and not outcome.was_unconfirmed:
                 log.warning(
@@ -244,8 +244,8 @@ class Dispatcher:
         self._is_failing = True
 
 
-def _log(mail: ClaimedMail, settlement: Settlement) -> None:
-    outcome, result = settlement.outcome, settlement.result
+def _log(mail: ClaimedMail, finished: FinishedAttempt) -> None:
+    outcome, result = finished.outcome, finished.result
     if outcome.state in (State.FAILED, State.EXPIRED):
         level = logging.ERROR
     else:

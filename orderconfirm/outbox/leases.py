@@ -109,7 +109,7 @@ NO_REPLY = AttemptResult()
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class FinishedAttempt:
     """How the attempt to send a mail ended that is leased with `token`."""
 
     mail_id: int
@@ -118,8 +118,8 @@ class Settlement:
     result: AttemptResult = NO_REPLY
 
     @classmethod
-    def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> Settlement:
-        """Return the settlement of a claimed mail."""
+    def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> FinishedAttempt:
+        """Return how the attempt to send a claimed mail ended."""
         return cls(mail.id, mail.lease_token, outcome, result)
 
 
@@ -149,15 +149,15 @@ class Leases:
         """Lease due mails for each request, longest due first, and return their rows."""
         return [self._claim.rows(connection, request) for request in requests]
 
-    def settle_all(self, connection: Connection, settlements: Sequence[Settlement]) -> list[bool]:
+    def settle_all(self, connection: Connection, finished_attempts: Sequence[FinishedAttempt]) -> list[bool]:
         """End leases. A result is False, and nothing is changed, when the lease has been lost."""
-        are_ours = [self._settle.changes(connection, _values(settlement)) == 1 for settlement in settlements]
-        ours = list(compress(settlements, are_ours))
+        are_ours = [self._settle.changes(connection, _values(finished)) == 1 for finished in finished_attempts]
+        ours = list(compress(finished_attempts, are_ours))
         if ours:
             self._add_event.execute_many(connection, map(_event, ours))
-        for settlement in ours:
-            if settlement.outcome.state in State.HOLDABLE:
-                hold_if_suppressed(connection, settlement.mail_id)
+        for finished in ours:
+            if finished.outcome.state in State.HOLDABLE:
+                hold_if_suppressed(connection, finished.mail_id)
         return are_ours
 
     def reclaim(self, connection: Connection, abandoned: Abandoned) -> int:
@@ -187,11 +187,11 @@ class Leases:
         history.record(connection, ids, Event.RELEASED, State.QUEUED)
 
 
-def _values(settlement: Settlement) -> dict[str, Any]:
-    outcome = settlement.outcome
+def _values(finished: FinishedAttempt) -> dict[str, Any]:
+    outcome = finished.outcome
     return {
-        "mail_id": settlement.mail_id,
-        "token": settlement.token,
+        "mail_id": finished.mail_id,
+        "token": finished.token,
         "to_state": str(outcome.state),
         "why": _clean(outcome.reason),
         "delay": outcome.delay,
@@ -200,10 +200,10 @@ def _values(settlement: Settlement) -> dict[str, Any]:
     }
 
 
-def _event(settlement: Settlement) -> dict[str, Any]:
-    outcome, result = settlement.outcome, settlement.result
+def _event(finished: FinishedAttempt) -> dict[str, Any]:
+    outcome, result = finished.outcome, finished.result
     return {
-        "mail_id": settlement.mail_id,
+        "mail_id": finished.mail_id,
         "event": str(outcome.event),
         "state": str(outcome.state),
         "stage": result.stage,

@@ -15,7 +15,7 @@ from orderconfirm.models import ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.leases import Abandoned, Leases, Settlement
+from orderconfirm.outbox.leases import Abandoned, FinishedAttempt, Leases
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.rows import to_claimed
 from orderconfirm.outbox.sql import is_due_state, now
@@ -28,9 +28,9 @@ _NEXT = select(select(func.min(outbox.c.due_at)).where(is_due_state).scalar_subq
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What became of settlements and a claim.
+    """What became of finished attempts and a claim.
 
-    `settled` has an element for each settlement: False, and nothing was changed, when the lease had been lost; an
+    `settled` has an element for each attempt: False, and nothing was changed, when the lease had been lost; an
     OutboxUnavailable when the database did not do its part. `failure` is the reason why nothing could be claimed.
     """
 
@@ -76,7 +76,7 @@ class OutboxQueue:
             self._capacity.note_acceptance()
         return result
 
-    def exchange(self, settlements: Sequence[Settlement], limit: int, lease_seconds: float) -> Exchange:
+    def exchange(self, finished_attempts: Sequence[FinishedAttempt], limit: int, lease_seconds: float) -> Exchange:
         """Record how attempts ended, and lease up to `limit` due mails for `lease_seconds`, longest due first.
 
         No other process gets the leased mails before their lease ends. A row that cannot be read fails alone. Raises
@@ -86,7 +86,7 @@ class OutboxQueue:
         owner = self._database.process_locks.owner
         request = {"token": token, "owner": owner, "limit": limit, "lease": lease_seconds}
         claim = [(self._leases.claim_all, request)] if limit > 0 else []
-        results = self._database.write_all([*((self._leases.settle_all, each) for each in settlements), *claim])
+        results = self._database.write_all([*((self._leases.settle_all, each) for each in finished_attempts), *claim])
         rows = results.pop() if claim else []
         if isinstance(rows, UnconfirmedWrite):
             # There may be leased mails that nobody knows of. `reclaim_abandoned` releases them.
@@ -121,5 +121,5 @@ class OutboxQueue:
             log.error("a row of the outbox cannot be read", extra={"row": row.id, "reason": str(exc)})
             damaged = Outcome(State.FAILED, Event.FAILED, f"the stored order cannot be read: {exc}")
             # If this fails, the row is claimed again when its lease ends.
-            self._database.write_all([(self._leases.settle_all, Settlement(row.id, row.lease_token, damaged))])
+            self._database.write_all([(self._leases.settle_all, FinishedAttempt(row.id, row.lease_token, damaged))])
             return None

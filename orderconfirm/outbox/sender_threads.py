@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable
 
 from orderconfirm.models import ClaimedMail
 from orderconfirm.outbox.attempts import Attempt, AttemptRunner
-from orderconfirm.outbox.leases import Settlement
+from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.retry import RELEASED
 
 
 class SenderThreads:
     """Up to `count` threads. They start with the first mails and end with `stop`."""
 
-    def __init__(self, count: int, runner: AttemptRunner, on_settled: Callable[[Settlement], None]) -> None:
-        """`on_settled` is called, in any thread, with the settlement of each mail."""
+    def __init__(self, count: int, runner: AttemptRunner, on_settled: Callable[[FinishedAttempt], None]) -> None:
+        """`on_settled` is called, in any thread, with each finished attempt."""
         self._count = count
         self._runner = runner
         self._on_settled = on_settled
@@ -72,12 +72,12 @@ class SenderThreads:
         attempt: Attempt | None = None
         while attempt or (attempt := self._begin_next(waits=True)):
             following = self._begin_next(waits=False)
-            settlement = self._runner.send(attempt, following)
+            finished = self._runner.send(attempt, following)
             if self._runner.must_give_back():
                 # Before this thread, or another one, begins them.
                 for mail in self.give_back():
-                    self._on_settled(Settlement.of(mail, RELEASED))
-            self._settle(settlement)
+                    self._on_settled(FinishedAttempt.of(mail, RELEASED))
+            self._settle(finished)
             if following and (self._is_stopping or self._runner.must_release(following)):
                 self._settle(self._runner.release(following))
                 following = None
@@ -88,7 +88,7 @@ class SenderThreads:
         while taken := self._take(waits):
             mail, send_by = taken
             is_late = time.monotonic() > send_by
-            begun = Settlement.of(mail, RELEASED) if is_late else self._runner.begin(mail, send_by)
+            begun = FinishedAttempt.of(mail, RELEASED) if is_late else self._runner.begin(mail, send_by)
             if isinstance(begun, Attempt):
                 return begun
             self._settle(begun)
@@ -107,7 +107,7 @@ class SenderThreads:
             self._busy += 1
             return self._waiting.popleft()
 
-    def _settle(self, settlement: Settlement) -> None:
+    def _settle(self, finished: FinishedAttempt) -> None:
         with self._changed:
             self._busy -= 1
-        self._on_settled(settlement)
+        self._on_settled(finished)

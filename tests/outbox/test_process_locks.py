@@ -87,7 +87,7 @@ SENDING_PROCESS = """
 import sys, time
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.leases import Settlement
+from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.retry import SENT
 
 database = Database(sys.argv[1])
@@ -96,7 +96,7 @@ queue, locks = OutboxQueue(database, 1000), database.process_locks
 mails = sorted(queue.exchange([], 4, 60).claimed, key=lambda mail: mail.order_id)
 for mail in mails[:3]:
     locks.note_begun(mail.id)
-queue.exchange([Settlement.of(mails[2], SENT)], 0, 0)
+queue.exchange([FinishedAttempt.of(mails[2], SENT)], 0, 0)
 locks.note_settled(mails[2].id)
 print(locks.owner, flush=True)
 time.sleep(60)

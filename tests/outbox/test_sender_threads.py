@@ -18,7 +18,7 @@ from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.leases import Settlement
+from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, Policy
 from orderconfirm.outbox.sender_threads import SenderThreads
@@ -80,12 +80,12 @@ class Senders:
         self.locks.claim()
         clock = ClockWatch(Database(f"sqlite:///{folder}/outbox.db"), 60)
         self.runner = AttemptRunner(self.relay, Policy((60.0,), 3600.0), self.breaker, RateLimiter(), clock, self.locks)
-        self.settled: dict[int, Settlement] = {}
+        self.settled: dict[int, FinishedAttempt] = {}
         self.threads = SenderThreads(count, self.runner, self._settle)
 
-    def _settle(self, settlement: Settlement) -> None:
-        assert settlement.mail_id not in self.settled
-        self.settled[settlement.mail_id] = settlement
+    def _settle(self, finished: FinishedAttempt) -> None:
+        assert finished.mail_id not in self.settled
+        self.settled[finished.mail_id] = finished
 
     def put(self, *numbers: int, send_by: float = LATER) -> None:
         self.threads.put([mail(number) for number in numbers], send_by)
@@ -189,7 +189,7 @@ def test_an_announced_mail_is_abandoned_when_its_time_is_used_up(one: Senders) -
 def test_mails_whose_time_is_used_up_are_released_and_not_sent(one: Senders) -> None:
     one.put(*range(1, 100), send_by=time.monotonic() - 1)
     one.wait_for(99)
-    assert {settlement.outcome for settlement in one.settled.values()} == {RELEASED}
+    assert {finished.outcome for finished in one.settled.values()} == {RELEASED}
     one.put(100)
     one.wait_for(100)
     assert one.relay.sends == [(100, None)]
@@ -232,7 +232,7 @@ def test_a_cut_off_releases_what_is_begun(one: Senders) -> None:
     one.threads.stop()
     one.runner.cut_off()
     wait_until(lambda: len(one.settled) == 2)
-    assert {settlement.outcome for settlement in one.settled.values()} == {RELEASED}
+    assert {finished.outcome for finished in one.settled.values()} == {RELEASED}
 
 
 def test_idle_threads_take_mails_before_busy_ones_announce_them(tmp_path: Path) -> None:
