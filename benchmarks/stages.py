@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.databases import new_mail
+from benchmarks.mail import our_message
 from benchmarks.orders import SAMPLE, order_ids
 from benchmarks.relay import relay
 from benchmarks.report import table
@@ -36,7 +37,6 @@ from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT
 from orderconfirm.runtime import TEMPLATES, Runtime
 from orderconfirm.settings import Settings
-from orderconfirm.smtp.message import OrderMessage
 from orderconfirm.smtp.sender import SmtpSender
 
 GROUP = 16
@@ -125,16 +125,7 @@ def _decode(mail: ClaimedMail) -> Order:
 
 
 def _message(pair: tuple[Any, Order]) -> bytes:
-    email, order = pair
-    return OrderMessage(
-        email,
-        sender=("Acme, Inc.", "orders@acme.example"),
-        recipient=(order.customer.name, order.customer.email),
-        reply_to="help@acme.example",
-        message_id="<0123456789abcdef@acme.example>",
-        date=order.order_date,
-        headers={"Auto-Submitted": "auto-generated"},
-    ).as_bytes()
+    return our_message(*pair)
 
 
 def _settlement(mail: ClaimedMail, reply: RelayReply) -> FinishedAttempt:

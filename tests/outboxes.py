@@ -15,9 +15,11 @@ import psycopg
 from orderconfirm.models import ClaimedMail, NewMail, OutboxEntry
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
+from orderconfirm.outbox.writer import Writer
 
 
 @contextmanager
@@ -43,6 +45,22 @@ def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[Outb
         yield OutboxQueue(database, max_pending)
     finally:
         database.close()
+
+
+@contextmanager
+def writer_of_notes(url: str, timeout: float) -> Iterator[Writer]:
+    """Start a writer on a table of notes, whose only column has different words."""
+    engine = writing_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS notes")
+        connection.exec_driver_sql("CREATE TABLE notes (word VARCHAR(40) UNIQUE)")
+    writer = Writer(engine, timeout)
+    writer.start()
+    yield writer
+    writer.stop()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE notes")
+    engine.dispose()
 
 
 @contextmanager

@@ -25,8 +25,9 @@ RESTART_DELAY_SECONDS = 3.0
 #: Seconds between two looks of the sender process at its pipe, at least: one look serves many new orders.
 WAKE_INTERVAL = 0.005
 
-#: One byte of memory that the master shares with all workers: 1 once a worker has started.
-_HAS_STARTED = mmap.mmap(-1, 1)
+#: Two bytes of memory that the master shares with all workers: whether one has started, and whether one has failed to.
+_HAS = mmap.mmap(-1, 2)
+_STARTED, _FAILED = 0, 1
 
 
 class Worker(PollingWorker):
@@ -37,7 +38,12 @@ class Worker(PollingWorker):
     @property
     def is_first(self) -> bool:
         """Whether no worker has started yet. Only then a failure may end the service."""
-        return not _HAS_STARTED[0]
+        return not _HAS[_STARTED]
+
+    @property
+    def has_failed_before(self) -> bool:
+        """Whether another worker has said why the service cannot start."""
+        return bool(_HAS[_FAILED])
 
     def init_process(self) -> None:
         """Start and run the worker.
@@ -48,14 +54,27 @@ class Worker(PollingWorker):
             super().init_process()
         except (Exception, SystemExit) as exc:
             is_regular_exit = isinstance(exc, SystemExit) and not exc.code
-            if self.booted or self.is_first or is_regular_exit:
+            if self.booted or is_regular_exit:
+                raise
+            if self.is_first:
+                self._end_service()
                 raise
             self.log.error("a worker cannot start; it is replaced in %d s: %r", RESTART_DELAY_SECONDS, exc)
             time.sleep(RESTART_DELAY_SECONDS)
             sys.exit(1)
 
+    def _end_service(self) -> None:
+        """Let gunicorn end the service when this worker exits, unless it does so already because of another one.
+
+        gunicorn itself fails when a second worker ends like that while it stops.
+        """
+        if self.has_failed_before:
+            time.sleep(1.0)
+            sys.exit(0)
+        _HAS[_FAILED] = 1
+
     def run(self) -> None:
-        _HAS_STARTED[0] = 1
+        _HAS[_STARTED] = 1
         if self.is_sender:
             self._run_sender()
         else:

@@ -6,13 +6,11 @@ gunicorn's master imports this module, so it must not import Flask or the applic
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
@@ -26,8 +24,6 @@ from orderconfirm.settings import Settings, load_environment, unknown_names
 
 #: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
-#: One byte of memory that all workers share: 1 once one has said why it cannot start.
-_HAS_FAILED = mmap.mmap(-1, 1)
 
 
 def load_settings() -> Settings:
@@ -74,11 +70,8 @@ def post_worker_init(worker: Any) -> None:
         sends_itself = worker.is_sender or not runtime.settings.has_sender_process
         runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
     except OrderConfirmError as exc:
-        if _HAS_FAILED[0]:
-            # gunicorn fails itself when a second worker ends like this while it stops because of the first.
-            time.sleep(1.0)
-            raise SystemExit(0) from None
-        _HAS_FAILED[0] = 1
+        if worker.has_failed_before:
+            raise SystemExit(_APP_LOAD_ERROR) from None
         _exit(_APP_LOAD_ERROR, str(exc))
     if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from outboxes import locked
+from outboxes import locked, writer_of_notes
 from processes import ROOT, wait_until
 from sqlalchemy import Connection, event
 
@@ -29,17 +29,8 @@ TIMEOUT = 0.4
 
 @pytest.fixture
 def writer(url: str) -> Iterator[Writer]:
-    engine = writing_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS notes")
-        connection.exec_driver_sql("CREATE TABLE notes (word VARCHAR(40) UNIQUE)")
-    writer = Writer(engine, TIMEOUT)
-    writer.start()
-    yield writer
-    writer.stop()
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE notes")
-    engine.dispose()
+    with writer_of_notes(url, TIMEOUT) as writer:
+        yield writer
 
 
 def do(writer: Writer, job: Callable[[Connection], Any]) -> Any:

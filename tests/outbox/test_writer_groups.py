@@ -7,28 +7,18 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from outboxes import locked
+from outboxes import locked, writer_of_notes
 from processes import wait_until
 from sqlalchemy import Connection, event
 
 from orderconfirm.errors import KeyConflict, OutboxUnavailable
-from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.writer import MAX_GROUP, Writer
 
 
 @pytest.fixture
 def writer(url: str) -> Iterator[Writer]:
-    engine = writing_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS notes")
-        connection.exec_driver_sql("CREATE TABLE notes (word VARCHAR(40) UNIQUE)")
-    writer = Writer(engine, 5)
-    writer.start()
-    yield writer
-    writer.stop()
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE notes")
-    engine.dispose()
+    with writer_of_notes(url, timeout=5) as writer:
+        yield writer
 
 
 class Operations:
