@@ -22,7 +22,7 @@ from benchmarks.measurement import Load, Result, measure
 from benchmarks.orders import API_KEY
 from benchmarks.processes import exit_on_sigterm
 from benchmarks.relay import Relay, relay
-from benchmarks.report import RTT, table
+from benchmarks.report import ROUND_TRIP_TIMES, table
 from benchmarks.service import Service, free_port, running
 from benchmarks.smtp_sink import PASSWORD, USER
 
@@ -71,7 +71,7 @@ COLUMNS = (
 )
 
 
-def compared(ours: list[Result], theirs: list[Result]) -> str:
+def compared(rtt: float, ours: list[Result], theirs: list[Result]) -> str:
     """Return the table: the ratios of the medians, the medians, and the sums of what should not happen."""
     medians = [[_median(results, field) for _, field, _ in COLUMNS] for results in (ours, theirs)]
     ratios = [f"{our / their:.2f}" if their else "" for our, their in zip(*medians, strict=True)]
@@ -80,7 +80,7 @@ def compared(ours: list[Result], theirs: list[Result]) -> str:
         written = [form.format(value) for (_, _, form), value in zip(COLUMNS, values, strict=True)]
         lost, twice = sum(each.lost for each in results), sum(each.sent_twice for each in results)
         rows.append((name, *written, str(lost), str(twice)))
-    return table((f"RTT {RTT} ms", *(name for name, _, _ in COLUMNS), "lost", "sent twice"), rows)
+    return table((f"RTT {rtt:g} ms", *(name for name, _, _ in COLUMNS), "lost", "sent twice"), rows)
 
 
 def _median(results: list[Result], field: str) -> float:
@@ -99,12 +99,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print(f"Measured on {describe(Path(folder))}, {options.rounds} rounds in turns, the medians:\n", flush=True)
     others = OtherLoad()
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        ours.append(scenarios.load(RTT, options.orders))
-        theirs.append(load_peer(RTT, options.orders))
-    print(compared(ours, theirs))
-    print(f"\n{others.describe()}")
+    for rtt in ROUND_TRIP_TIMES:
+        ours, theirs = [], []
+        for _ in range(options.rounds):
+            ours.append(scenarios.load(rtt, options.orders))
+            theirs.append(load_peer(rtt, options.orders))
+        print(compared(rtt, ours, theirs), end="\n\n", flush=True)
+    print(others.describe())
 
 
 if __name__ == "__main__":
