@@ -319,6 +319,8 @@ class TestResend:
         for number in range(10):
             place(client, f"{number}")
             wait_for(client, f"{number}", "sent")
+            # A copy that was sent in between may be followed by another.
+            sink[0].held_at = "MAIL"
 
             def act(name: int, path: str = f"{URL}/{number}") -> int:
                 own = app.test_client()
@@ -326,6 +328,7 @@ class TestResend:
 
             with ThreadPoolExecutor(6) as threads:
                 statuses = list(threads.map(act, range(6)))
+            sink[0].held_at = None
             assert statuses.count(202) <= 1
             if statuses[3] == 204:
                 assert client.get(f"{URL}/{number}").status_code == 410
