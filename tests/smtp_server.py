@@ -27,10 +27,13 @@ class Sink:
     that are used up one a mail. `fault` is asked at each stage and for each mail (counted from 1) and answers with a
     reply, DROP, HANG or None; at DATA a mail that is dropped is kept. While `held_at` names a stage (MAIL, RCPT, DATA
     for the command, DOT for the finished message) nothing is answered there; `reached` is set once somebody waits.
-    `most_connections` may be open at once.
+    `most_connections` may be open at once. With `pipelining` it offers PIPELINING, and `overlapped` holds the
+    numbers of the mails that came together with the next envelope.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pipelining: bool = False) -> None:
+        self.pipelining = pipelining
+        self.overlapped: set[int] = set()
         self.mails: list[bytes] = []
         self.recipients: list[str] = []
         self.logins: list[tuple[bytes, bytes]] = []
@@ -56,7 +59,7 @@ class Sink:
             self.turned_away += 1
             return ["421 4.7.0 Too many connections"]
         session.host_name = hostname
-        return responses
+        return [*responses[:-1], "250-PIPELINING", *responses[-1:]] if self.pipelining else responses
 
     async def handle_HELO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
         return "421 4.7.0 Too many connections"
@@ -84,6 +87,8 @@ class Sink:
         if server.transport.is_closing():
             return "421 4.3.2 Shutting down"
         content = envelope.original_content or b""
+        if server._reader._buffer.startswith(b"MAIL FROM"):
+            self.overlapped.add(envelope.number)
         reply = await self._refusal("DATA", server, envelope)
         if reply and reply != DROP:
             return reply

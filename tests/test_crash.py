@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processes import free_port, kill, post, query, service, start, stop, wait_until, wait_until_healthy
-from smtp_server import Sink, orders_of, smtp_server
+from smtp_server import HANG, Sink, orders_of, smtp_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -173,6 +173,20 @@ def test_a_kill_at_any_stage_loses_no_order_and_repeats_only_a_finished_message(
     assert "\n".join(table) in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
+def test_a_kill_while_the_next_envelope_has_left_as_well_repeats_only_the_finished_message(tmp_path: Path) -> None:
+    before, after = Sink(pipelining=True), Sink(pipelining=True)
+    before.fault = lambda stage, number: HANG if (stage, number) == ("DATA", 2) else None
+    with at_smtp_stage("MAIL", tmp_path, before) as victim:
+        before.held_at = None
+        wait_until(lambda: 2 in before.overlapped)
+        kill(victim.process)
+    with smtp_server(sink=after) as (_, relay_port), service(tmp_path, free_port(), relay_port):
+        wait_until(lambda: not query(tmp_path, "SELECT 1 FROM outbox WHERE state <> 'sent'"), seconds=20)
+    # The relay had all of K1, but had not answered.
+    assert (orders_of(before.mails), orders_of(after.mails)) == (Counter(["K0"]), Counter(["K1", "K2"]))
+    assert query(tmp_path, "SELECT order_id FROM outbox WHERE possible_copies > 0") == [("K1",)]
+
+
 def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path: Path) -> None:
     rng = random.Random(2025)
     ports = [free_port(), free_port()]
@@ -206,7 +220,7 @@ def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path:
                 refused.append(status)
             time.sleep(0.05)  # so that orders arrive during all kills
 
-    with smtp_server() as (sink, relay_port):
+    with smtp_server(sink=Sink(pipelining=True)) as (sink, relay_port):
         with ThreadPoolExecutor(10) as threads:
             killers = [threads.submit(run_and_kill, port, [rng.uniform(0.1, 0.8) for _ in range(10)]) for port in ports]
             shops = [threads.submit(shop, number) for number in range(8)]
@@ -222,6 +236,7 @@ def test_two_services_on_one_outbox_killed_ten_times_each_lose_nothing(tmp_path:
     [(possible_copies,)] = query(tmp_path, "SELECT sum(possible_copies) FROM outbox")
     assert set(copies) == set(names)
     assert copies.total() - len(names) <= int(str(possible_copies))
+    assert sink.overlapped
     assert all(status == 503 for status in refused)
 
 
