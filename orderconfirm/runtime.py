@@ -25,9 +25,10 @@ from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import Policy
+from orderconfirm.outbox.senders import Senders
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
-from orderconfirm.settings import ROOT, Relay, Settings, shares
+from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
@@ -176,8 +177,8 @@ class Runtime:
             settings.mail_retry_delays, settings.mail_give_up_after, settings.mail_unknown_outcome_delay, holds_unknown
         )
         mail_sender = self.make_mail_sender(relay)
-        breaker = Breaker(shares.login_pause(settings))
-        limiter = RateLimiter(shares.rate(settings))
+        breaker = Breaker(settings.mail_login_pause)
+        limiter = RateLimiter(settings.mail_rate_limit)
         clock = ClockWatch(self.database, settings.lease_seconds)
         return Dispatcher(
             self._queue,
@@ -194,8 +195,9 @@ class Runtime:
             breaker,
             limiter,
             self.database.process_locks,
+            Senders(self.database, settings.mail_max_connections),
             Limits(
-                shares.connections(settings),
+                settings.mail_max_connections,
                 settings.lease_seconds,
                 settings.longest_send_seconds,
                 settings.drain_seconds,

@@ -41,9 +41,11 @@ def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[Outb
     """Open an outbox as a separate process would."""
     database = Database(url, **options)
     database.open()
+    database.process_locks.claim(lambda: None)
     try:
         yield OutboxQueue(database, max_pending)
     finally:
+        database.process_locks.release()
         database.close()
 
 

@@ -28,7 +28,7 @@ class Sink:
     reply, DROP, HANG or None; at DATA a mail that is dropped is kept. While `held_at` names a stage (MAIL, RCPT, DATA
     for the command, DOT for the finished message) nothing is answered there; `reached` is set once somebody waits.
     `most_connections` may be open at once. With `pipelining` it offers PIPELINING, and `overlapped` holds the
-    numbers of the mails that came together with the next envelope.
+    numbers of the mails that came together with the next envelope. `most_open` connections were open at once.
     """
 
     def __init__(self, pipelining: bool = False) -> None:
@@ -51,6 +51,7 @@ class Sink:
         self.reached = threading.Event()
         self.arrived = threading.Condition()
         self.open_servers: set[SMTP] = set()
+        self.most_open = 0
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -155,6 +156,7 @@ class _StagedSMTP(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.event_handler.open_servers.add(self)
+        self.event_handler.most_open = max(self.event_handler.most_open, len(self.event_handler.open_servers))
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -47,8 +47,12 @@ class MailSender(Protocol):
     def abandon(self, message: Any) -> None:
         """Do not send a message that was announced."""
 
-    def close_idle(self) -> None:
-        """Close the connections that have been idle for a while."""
+    @property
+    def open_connections(self) -> int:
+        """How many connections to the relay are open, or being opened."""
+
+    def close_idle(self, above: int) -> None:
+        """Close the connections that have been idle for a while, and idle ones while more than `above` are open."""
 
     def abort(self) -> None:
         """Break the connections that are sending a mail, so that their threads end."""

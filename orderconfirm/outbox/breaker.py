@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 from orderconfirm.errors import RelayMisconfigured, RelayTrouble
 
 #: Seconds until the first probe. Each failed probe doubles the pause, up to MAX_PAUSE.
 FIRST_PAUSE = 1.0
 MAX_PAUSE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why and since when no mails are sent, and the moment of the next probe."""
+
+    reason: str
+    since: float
+    until: float
 
 
 class Breaker:
@@ -20,8 +30,11 @@ class Breaker:
 
     def __init__(self, login_pause: float) -> None:
         self._login_pause = login_pause
+        self._senders = 1
         self._lock = threading.Lock()
         self._pause = 0.0
+        self._opened_at = 0.0
+        self._reason = ""
         self._open_until = 0.0
         self._tripped_at = 0.0
 
@@ -29,11 +42,24 @@ class Breaker:
     def is_open(self) -> bool:
         return bool(self._pause)
 
+    @property
+    def pause(self) -> Pause | None:
+        """The present pause; None while the breaker is closed."""
+        with self._lock:
+            return Pause(self._reason, self._opened_at, self._open_until) if self._pause else None
+
+    def set_senders(self, count: int) -> None:
+        """Multiply the pause between logins, so that `count` senders together try as often as one alone."""
+        self._senders = count
+
     def trip(self, trouble: RelayTrouble, now: float) -> bool:
         """Record trouble. Returns True if this opened the breaker, False if it was open already."""
         with self._lock:
             was_closed = not self._pause
+            if was_closed:
+                self._opened_at = now
             if now >= self._open_until:
+                self._reason = str(trouble)
                 self._pause = self._next_pause(trouble)
                 self._open_until = now + self._pause
                 self._tripped_at = now
@@ -65,7 +91,7 @@ class Breaker:
 
     def _next_pause(self, trouble: RelayTrouble) -> float:
         if isinstance(trouble, RelayMisconfigured):
-            return max(self._login_pause, trouble.retry_after or 0.0)
+            return max(self._login_pause * self._senders, trouble.retry_after or 0.0)
         if trouble.retry_after:
             return trouble.retry_after
         return min(self._pause * 2, MAX_PAUSE) if self._pause else FIRST_PAUSE

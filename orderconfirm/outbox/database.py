@@ -13,13 +13,25 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.outbox.driver_statement import DriverStatement
-from orderconfirm.outbox.engines import LOCK_TIMEOUT, create_tables, missing_columns, reading_engine, writing_engine
+from orderconfirm.outbox.engines import (
+    LOCK_TIMEOUT,
+    create_tables,
+    missing_columns,
+    reading_engine,
+    session_engine,
+    writing_engine,
+)
+from orderconfirm.outbox.file_locks import FileLocks
 from orderconfirm.outbox.process_locks import ProcessLocks
+from orderconfirm.outbox.session_locks import SessionLocks
 from orderconfirm.outbox.sqlite_files import SqliteFiles
 from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_jobs
 
 T = TypeVar("T")
 
+#: Seconds that a shop's request waits for its write on PostgreSQL, and then for the end of a commit that has begun. So
+#: the shop is answered within two seconds while the server is away. On SQLite it waits longer: for another's lock.
+POSTGRES_ORDER_TIMEOUTS = (1.5, 0.5)
 #: Seconds that a checkpoint waits for other processes to stop reading the write-ahead log.
 CHECKPOINT_TIMEOUT = 1
 
@@ -27,16 +39,22 @@ CHECKPOINT_TIMEOUT = 1
 class Database:
     """The database that holds the outbox. Every method raises OutboxUnavailable when it does not do its part."""
 
-    def __init__(self, url: str, write_timeout: float = WRITE_TIMEOUT) -> None:
-        """Open nothing yet. `url` is a DATABASE_URL; a caller waits up to `write_timeout` seconds for its write."""
-        self._writing = writing_engine(url)
-        self._reading = reading_engine(url)
+    def __init__(self, url: str, password_file: str = "", write_timeout: float = WRITE_TIMEOUT) -> None:
+        """Open nothing yet. `url` is a DATABASE_URL. `password_file` has the password for it, if `url` has none.
+
+        A caller waits up to `write_timeout` seconds for its write.
+        """
+        self._writing = writing_engine(url, password_file)
+        self._reading = reading_engine(url, password_file)
         self.dialect = self._writing.dialect.name
         name = self._writing.url.database
         self._files = SqliteFiles(Path(name)) if self.dialect == "sqlite" and name else None
-        self._writer = Writer(self._writing, write_timeout, self._files)
+        order_timeouts = POSTGRES_ORDER_TIMEOUTS if self.dialect == "postgresql" else None
+        self._writer = Writer(self._writing, write_timeout, self._files, order_timeouts)
         self._is_log_saved = False
-        self.process_locks = ProcessLocks(self._files.lock_folder if self._files else None)
+        self.process_locks: ProcessLocks = (
+            FileLocks(self._files.lock_folder) if self._files else SessionLocks(session_engine(url, password_file))
+        )
 
     def open(self, must_exist: bool = False) -> None:
         """Create missing tables and start to accept writes. Call it after the fork.
@@ -48,7 +66,6 @@ class Database:
         try:
             create_tables(self._writing)
             missing = missing_columns(self._writing)
-            self.process_locks.claim()
         except (DBAPIError, OSError) as exc:
             self.close()
             reason = getattr(exc, "orig", exc)
@@ -69,7 +86,6 @@ class Database:
     def close(self) -> None:
         """Finish the waiting writes and close all connections."""
         self._writer.stop()
-        self.process_locks.release()
         self._reading.dispose()
         self._writing.dispose()
 

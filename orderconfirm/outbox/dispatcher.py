@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
@@ -18,6 +19,7 @@ from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import RELEASED
 from orderconfirm.outbox.sender_threads import SenderThreads
+from orderconfirm.outbox.senders import Senders, Share
 from orderconfirm.outbox.throttle import RateLimiter
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Dispatcher:
         breaker: Breaker,
         limiter: RateLimiter,
         process_locks: ProcessLocks,
+        senders: Senders,
         limits: Limits,
     ) -> None:
         self._queue = queue
@@ -79,6 +82,8 @@ class Dispatcher:
         self._breaker = breaker
         self._limiter = limiter
         self._process_locks = process_locks
+        self._senders = senders
+        self._share = Share()
         self._limits = limits
         self._threads = SenderThreads(limits.connections, attempt_runner, self._note_settled)
         self._wake = threading.Event()
@@ -104,7 +109,8 @@ class Dispatcher:
         return time.monotonic() - self._last_round
 
     def start(self) -> None:
-        """Start to claim mails. Call it after the fork, because threads do not survive one."""
+        """Start to claim mails. Call it after the fork: threads do not survive one. Raises OutboxUnavailable."""
+        self._process_locks.claim(self.wake)
         self._loop = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._loop.start()
 
@@ -129,6 +135,9 @@ class Dispatcher:
                 self._loop.join(DRAIN_MARGIN)
         self._ended.set()
         self._mail_sender.close()
+        with suppress(OutboxUnavailable):  # the others will notice that this process has ended
+            self._senders.leave()
+        self._process_locks.release()
 
     def _run(self) -> None:
         while not (self._ended.is_set() or (self._stopping.is_set() and not self._leased)):
@@ -145,16 +154,18 @@ class Dispatcher:
 
     def _round(self) -> float:
         """Record what has ended and start as many mails as possible now. Returns the seconds until the next round."""
-        self._mail_sender.close_idle()
+        self._mail_sender.close_idle(self._share.connections)
         failure: Exception | None = None
         allowed = 0
         if not self._stopping.is_set():
             try:
+                self._expect_visibility()
+                self._take_share(time.monotonic())
                 self._maintenance.run(self._tokens(), time.monotonic())
                 allowed = self._allowance(time.monotonic())
             except OutboxUnavailable as exc:
                 failure = exc  # outcomes are recorded all the same
-        if self._stopping.is_set() or self._breaker.is_open:
+        if self._stopping.is_set() or self._breaker.is_open or not self._process_locks.is_visible:
             for mail in self._threads.give_back():
                 self._note_settled(FinishedAttempt.of(mail, RELEASED))
         outcomes = self._take_outcomes()
@@ -167,12 +178,30 @@ class Dispatcher:
             raise failure
         self._note_success()
         pause = max(0.01, self._seconds_to_more(len(exchange.claimed), allowed, True in exchange.settled))
+        pause = min(pause, self._senders.seconds_to_look(time.monotonic()))
         return min(pause, RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL)
+
+    def _expect_visibility(self) -> None:
+        """Raise OutboxUnavailable when other processes cannot see that this one lives, so that they take its mails."""
+        if not self._process_locks.is_visible:
+            raise OutboxUnavailable("the process lock is lost")
+
+    def _take_share(self, now: float) -> None:
+        """Keep to this process's share of the relay's limits."""
+        share = self._senders.share(self._mail_sender.open_connections, self._breaker.pause, now)
+        if share == self._share:
+            return
+        self._share = share
+        self._threads.limit = share.connections
+        self._limiter.set_share(share.connections, self._limits.connections, not share.others, now)
+        self._breaker.set_senders(share.others + 1)
+        self._mail_sender.close_idle(share.connections)
+        log.info("connections to the relay", extra={"connections": share.connections, "other_senders": share.others})
 
     def _allowance(self, now: float) -> int:
         """Return how many mails may be claimed."""
         busy = self._threads.busy
-        room = self._limits.connections * MAILS_PER_CONNECTION - busy
+        room = self._share.connections * MAILS_PER_CONNECTION - busy
         return self._limiter.allowance(self._breaker.allowance(room, busy, now), busy, now)
 
     def _start(self, mails: Sequence[ClaimedMail], claimed_at: float) -> None:

@@ -1,4 +1,4 @@
-"""The outbox's two SQLAlchemy engines: one connection for writing, a pool for reading."""
+"""The outbox's SQLAlchemy engines: one connection for writing, a pool for reading, and on PostgreSQL one for locks."""
 
 from __future__ import annotations
 
@@ -6,40 +6,43 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event, inspect
+from sqlalchemy import Engine, NullPool, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from orderconfirm.outbox import postgres_connection
 from orderconfirm.outbox.sqlite_lock import TurnstileLock
 from orderconfirm.outbox.tables import metadata
 
-#: Seconds that a connection waits for another process's write lock (SQLite) or for the server (PostgreSQL).
+#: Seconds that a connection waits for another process's write lock on SQLite.
 LOCK_TIMEOUT = 10
+#: Seconds that a reader waits for a connection of the pool.
+POOL_TIMEOUT = 10
 
 
-def writing_engine(url: str) -> Engine:
+def writing_engine(url: str, password_file: str = "") -> Engine:
     """Return an engine with one connection, whose transactions take the write lock with their first statement.
 
     A deferred SQLite transaction that reads before it writes fails with SQLITE_BUSY_SNAPSHOT if another process wrote
     in between. BEGIN IMMEDIATE waits for the lock instead.
     """
-    engine = create_engine(_driver_url(url), pool_size=1, max_overflow=0, **_options(url))
+    engine = _engine(_driver_url(url), password_file, pool_size=1, max_overflow=0)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
         event.listen(engine, "begin", TurnstileLock(Path(str(engine.url.database)).resolve(), LOCK_TIMEOUT).begin)
     return engine
 
 
-def reading_engine(url: str) -> Engine:
+def reading_engine(url: str, password_file: str = "") -> Engine:
     """Return an engine for single SELECTs of many threads. They never wait for the writer."""
-    engine = create_engine(
-        _without_creation(_driver_url(url)), pool_size=8, max_overflow=24, pool_timeout=LOCK_TIMEOUT, **_options(url)
-    )
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
-        return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    address = _without_creation(_driver_url(url))
+    engine = _engine(address, password_file, pool_size=8, max_overflow=24, pool_timeout=POOL_TIMEOUT)
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def session_engine(url: str, password_file: str = "") -> Engine:
+    """Return an engine for a PostgreSQL connection that its user keeps open."""
+    return _engine(_driver_url(url), password_file, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
 
 def create_tables(engine: Engine) -> None:
@@ -81,19 +84,16 @@ def _without_creation(url: URL) -> URL:
     return url.set(database=f"file:{quote(url.database)}", query={"mode": "rw", "uri": "true"})
 
 
-def _options(url: str) -> dict[str, Any]:
-    if _driver_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": LOCK_TIMEOUT}}
-    # TCP detects a server that disappeared; the server itself ends statements that take too long.
-    limits = {
-        "connect_timeout": LOCK_TIMEOUT,
-        "keepalives_idle": LOCK_TIMEOUT,
-        "keepalives_interval": 5,
-        "keepalives_count": 2,
-        "tcp_user_timeout": LOCK_TIMEOUT * 1000,
-        "options": f"-c statement_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout={LOCK_TIMEOUT}s",
-    }
-    return {"connect_args": limits, "pool_pre_ping": True}
+def _engine(url: URL, password_file: str, **options: Any) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, **options)
+        event.listen(engine, "connect", _tune_sqlite)
+        return engine
+    engine = create_engine(url, connect_args=postgres_connection.CONNECT_ARGUMENTS, pool_pre_ping=True, **options)
+    event.listen(engine, "connect", postgres_connection.tune)
+    if password_file:
+        event.listen(engine, "do_connect", postgres_connection.password_from(password_file))
+    return engine
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:

@@ -9,17 +9,14 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, and_, bindparam, case, func, or_, select, update
 
-from orderconfirm.logs import mask_addresses, printable
 from orderconfirm.models import ClaimedMail, Event, State
 from orderconfirm.outbox import history
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Outcome
+from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import NO_LEASE, is_due_state, is_leased_state, now
 from orderconfirm.outbox.suppressions import hold_if_suppressed
-from orderconfirm.outbox.tables import outbox
-
-#: Characters stored of a relay's words.
-MAX_TEXT_LENGTH = 1000
+from orderconfirm.outbox.tables import outbox, senders
 
 # SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause out.
 _due = (
@@ -62,7 +59,10 @@ _RELEASE_UNCONFIRMED = _release.where(outbox.c.lease_token.in_(bindparam("tokens
 _RELEASE_UNBEGUN = _release.where(
     is_leased_state, outbox.c.lease_owner == bindparam("owner"), outbox.c.id.not_in(bindparam("begun", expanding=True))
 )
-_OWNERS = select(outbox.c.lease_owner).where(is_leased_state).distinct()
+#: The owners of leases, with the time when each last took one.
+_OWNERS = select(outbox.c.lease_owner, func.max(outbox.c.changed_at)).where(is_leased_state).group_by("lease_owner")
+#: Whose rows `Senders` deletes, which it can do only while their locks can be looked at.
+_SENDERS = select(senders.c.name)
 
 #: The leases of `dead` owners, and those that have run out, unless their owner is known to be `living` or the mail is
 #: being sent by this process (`tokens`): a jump of the clock must not have a mail sent twice.
@@ -163,7 +163,10 @@ class Leases:
     def reclaim(self, connection: Connection, abandoned: Abandoned) -> int:
         """Take back the mails of dead processes and of leases that have run out. Returns how many may arrive twice."""
         self._release(connection, _RELEASE_UNCONFIRMED, {"tokens": list(abandoned.unconfirmed_tokens)})
-        dead, living = self._process_locks.sort(list(connection.execute(_OWNERS).scalars()))
+        owners = {owner: claimed_at for owner, claimed_at in connection.execute(_OWNERS)}
+        owners.pop(self._process_locks.owner, None)
+        dead, living = self._process_locks.verdict(connection, owners)
+        self._process_locks.forget([*owners, *connection.execute(_SENDERS).scalars()])
         for owner in dead:
             if (begun := self._process_locks.begun_by(owner)) is not None:
                 self._release(connection, _RELEASE_UNBEGUN, {"owner": owner, "begun": list(begun)})
@@ -193,7 +196,7 @@ def _values(finished: FinishedAttempt) -> dict[str, Any]:
         "mail_id": finished.mail_id,
         "token": finished.token,
         "to_state": str(outcome.state),
-        "why": _clean(outcome.reason),
+        "why": stored_text(outcome.reason),
         "delay": outcome.delay,
         "spent": int(outcome.spends_attempt),
         "copies": int(outcome.may_be_copy),
@@ -208,11 +211,6 @@ def _event(finished: FinishedAttempt) -> dict[str, Any]:
         "state": str(outcome.state),
         "stage": result.stage,
         "code": result.code,
-        "text": _clean(result.text or outcome.reason),
+        "text": stored_text(result.text or outcome.reason),
         "seconds": result.seconds,
     }
-
-
-def _clean(text: str | None) -> str | None:
-    """Return a relay's words without addresses and unprintable characters, cut to MAX_TEXT_LENGTH."""
-    return mask_addresses(printable(text))[:MAX_TEXT_LENGTH] if text else text

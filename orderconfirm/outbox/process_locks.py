@@ -1,156 +1,59 @@
-"""Which of the processes that share a SQLite file are alive.
+"""Locks that show which of the sending processes are alive.
 
-With leases alone, the mails of a killed process wait until its lease ends, and a jump of the clock ends the leases of
-living processes. Processes that share a SQLite file run on one machine, so each holds a file lock, which the kernel
-releases when the process dies. Processes on PostgreSQL may run anywhere; there only the lease decides.
-
-A process leases more mails than it is sending. It notes in its locked file which ones it has begun to send, because
-only these may arrive twice after its death. The file is not flushed: a kill leaves it intact, and after a crash of the
-machine it is not believed.
+With leases alone, the mails of a killed process would wait until its lease ends, and a jump of the clock would end the
+leases of living processes. So each process that sends holds a lock, which its death releases: a file lock beside a
+SQLite file (`file_locks`), an advisory lock of a PostgreSQL server (`session_locks`).
 """
 
 from __future__ import annotations
 
-import fcntl
-import mmap
-import os
-import secrets
-import threading
-from collections.abc import Collection
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, Protocol
 
-#: Changes with each start of the machine. Only Linux has it.
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_BOOT_ID_LENGTH = 37
-#: Bytes of a mail's id in the file; zeros in a free place.
-_ID_BYTES = 8
-#: Places for ids: more than a process usually sends at once. Beyond that, all its mails count as begun.
-_PLACES = 4096
-_FILE_BYTES = _BOOT_ID_LENGTH + _PLACES * _ID_BYTES
+from sqlalchemy import Connection
 
 
-class ProcessLocks:
-    """This process's name and lock, and those of the others. `folder` holds one file a process; None on PostgreSQL."""
+class Verdict(NamedTuple):
+    """The processes that are certainly dead, and those that are certainly alive. Of others, their leases decide."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.owner = ""
-        self._folder = folder
-        self._held: IO[bytes] | None = None
-        self._notes: mmap.mmap | None = None
-        #: The mails that this process has begun to send, with their places in the file, and the free places.
-        self._begun: dict[int, int] = {}
-        self._free = list(reversed(range(_PLACES)))
-        self._lock_of_begun = threading.Lock()
+    dead: list[str]
+    living: list[str]
 
-    def claim(self) -> None:
-        """Take a new name and hold its lock until `release`. Raises OSError when the folder cannot be written."""
-        self.owner = secrets.token_hex(8)
-        self._lock()
+
+class ProcessLocks(Protocol):
+    """This process's name and lock, and a look at the locks of others."""
+
+    @property
+    def owner(self) -> str:
+        """The name of this process, in its leases; empty before `claim`."""
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether others see that this process lives. If not, they may soon take its mails: it must begin none."""
+
+    def claim(self, on_due: Callable[[], None]) -> None:
+        """Take a new name and hold its lock until `release`. Raises OutboxUnavailable.
+
+        `on_due` is called, in any thread, when another process reports due mails, or when mails may be sent again.
+        """
 
     def release(self) -> None:
-        """Give the lock up and delete its file."""
-        if self._folder is not None and self._held is not None:
-            (self._folder / self.owner).unlink(missing_ok=True)
-            self._held.close()
-            self._held = self._notes = None  # the mapping holds the lock as well
+        """Give the lock up. Does nothing without one."""
 
     def note_begun(self, mail_id: int) -> None:
         """Note that this process is about to send a mail. It counts as begun until `note_settled`."""
-        with self._lock_of_begun:
-            if self._free:
-                place = self._begun[mail_id] = self._free.pop()
-                self._put(place, mail_id)
-            elif self._notes is not None:
-                self._notes[:_BOOT_ID_LENGTH] = bytes(_BOOT_ID_LENGTH)  # the file is no longer to be believed
 
     def note_settled(self, mail_id: int) -> None:
         """Note that the outcome of a mail is recorded."""
-        with self._lock_of_begun:
-            place = self._begun.pop(mail_id, None)
-            if place is not None:
-                self._free.append(place)
-                self._put(place, 0)
 
     def begun_by(self, owner: str) -> set[int] | None:
         """Return the mails that a dead process had begun to send and not settled; None if that is not known."""
-        try:
-            content = (self._folder / owner).read_bytes() if self._folder else b""
-        except OSError:
-            return None
-        boot_id = _boot_id()
-        if not boot_id or content[:_BOOT_ID_LENGTH] != boot_id or len(content) != _FILE_BYTES:
-            return None
-        places = range(_BOOT_ID_LENGTH, len(content), _ID_BYTES)
-        return {int.from_bytes(content[place : place + _ID_BYTES]) for place in places} - {0}
 
-    def sort(self, owners: Collection[str]) -> tuple[list[str], list[str]]:
-        """Return those of the other `owners` that are certainly dead, and those that are certainly alive.
+    def verdict(self, connection: Connection, owners: Mapping[str, float]) -> Verdict:
+        """Return which of the other `owners` are dead and which are alive.
 
-        An owner whose file is missing is neither: its lease decides. Files of dead processes that hold no lease are
-        deleted.
+        The number of each owner is the database's time when it certainly held its lock.
         """
-        if self._folder is None:
-            return [], []
-        if not self._holds_lock():
-            self._lock()  # somebody deleted or replaced the file
-        is_dead = {path.name: _is_unlocked(path) for path in self._folder.iterdir() if path.name != self.owner}
-        for name in is_dead.keys() - set(owners):
-            if is_dead[name]:
-                (self._folder / name).unlink(missing_ok=True)
-        known = [owner for owner in owners if owner in is_dead]
-        return [name for name in known if is_dead[name]], [name for name in known if not is_dead[name]]
 
-    def _lock(self) -> None:
-        if self._folder is None:
-            return
-        if self._held is not None:
-            self._held.close()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._held = (self._folder / self.owner).open("w+b", buffering=0)
-        fcntl.flock(self._held, fcntl.LOCK_EX)  # another process may hold it for the moment of its own check
-        with self._lock_of_begun:
-            self._notes = _mapped(self._held)
-            for mail_id, place in self._begun.items():
-                self._put(place, mail_id)
-
-    def _put(self, place: int, mail_id: int) -> None:
-        # A mapped file, because a write would release the interpreter's lock in the middle of each send.
-        if self._notes is not None:
-            begin = _BOOT_ID_LENGTH + place * _ID_BYTES
-            self._notes[begin : begin + _ID_BYTES] = mail_id.to_bytes(_ID_BYTES)
-
-    def _holds_lock(self) -> bool:
-        """Whether the file that this process locked is the one in the folder."""
-        if self._folder is None or self._held is None:
-            return False
-        try:
-            return (self._folder / self.owner).stat().st_ino == os.fstat(self._held.fileno()).st_ino
-        except OSError:
-            return False
-
-
-def _mapped(file: IO[bytes]) -> mmap.mmap | None:
-    """Return the mapped notes of an empty file; None if the disk is full, which leaves a file that is not believed."""
-    try:
-        is_whole = file.write(_boot_id().ljust(_FILE_BYTES, b"\0")) == _FILE_BYTES
-    except OSError:
-        is_whole = False
-    return mmap.mmap(file.fileno(), _FILE_BYTES) if is_whole else None
-
-
-def _boot_id() -> bytes:
-    try:
-        return _BOOT_ID.read_bytes()[:_BOOT_ID_LENGTH]
-    except OSError:
-        return b""
-
-
-def _is_unlocked(path: Path) -> bool:
-    """Whether the process that locked `path` has ended."""
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    def forget(self, owners: Collection[str]) -> None:
+        """Delete what is known of dead processes other than `owners`."""

@@ -9,8 +9,17 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from orderconfirm.logs import mask_addresses, printable
 from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, HistoryEntry, NewMail, OutboxEntry, State
 from orderconfirm.order.serialization import decode_payload, encode_payload
+
+#: Characters stored of a relay's words.
+MAX_TEXT_LENGTH = 1000
+
+
+def stored_text(text: str | None) -> str | None:
+    """Return a relay's words without addresses and unprintable characters, cut to MAX_TEXT_LENGTH."""
+    return mask_addresses(printable(text))[:MAX_TEXT_LENGTH] if text else text
 
 
 def to_entry(

@@ -18,7 +18,7 @@ from orderconfirm.outbox.retry import RELEASED
 
 
 class SenderThreads:
-    """Up to `count` threads. They start with the first mails and end with `stop`."""
+    """Up to `count` threads, of which `limit` send at once. They start with the first mails and end with `stop`."""
 
     def __init__(self, count: int, runner: AttemptRunner, on_settled: Callable[[FinishedAttempt], None]) -> None:
         """`on_settled` is called, in any thread, with each finished attempt."""
@@ -31,6 +31,9 @@ class SenderThreads:
         self._changed = threading.Condition()
         self._idle = 0
         self._busy = 0
+        #: Threads that use a connection, or are about to.
+        self._sending = 0
+        self._limit = count
         self._is_stopping = False
 
     @property
@@ -38,6 +41,17 @@ class SenderThreads:
         """Mails that are waiting or being sent."""
         with self._changed:
             return self._busy + len(self._waiting)
+
+    @property
+    def limit(self) -> int:
+        """How many threads may send at once. After it has been lowered, threads end the mails that they have begun."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        with self._changed:
+            self._limit = limit
+            self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
@@ -81,6 +95,8 @@ class SenderThreads:
             if following and (self._is_stopping or self._runner.must_release(following)):
                 self._settle(self._runner.release(following))
                 following = None
+            if following is None:
+                self._end_sending()
             attempt = following
 
     def _begin_next(self, waits: bool) -> Attempt | None:
@@ -92,20 +108,28 @@ class SenderThreads:
             if isinstance(begun, Attempt):
                 return begun
             self._settle(begun)
+            if waits:
+                self._end_sending()
         return None
 
     def _take(self, waits: bool) -> tuple[ClaimedMail, float] | None:
         with self._changed:
             if waits:
                 self._idle += 1
-                self._changed.wait_for(lambda: self._waiting or self._is_stopping)
+                self._changed.wait_for(lambda: (self._waiting and self._sending < self._limit) or self._is_stopping)
                 self._idle -= 1
-            elif len(self._waiting) <= self._idle:
-                return None  # other threads are about to take them
+                self._sending += 1
+            elif self._sending > self._limit or len(self._waiting) <= min(self._idle, self._limit - self._sending):
+                return None  # its connection must be closed, or other threads are about to take the mails
             if self._is_stopping:
                 return None
             self._busy += 1
             return self._waiting.popleft()
+
+    def _end_sending(self) -> None:
+        with self._changed:
+            self._sending -= 1
+            self._changed.notify()
 
     def _settle(self, finished: FinishedAttempt) -> None:
         with self._changed:

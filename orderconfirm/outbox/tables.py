@@ -159,3 +159,18 @@ clock_jumps = Table(
     Column("trusted_from", Double, nullable=False),
     Column("seconds", Double, nullable=False),
 )
+
+#: The processes that send. `connections` is how many connections to the relay each may have open.
+senders = Table(
+    "senders",
+    metadata,
+    #: As in `outbox.lease_owner`.
+    Column("name", String(16), primary_key=True),
+    Column("connections", Integer, nullable=False),
+    Column("joined_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    #: Since when and why this sender has paused, and when it tries the relay again. Null while it sends.
+    Column("paused_since", Double),
+    Column("pause_reason", Text),
+    Column("next_try_at", Double),
+)

@@ -33,7 +33,8 @@ class RateLimiter:
     """
 
     def __init__(self, limit: Rate | None = None) -> None:
-        self._limit = limit
+        self._total = self._limit = limit
+        self._has_share = False
         self._lock = threading.Lock()
         self._ended: deque[float] = deque()
         self._taken: deque[float] = deque()
@@ -46,6 +47,19 @@ class RateLimiter:
         self._held_until = 0.0
         self._max_connections = UNLIMITED
         self._connections_at = 0.0
+
+    def set_share(self, part: int, whole: int, is_alone: bool, now: float) -> None:
+        """Keep to `part` of `whole` equal parts of the limit.
+
+        What that allows more than before counts as used, because another sender may just have used it.
+        """
+        if not self._total or not part:
+            return
+        share = self._total.share(part, whole)
+        with self._lock:
+            before = self._limit.count if self._limit and self._has_share else share.count * is_alone
+            self._ended.extend([now] * (share.count - before))
+            self._limit, self._has_share = share, True
 
     @property
     def rate(self) -> float | None:

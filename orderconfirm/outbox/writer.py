@@ -83,13 +83,21 @@ class _Withdrawn(Exception):
 class Writer:
     """The writing thread and its queue of writes, each of which is carried out completely or not at all."""
 
-    def __init__(self, engine: Engine, timeout: float = WRITE_TIMEOUT, files: SqliteFiles | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        timeout: float = WRITE_TIMEOUT,
+        files: SqliteFiles | None = None,
+        order_timeouts: tuple[float, float] | None = None,
+    ) -> None:
         """`timeout`, in seconds, is how long a caller waits for its writes, and for a commit that has begun.
 
-        `files` are checked before and after each transaction.
+        `files` are checked before and after each transaction. `order_timeouts` are both times for orders, if they are
+        others.
         """
         self._engine = engine
         self._timeout = timeout
+        self._order_timeouts = order_timeouts
         self._files = files
         #: Writes that must be committed together if possible, and None at the end.
         self._waiting: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
@@ -124,8 +132,9 @@ class Writer:
         if reason := self._refusal():
             return [OutboxUnavailable(reason) for _ in pending]
         self._waiting.put(pending)
-        give_up_at = time.monotonic() + self._timeout
-        return [self._wait_for(write, give_up_at) for write in pending]
+        timeouts = self._order_timeouts if is_order and self._order_timeouts else (self._timeout, self._timeout)
+        began = time.monotonic()
+        return [self._wait_for(write, began, *timeouts) for write in pending]
 
     def _refusal(self) -> str | None:
         began_at = self._began_at
@@ -134,11 +143,11 @@ class Writer:
         is_stuck = began_at is not None and time.monotonic() - began_at > STUCK_SECONDS
         return "the database is locked or stuck" if is_stuck else None
 
-    def _wait_for(self, write: _Write, give_up_at: float) -> Any:
-        if not write.is_done_by(give_up_at) and self._withdraw(write):
-            return OutboxUnavailable(f"the database did not answer in {self._timeout:g} s")
-        if not write.is_done_by(give_up_at + self._timeout):
-            return UnconfirmedWrite(f"the database did not end the commit in {self._timeout:g} s")
+    def _wait_for(self, write: _Write, began: float, timeout: float, commit_timeout: float) -> Any:
+        if not write.is_done_by(began + timeout) and self._withdraw(write):
+            return OutboxUnavailable(f"the database did not answer in {timeout:g} s")
+        if not write.is_done_by(began + timeout + commit_timeout):
+            return UnconfirmedWrite(f"the database did not end the commit in {commit_timeout:g} s")
         return write.result
 
     def _withdraw(self, write: _Write) -> bool:

@@ -105,6 +105,11 @@ class Rate:
     def __str__(self) -> str:
         return f"{self.count}/{self.seconds:g}s"
 
+    def share(self, part: int, whole: int) -> Rate:
+        """Return `part` of `whole` equal parts: over a longer time where it would be less than one."""
+        count = self.count * part // whole
+        return Rate(count, self.seconds) if count else Rate(1, self.seconds * whole / (self.count * part))
+
 
 def rate(text: str) -> Rate:
     match = re.fullmatch(r"(\d{1,6})/(\d{0,5}(?:\.\d{1,3})?)(s|m|h)", text.replace(" ", ""))

@@ -59,12 +59,25 @@ class ConnectionPool:
         if connection is not None:
             connection.host.close()
 
-    def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
-        """Close the connections that have been idle for `older_than` seconds."""
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, or being opened."""
+        return len(self._idle) + len(self._busy) + len(self._announced)
+
+    def close_idle(self, older_than: float = IDLE_SECONDS, above: int | None = None) -> None:
+        """Close the connections that have been idle for `older_than` seconds, and as many as are open `above` a number.
+
+        Those last used longest ago are closed first.
+        """
         limit = time.monotonic() - older_than
         with self._lock:
-            idle = [connection for connection in self._idle if connection.host.last_used <= limit]
-            self._idle = [connection for connection in self._idle if connection.host.last_used > limit]
+            surplus = self.open_connections - above if above is not None else 0
+            idle = [
+                connection
+                for number, connection in enumerate(self._idle)
+                if number < surplus or connection.host.last_used <= limit
+            ]
+            self._idle = [connection for connection in self._idle if connection not in idle]
             if not self._idle and not self._busy and not self._announced:
                 self._login_gate.close()
         for connection in idle:
@@ -109,9 +122,10 @@ class ConnectionPool:
 
     def _take(self, message: OrderMessage) -> RelayConnection | None:
         with self._lock:
-            if connection := self._announced.pop(message, None):
-                return connection
-            return self._idle.pop() if self._idle else None
+            connection = self._announced.pop(message, None) or (self._idle.pop() if self._idle else None)
+            if connection:
+                self._busy.add(connection)
+            return connection
 
     def _give_back(self, connection: RelayConnection) -> None:
         host = connection.host

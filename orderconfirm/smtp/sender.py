@@ -48,8 +48,12 @@ class SmtpSender:
         """Do not send a message that was `following`."""
         self._pool.abandon(message)
 
-    def close_idle(self) -> None:
-        self._pool.close_idle()
+    @property
+    def open_connections(self) -> int:
+        return self._pool.open_connections
+
+    def close_idle(self, above: int) -> None:
+        self._pool.close_idle(above=above)
 
     def close(self) -> None:
         self._pool.close_idle(older_than=0)

@@ -15,9 +15,10 @@ from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.models import State
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.leases import MAX_TEXT_LENGTH, AttemptResult
+from orderconfirm.outbox.leases import AttemptResult
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT, Outcome
+from orderconfirm.outbox.rows import MAX_TEXT_LENGTH
 
 
 def test_an_order_is_stored_once_and_the_first_one_stays(queue: OutboxQueue) -> None:

@@ -18,8 +18,8 @@ from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.file_locks import FileLocks
 from orderconfirm.outbox.leases import FinishedAttempt
-from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.retry import EXPIRED, RELEASED, SENT, Policy
 from orderconfirm.outbox.sender_threads import SenderThreads
 from orderconfirm.outbox.throttle import RateLimiter
@@ -61,7 +61,9 @@ class Relay:
     def abandon(self, message: int) -> None:
         self.abandoned.append(message)
 
-    def close_idle(self) -> None:
+    open_connections = 0
+
+    def close_idle(self, above: int) -> None:
         pass
 
     def abort(self) -> None:
@@ -76,8 +78,8 @@ class Senders:
 
     def __init__(self, count: int, folder: Path) -> None:
         self.relay, self.breaker = Relay(), Breaker(60)
-        self.locks = ProcessLocks(folder / "alive")
-        self.locks.claim()
+        self.locks = FileLocks(folder / "alive")
+        self.locks.claim(lambda: None)
         clock = ClockWatch(Database(f"sqlite:///{folder}/outbox.db"), 60)
         self.runner = AttemptRunner(self.relay, Policy((60.0,), 3600.0), self.breaker, RateLimiter(), clock, self.locks)
         self.settled: dict[int, FinishedAttempt] = {}

@@ -54,6 +54,27 @@ def test_a_limit_holds_in_any_window_and_is_used(limit: Rate) -> None:
     assert len(taken) >= 0.85 * 60 * limit.count / limit.seconds
 
 
+@pytest.mark.parametrize(
+    ("part", "share"), [(3, Rate(45, 10)), (10, Rate(150, 10)), (0, Rate(150, 10))], ids=["a part", "all", "none"]
+)
+def test_a_share_is_a_part_of_the_limit(part: int, share: Rate) -> None:
+    limiter = RateLimiter(Rate(150, 10))
+    limiter.set_share(part, 10, is_alone=True, now=NOW)
+    assert limiter.allowance(1000, 0, NOW) == share.count
+
+
+def test_a_share_of_less_than_one_mail_is_one_in_a_longer_time() -> None:
+    assert Rate(2, 10).share(1, 10) == Rate(1, 50)
+
+
+def test_what_a_share_gains_counts_as_used_by_the_sender_that_had_it_before() -> None:
+    limiter = RateLimiter(Rate(100, 10))
+    limiter.set_share(4, 10, is_alone=False, now=NOW)
+    assert [limiter.allowance(1000, 0, NOW + passed) for passed in (0, 9, 11)] == [0, 0, 40]
+    limiter.set_share(10, 10, is_alone=True, now=NOW + 11)
+    assert [limiter.allowance(1000, 0, NOW + passed) for passed in (11, 20, 22)] == [40, 40, 100]
+
+
 def test_mails_under_way_count_against_the_limit() -> None:
     limiter = RateLimiter(Rate(5, 10))
     assert limiter.allowance(10, 4, NOW) == 1

@@ -14,7 +14,7 @@ from outboxes import claim, find, mail, opened, reclaim, settle
 from processes import ROOT
 
 from orderconfirm.models import State
-from orderconfirm.outbox.process_locks import ProcessLocks
+from orderconfirm.outbox.file_locks import FileLocks
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT
 
@@ -92,6 +92,7 @@ from orderconfirm.outbox.retry import SENT
 
 database = Database(sys.argv[1])
 database.open()
+database.process_locks.claim(lambda: None)
 queue, locks = OutboxQueue(database, 1000), database.process_locks
 mails = sorted(queue.exchange([], 4, 60).claimed, key=lambda mail: mail.order_id)
 for mail in mails[:3]:
@@ -161,9 +162,7 @@ def overwritten(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [of_another_start, without_places, cut_in_a_place, empty, overwritten])
-def test_with_a_file_that_is_not_to_be_believed_all_mails_count_as_begun(
-    tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
+def test_with_an_invalid_file_all_mails_count_as_begun(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     with after_a_kill(tmp_path) as (queue, file):
         file.write_bytes(damage(file.read_bytes()))
         assert reclaim(queue) == 3
@@ -179,14 +178,14 @@ def test_the_file_of_a_killed_process_is_deleted_once_it_holds_no_lease(tmp_path
 
 
 @pytest.fixture
-def locks(tmp_path: Path) -> Iterator[ProcessLocks]:
-    locks = ProcessLocks(tmp_path / "alive")
-    locks.claim()
+def locks(tmp_path: Path) -> Iterator[FileLocks]:
+    locks = FileLocks(tmp_path / "alive")
+    locks.claim(lambda: None)
     yield locks
     locks.release()
 
 
-def test_begun_mails_are_noted_until_they_are_settled(locks: ProcessLocks) -> None:
+def test_begun_mails_are_noted_until_they_are_settled(locks: FileLocks) -> None:
     for mail_id in (1, 2**40, 3):
         locks.note_begun(mail_id)
     locks.note_settled(3)
@@ -194,7 +193,7 @@ def test_begun_mails_are_noted_until_they_are_settled(locks: ProcessLocks) -> No
     assert locks.begun_by(locks.owner) == {1, 2**40}
 
 
-def test_a_place_in_the_file_is_used_again(locks: ProcessLocks, tmp_path: Path) -> None:
+def test_a_place_in_the_file_is_used_again(locks: FileLocks, tmp_path: Path) -> None:
     size = (tmp_path / "alive" / locks.owner).stat().st_size
     for mail_id in range(1, 10_000):
         locks.note_begun(mail_id)
@@ -204,30 +203,21 @@ def test_a_place_in_the_file_is_used_again(locks: ProcessLocks, tmp_path: Path) 
     assert (tmp_path / "alive" / locks.owner).stat().st_size == size
 
 
-def test_a_file_that_was_created_again_has_the_mails_that_are_begun(locks: ProcessLocks, tmp_path: Path) -> None:
+def test_a_file_that_was_created_again_has_the_mails_that_are_begun(locks: FileLocks, tmp_path: Path) -> None:
     locks.note_begun(1)
     locks.note_begun(2)
     shutil.rmtree(tmp_path / "alive")
     assert locks.begun_by(locks.owner) is None
     (tmp_path / "alive").mkdir()
-    locks.sort([])
+    locks._lock()
     locks.note_settled(1)
     locks.note_begun(3)
     assert locks.begun_by(locks.owner) == {2, 3}
 
 
-def test_more_begun_mails_than_the_file_has_places_for_all_count(locks: ProcessLocks) -> None:
+def test_more_begun_mails_than_the_file_has_places_for_all_count(locks: FileLocks) -> None:
     for mail_id in range(1, 5001):
         locks.note_begun(mail_id)
     assert locks.begun_by(locks.owner) is None
     for mail_id in range(1, 5001):
         locks.note_settled(mail_id)
-
-
-def test_without_a_folder_nothing_is_known_of_a_dead_process() -> None:
-    locks = ProcessLocks(None)
-    locks.claim()
-    locks.note_begun(1)
-    assert locks.begun_by(locks.owner) is None
-    assert locks.sort(["another"]) == ([], [])
-    locks.release()

@@ -1,0 +1,64 @@
+"""Connections to PostgreSQL: their time limits, their password, and whether a pooler is in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+#: Seconds to connect, and for a statement. Beyond that, the server or the network counts as unavailable.
+TIMEOUT = 10
+#: Seconds after which a connection without an answer is given up.
+_UNANSWERED_SECONDS = 5
+
+#: Parameters of libpq: TCP detects a server that has disappeared.
+CONNECT_ARGUMENTS: dict[str, Any] = {
+    "connect_timeout": TIMEOUT,
+    "keepalives_idle": TIMEOUT,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": _UNANSWERED_SECONDS * 1000,
+}
+#: The server ends what takes too long, and closes connections to machines that have disappeared.
+_SESSION_SETTINGS = {
+    "statement_timeout": f"{TIMEOUT}s",
+    "idle_in_transaction_session_timeout": f"{TIMEOUT}s",
+    "tcp_keepalives_idle": f"{TIMEOUT}s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "2",
+}
+_SET = "; ".join(f"SET {name} = '{value}'" for name, value in _SESSION_SETTINGS.items())
+
+
+def tune(session: psycopg.Connection[Any], record: Any) -> None:
+    """Set a new connection's limits. A listener of SQLAlchemy's "connect" event.
+
+    By SET, because poolers such as PgBouncer and RDS Proxy refuse settings in the startup message.
+    """
+    was_autocommit, session.autocommit = session.autocommit, True
+    session.execute(_SET)
+    if is_pooled(session):
+        session.prepare_threshold = (
+            None  # the next transaction may run in a session that has not prepared the statement
+        )
+    session.autocommit = was_autocommit
+
+
+def is_pooled(session: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler answers in the server's place: it gives its clients process ids of its own."""
+    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    return row is None or row[0] != session.info.backend_pid
+
+
+def password_from(file: str) -> Callable[[Any, Any, Any, dict[str, Any]], None]:
+    """Return a listener of SQLAlchemy's "do_connect" event that reads the password from `file` for each connection."""
+
+    def use_password(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+        try:
+            parameters["password"] = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise psycopg.OperationalError(f"DATABASE_PASSWORD_FILE cannot be read: {type(exc).__name__}") from exc
+
+    return use_password

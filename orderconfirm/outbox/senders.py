@@ -1,0 +1,154 @@
+"""The processes that send mails, and how they share the limits of the relay account.
+
+A relay counts connections and mails by account, not by process. So each sender has a row with the number of connections
+that it may have open, and all rows together never exceed MAIL_MAX_CONNECTIONS. A sender that joins takes only what is
+free: it waits until the others have closed what they have too many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Double, bindparam, delete, func, insert, select, text
+
+from orderconfirm.outbox.breaker import Pause
+from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.rows import stored_text
+from orderconfirm.outbox.sql import now as database_now
+from orderconfirm.outbox.tables import senders
+
+#: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
+LOOK_INTERVAL = 2.0
+UNSETTLED_INTERVAL = 0.25
+#: Seconds between two signs of life, and without one after which a row is deleted. They count only where nobody can
+#: tell whether a process lives (see `process_locks`).
+SIGN_INTERVAL = 20.0
+SILENCE = 60.0
+
+_READ = select(senders, (database_now - senders.c.seen_at).label("silence")).order_by(
+    senders.c.joined_at, senders.c.name
+)
+_LOCK_TABLE = text("LOCK TABLE senders IN EXCLUSIVE MODE")
+_DELETE = delete(senders).where(senders.c.name.in_(bindparam("names", expanding=True)))
+_ADD = insert(senders).values(
+    name=bindparam("name"),
+    connections=bindparam("connections"),
+    joined_at=func.coalesce(bindparam("joined_at", type_=Double), database_now),
+    seen_at=database_now,
+    paused_since=database_now - bindparam("paused_for", type_=Double),
+    pause_reason=bindparam("reason"),
+    next_try_at=database_now + bindparam("until_next_try", type_=Double),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A process's part of the relay's limits: how many connections it may open, beside how many other senders."""
+
+    connections: int = 0
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Division:
+    """This process's share, what its row must say, and the rows of `gone` processes.
+
+    It is settled when nobody has to open or close a connection because of it.
+    """
+
+    share: Share
+    held: int
+    joined_at: float | None
+    gone: frozenset[str]
+    is_settled: bool
+    is_recorded: bool
+
+
+class Senders:
+    """This process's row among those of all senders. Only the dispatcher's thread uses it.
+
+    Its methods raise OutboxUnavailable when the database does not do its part. Times are seconds of a monotonic clock.
+    """
+
+    def __init__(self, database: Database, max_connections: int) -> None:
+        """`max_connections` is how many connections all senders together may have open."""
+        self._database = database
+        self._locks = database.process_locks
+        self._max_connections = max_connections
+        self._share = Share()
+        self._pause: Pause | None = None
+        self._is_member = False
+        self._written_at = 0.0
+        self._look_at = 0.0
+
+    def share(self, open_connections: int, pause: Pause | None, now: float) -> Share:
+        """Return this process's share, which holds from now on.
+
+        Connections above it count as this process's own until they are closed. `pause` is made known to the others.
+        """
+        if now < self._look_at and pause == self._pause:
+            return self._share
+        held = max(self._share.connections, open_connections)
+        with self._database.reading() as connection:
+            division = self._divide(connection, held)
+        if not division.is_recorded or pause != self._pause or self._must_sign(now):
+            division = self._database.write(lambda connection: self._record(connection, held, pause, now))
+            self._is_member, self._pause, self._written_at = True, pause, now
+        self._share = division.share
+        self._look_at = now + (LOOK_INTERVAL if division.is_settled else UNSETTLED_INTERVAL)
+        return self._share
+
+    def seconds_to_look(self, now: float) -> float:
+        """Return the seconds until `share` has something new to say."""
+        return max(0.0, self._look_at - now)
+
+    def leave(self) -> None:
+        """Leave this process's connections to the others. Call it once they are closed."""
+        if self._is_member:
+            self._database.write(lambda connection: connection.execute(_DELETE, {"names": [self._locks.owner]}).close())
+            self._is_member, self._share = False, Share()
+
+    def _must_sign(self, now: float) -> bool:
+        return self._database.dialect == "postgresql" and now > self._written_at + SIGN_INTERVAL
+
+    def _divide(self, connection: Connection, held: int) -> _Division:
+        """Divide the connections among the living senders. This one may have `held` open."""
+        rows = {row.name: row for row in connection.execute(_READ)}
+        own = rows.pop(self._locks.owner, None)
+        dead, living = self._locks.verdict(connection, {name: row.seen_at for name, row in rows.items()})
+        gone = {name for name, row in rows.items() if name in dead or (name not in living and row.silence > SILENCE)}
+        others = {name: row for name, row in rows.items() if name not in gone}
+        part, rest = divmod(self._max_connections, len(others) + 1)
+        earlier = [
+            row for row in others.values() if own is None or (row.joined_at, row.name) < (own.joined_at, own.name)
+        ]
+        part += len(earlier) < rest
+        free = self._max_connections - sum(row.connections for row in others.values())
+        connections = max(0, min(part, free))
+        held = max(connections, held)
+        return _Division(
+            Share(connections, len(others)),
+            held,
+            own.joined_at if own else None,
+            frozenset(gone),
+            is_settled=connections == part == held,
+            is_recorded=own is not None and own.connections == held and not gone,
+        )
+
+    def _record(self, connection: Connection, held: int, pause: Pause | None, now: float) -> _Division:
+        if self._database.dialect == "postgresql":
+            # Two senders that join at once must not both take what is free. On SQLite the write lock prevents it.
+            connection.execute(_LOCK_TABLE)
+        division = self._divide(connection, held)
+        connection.execute(_DELETE, {"names": [*division.gone, self._locks.owner]}).close()
+        values: dict[str, Any] = {
+            "name": self._locks.owner,
+            "connections": division.held,
+            "joined_at": division.joined_at,
+            "paused_for": now - pause.since if pause else None,
+            "reason": stored_text(pause.reason) if pause else None,
+            "until_next_try": pause.until - now if pause else None,
+        }
+        connection.execute(_ADD, values).close()
+        return division
