@@ -20,16 +20,17 @@ MAX_BATCH = 500
 
 _NO_CONTENT = {"payload": null(), "recipient": null(), "address_hash": null(), "reason": null()}
 #: All mails of an order are purged together: while one of them has its content, the order can be sent again. Each order
-#: is left to the process that has begun to purge it.
+#: is left to the process that has begun to purge it. A CTE, as in `leases`.
 _old = (
     select(outbox.c.shop, outbox.c.order_id)
     .where(text(IS_FINISHED_WITH_CONTENT), outbox.c.changed_at < now - bindparam("age"), is_newest)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True, of=outbox)
+    .cte("old")
 )
 _PURGE = (
     update(outbox)
-    .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(_old))
+    .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(select(_old)))
     .values(**_NO_CONTENT)
     .returning(outbox.c.id, outbox.c.shop, outbox.c.order_id)
 )

@@ -25,7 +25,7 @@ from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import Retention
+from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.stats import read_stats
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
@@ -170,6 +170,17 @@ def test_everyday_operations_read_few_rows_of_a_full_postgresql(
             read[name] = rows_read(session) - before
     assert sum(read.values()) > 0
     assert {name: rows for name, rows in read.items() if rows > MAX_READ} == {}
+
+
+def test_no_more_mails_are_claimed_than_asked_for_when_postgresql_knows_nothing_of_them(each_postgres: str) -> None:
+    """Statistics from before the mails waited make PostgreSQL choose other plans."""
+    url = emptied(each_postgres)
+    with opened(url) as queue, psycopg.connect(url, autocommit=True) as session:
+        session.execute(FILL.format(mails=2000, waiting=0, ahead=0))
+        for number in range(100):
+            queue.add(mail(f"{number}"))
+        assert len(claim(queue, 5, 60)) == 5
+        assert Retention(queue._database).purge(-1) == MAX_BATCH
 
 
 def rows_read(session: psycopg.Connection[Any]) -> int:
