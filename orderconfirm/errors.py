@@ -11,6 +11,7 @@ OrderConfirmError
 ├── OutboxUnavailable        the database cannot be used; the client tries again (503). Nothing was stored, except:
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
+├── TransferRefused          the outbox cannot be copied like this: the operator stops services or gives another target
 ├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
 ├── UnreadableOrder          the stored order is damaged: mark it as failed and go on with the next
 └── DeliveryFailure          an attempt to send a mail failed
@@ -102,6 +103,10 @@ class UnconfirmedWrite(OutboxUnavailable):
 
 class OutboxFull(OutboxUnavailable):
     """The number of pending mails has reached its limit. Nothing was stored."""
+
+
+class TransferRefused(OrderConfirmError):
+    """The outbox cannot be copied to another database as it is now. The text says what to do."""
 
 
 class UnreadableOrder(OrderConfirmError):
