@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
-# PHP and curl for the examples.
+# PHP and curl for the examples, Redis for the rate limit.
 # What cannot be installed is named with the tests that are skipped without it, and on Debian with the command that
 # installs it; the exit code is then 1.
 set -u
@@ -27,6 +27,7 @@ missing_packages() {
     has spamassassin || echo spamassassin
     has php || echo php-cli
     has curl || echo curl
+    has redis-server || echo redis-server
     for library in $libraries; do
         dpkg -s "$library" >/dev/null 2>&1 || echo "$library"
     done
@@ -62,6 +63,7 @@ has_playwright || skipped "those in a browser" "Playwright does not start"
 has spamassassin || skipped test_spam.py "no SpamAssassin"
 has php || skipped "test_examples.py for PHP" "no PHP"
 has curl || skipped "test_examples.py for curl" "no curl"
+has redis-server || skipped "test_shop_limit.py with Redis" "no redis-server"
 has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 
 if ! has npm; then
