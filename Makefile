@@ -37,6 +37,7 @@ bench-mail: $(VENV)/.dev
 
 bench-outbox: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.outbox
+	@$(BIN)/python -m benchmarks.growth
 
 bench-peers: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.compare

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from orderconfirm.outbox.tables import metadata, outbox, senders
 BATCH = 1000
 #: All tables, those that others refer to first. The processes that send are left out: none of them runs.
 _TABLES = [table for table in metadata.sorted_tables if table is not senders]
+_NAMES = ", ".join(table.name for table in _TABLES)
 _OTHER_SESSIONS = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
@@ -32,14 +34,14 @@ _OTHER_ORDERS = "the target holds other data than the source, or was used meanwh
 Progress = Callable[..., AbstractContextManager[Any]]
 
 
-def transfer(source_url: str, target_url: str, progress: Progress, source_password_file: str = "") -> dict[str, int]:
+def transfer(source_url: str, target_url: str, progress: Progress) -> dict[str, int]:
     """Copy all rows to the target, with their ids, and compare both. Returns how many rows each table has.
 
-    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it writes
+    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it copies
     anything, when another process uses one of the databases or when the target holds other orders, and
     OutboxUnavailable when a database fails.
     """
-    source, target = writing_engine(source_url, source_password_file), writing_engine(target_url)
+    source, target = writing_engine(source_url), writing_engine(target_url)
     if source.url == target.url:
         raise TransferRefused("the source and the target are the same database")
     if source.dialect.name == "sqlite" and not Path(str(source.url.database)).exists():
@@ -109,17 +111,15 @@ class _Transfer:
 
 def _missing(connection: Connection, table: Table, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Return those rows of another database that this one lacks. Raises TransferRefused if it has one that differs."""
-    key = [*table.primary_key.columns]
-    keys = [tuple(getattr(row, column.name) for column in key) for row in rows]
-    if len(key) == 1:
-        condition = key[0].in_([value for (value,) in keys])
-    else:
-        condition = tuple_(*key).in_(keys)
-    found = connection.execute(select(table).where(condition)).all() if rows else []
-    known = {tuple(getattr(row, column.name) for column in key): tuple(row) for row in found}
-    if any(known.get(each, tuple(row)) != tuple(row) for each, row in zip(keys, rows, strict=True)):
+    columns = [*table.primary_key.columns]
+    key = itemgetter(*(table.c.keys().index(column.name) for column in columns))
+    keys = [key(row) for row in rows]
+    condition = columns[0].in_(keys) if len(columns) == 1 else tuple_(*columns).in_(keys)
+    known = {key(row): tuple(row) for row in connection.execute(select(table).where(condition))} if keys else {}
+    pairs = list(zip(keys, rows, strict=True))
+    if any(known.get(each, tuple(row)) != tuple(row) for each, row in pairs):
         raise TransferRefused(f"{_OTHER_ORDERS} ({table.name} differs)")
-    return [row for each, row in zip(keys, rows, strict=True) if each not in known]
+    return [row for each, row in pairs if each not in known]
 
 
 def _count(connection: Connection, table: Table) -> int:
@@ -132,7 +132,7 @@ def _finish_postgres(connection: Connection) -> None:
         last = connection.execute(select(func.max(table.c.id))).scalar() if "id" in table.c else None
         if last is not None:
             connection.execute(_SET_SEQUENCE, {"name": table.name, "last": last}).close()
-    connection.exec_driver_sql("ANALYZE")
+    connection.exec_driver_sql(f"ANALYZE {_NAMES}")
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def _take_postgres(name: str, session: psycopg.Connection[Any], record: Any) -> 
 def _keep_writers_away(connection: Connection) -> None:
     """Keep others from writing until the transaction ends. A SQLite file is locked already."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"LOCK TABLE {', '.join(table.name for table in _TABLES)} IN EXCLUSIVE MODE")
+        connection.exec_driver_sql(f"LOCK TABLE {_NAMES} IN EXCLUSIVE MODE")
 
 
 def _first_line(exc: DBAPIError) -> str:
