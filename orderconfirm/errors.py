@@ -9,6 +9,7 @@ OrderConfirmError
 ├── WrongState               the mail's state does not allow this (409)
 ├── ContentDeleted           nothing is left to send (410)
 ├── OutboxUnavailable        the database cannot be used; the client tries again (503). Nothing was stored, except:
+│   ├── DatabaseUnreachable … because no connection can be made; a start waits for it
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
 ├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
@@ -94,6 +95,10 @@ class ContentDeleted(OrderConfirmError):
 
 class OutboxUnavailable(OrderConfirmError):
     """The database cannot be used (full, locked, unreachable). Nothing was stored, unless it is an UnconfirmedWrite."""
+
+
+class DatabaseUnreachable(OutboxUnavailable):
+    """No connection to the database server can be made. It may still be starting."""
 
 
 class UnconfirmedWrite(OutboxUnavailable):

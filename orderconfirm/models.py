@@ -275,13 +275,24 @@ class QueueStats:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthStatus:
-    """This process's health. `idle_seconds` grows while the dispatcher is stuck or cannot reach the outbox.
+class RelayPause:
+    """Why and since when a sender has sent no mails, and when it tries the relay again."""
 
-    `refusal` is the reason why orders are refused, None while they are accepted.
+    reason: str
+    since: datetime
+    next_try_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """The health of this process and of all senders. `idle_seconds` grows while the dispatcher is stuck.
+
+    `refusal` is the reason why this process refuses orders, None while it accepts them. `senders` is how many processes
+    send, `pause` the longest pause among them.
     """
 
     stats: QueueStats
     refusal: str | None
-    is_relay_paused: bool
     idle_seconds: float
+    senders: int
+    pause: RelayPause | None

@@ -36,7 +36,8 @@ def free_port() -> int:
 
 def start(folder: Path, port: int, relay_port: int, **more: str) -> subprocess.Popen[bytes]:
     """Start gunicorn in a new process group, with its outbox and its log in `folder`."""
-    variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=f"sqlite:///{folder}/outbox.db", **more)
+    own = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
+    variables = relay_variables(relay_port, **{**own, **more})
     with (folder / "service.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "gunicorn"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,11 +19,12 @@ from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
 from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import ResendSchema, field_errors
+from orderconfirm.settings import ROOT
 
 if TYPE_CHECKING:
     from orderconfirm.runtime import Runtime
 
-outbox = AppGroup("outbox", help="List, show, retry, cancel, resend and purge mails.")
+outbox = AppGroup("outbox", help="Send, list, show, retry, cancel, resend and purge mails.")
 
 _SHOP = click.option("--shop", help="Needed only when several shops have an order with this id.")
 
@@ -134,6 +137,13 @@ def purge(days: int | None) -> None:
     with _confirmations() as confirmations:
         count = confirmations.purge(days * 86400)
     click.echo(f"Deleted the content of {count} orders.")
+
+
+@outbox.command()
+def run() -> None:
+    """Send mails, and take no orders, until SIGTERM. Serves /health, /ready and /metrics at PORT."""
+    os.chdir(ROOT)  # gunicorn looks for gunicorn.conf.py here
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], {**os.environ, "SENDER": "only"})  # noqa: S606
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.rows import new_entry, new_values, to_entry
+from orderconfirm.outbox.session_locks import NOTIFY_DUE
 from orderconfirm.outbox.sql import REVISIONS, insert_mail
 from orderconfirm.outbox.tables import outbox
 
@@ -48,16 +49,21 @@ class Addition:
 class Additions:
     """The operation that adds mails, as the writer carries it out."""
 
-    def __init__(self, database: Database, capacity: Capacity) -> None:
+    def __init__(self, database: Database, capacity: Capacity, notifies: bool = False) -> None:
+        """With `notifies`, each transaction that adds a mail notifies the senders (PostgreSQL only)."""
         self._insert = database.compiled(
             insert_mail(database.dialect, *(outbox.c[name] for name in ("id", "state", "reason", "accepted_at")))
         )
         self._keys = IdempotencyKeys(database)
         self._capacity = capacity
+        self._notifies = notifies
 
     def add_all(self, connection: Connection, additions: Sequence[Addition]) -> list[AddResult | KeyConflict | None]:
         """Add mails. A result is None when there is no room for the mail."""
-        return [self._add(connection, addition) for addition in additions]
+        results = [self._add(connection, addition) for addition in additions]
+        if self._notifies and any(isinstance(result, AddResult) and result.is_new for result in results):
+            connection.exec_driver_sql(NOTIFY_DUE).close()
+        return results
 
     def _add(self, connection: Connection, addition: Addition) -> AddResult | KeyConflict | None:
         values, key = addition.values, addition.key

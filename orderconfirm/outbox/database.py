@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ClauseElement
 
-from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.errors import DatabaseUnreachable, OutboxUnavailable
 from orderconfirm.outbox.driver_statement import DriverStatement
 from orderconfirm.outbox.engines import (
     LOCK_TIMEOUT,
@@ -22,6 +22,7 @@ from orderconfirm.outbox.engines import (
     writing_engine,
 )
 from orderconfirm.outbox.file_locks import FileLocks
+from orderconfirm.outbox.postgres_connection import is_unreachable
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.session_locks import SessionLocks
 from orderconfirm.outbox.sqlite_files import SqliteFiles
@@ -70,7 +71,8 @@ class Database:
             self.close()
             reason = getattr(exc, "orig", exc)
             where = f"{self.dialect} {self._writing.url.database}"
-            raise OutboxUnavailable(f"the database of DATABASE_URL ({where}) cannot be opened: {reason}") from exc
+            kind = DatabaseUnreachable if is_unreachable(reason) else OutboxUnavailable
+            raise kind(f"the database of DATABASE_URL ({where}) cannot be opened: {reason}") from exc
         if missing:
             self.close()
             raise OutboxUnavailable(f"the database of DATABASE_URL was made by another version: no {missing}")

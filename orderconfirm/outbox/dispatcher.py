@@ -99,11 +99,6 @@ class Dispatcher:
         self._last_round = time.monotonic()
 
     @property
-    def is_relay_paused(self) -> bool:
-        """Whether the circuit breaker is open."""
-        return self._breaker.is_open
-
-    @property
     def seconds_since_last_round(self) -> float:
         """Seconds since the last completed round. It grows while the loop is stuck or the outbox is unavailable."""
         return time.monotonic() - self._last_round
@@ -159,7 +154,6 @@ class Dispatcher:
         allowed = 0
         if not self._stopping.is_set():
             try:
-                self._expect_visibility()
                 self._take_share(time.monotonic())
                 self._maintenance.run(self._tokens(), time.monotonic())
                 allowed = self._allowance(time.monotonic())
@@ -181,16 +175,20 @@ class Dispatcher:
         pause = min(pause, self._senders.seconds_to_look(time.monotonic()))
         return min(pause, RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL)
 
-    def _expect_visibility(self) -> None:
-        """Raise OutboxUnavailable when other processes cannot see that this one lives, so that they take its mails."""
-        if not self._process_locks.is_visible:
-            raise OutboxUnavailable("the process lock is lost")
-
     def _take_share(self, now: float) -> None:
-        """Keep to this process's share of the relay's limits."""
+        """Keep to this process's share of the relay's limits.
+
+        Raises OutboxUnavailable, and closes all idle connections, when the others cannot see that this process lives:
+        they take its share and its mails.
+        """
+        if not self._process_locks.is_visible:
+            self._keep_to(Share(), now)
+            raise OutboxUnavailable("the process lock is lost")
         share = self._senders.share(self._mail_sender.open_connections, self._breaker.pause, now)
-        if share == self._share:
-            return
+        if share != self._share:
+            self._keep_to(share, now)
+
+    def _keep_to(self, share: Share, now: float) -> None:
         self._share = share
         self._threads.limit = share.connections
         self._limiter.set_share(share.connections, self._limits.connections, not share.others, now)

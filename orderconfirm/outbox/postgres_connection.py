@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import psycopg
 TIMEOUT = 10
 #: Seconds after which a connection without an answer is given up.
 _UNANSWERED_SECONDS = 5
+
+#: The server answered, and an operator must change something. Such errors have no SQLSTATE in libpq.
+_REFUSED = re.compile(r"authentication failed|does not exist|no pg_hba.conf entry|DATABASE_PASSWORD_FILE")
 
 #: Parameters of libpq: TCP detects a server that has disappeared.
 CONNECT_ARGUMENTS: dict[str, Any] = {
@@ -50,6 +54,11 @@ def is_pooled(session: psycopg.Connection[Any]) -> bool:
     """Whether a pooler answers in the server's place: it gives its clients process ids of its own."""
     row = session.execute("SELECT pg_backend_pid()").fetchone()
     return row is None or row[0] != session.info.backend_pid
+
+
+def is_unreachable(error: object) -> bool:
+    """Whether a connection failed for a reason that may pass: not because of a wrong password or database name."""
+    return isinstance(error, psycopg.OperationalError) and not _REFUSED.search(str(error))
 
 
 def password_from(file: str) -> Callable[[Any, Any, Any, dict[str, Any]], None]:

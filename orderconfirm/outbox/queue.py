@@ -45,11 +45,14 @@ class OutboxQueue:
     The methods raise OutboxUnavailable when the database does not do its part.
     """
 
-    def __init__(self, database: Database, max_pending: int) -> None:
-        """`max_pending` is how many mails may wait; further ones are refused with OutboxFull."""
+    def __init__(self, database: Database, max_pending: int, wakes_others: bool = False) -> None:
+        """`max_pending` is how many mails may wait; further ones are refused with OutboxFull.
+
+        With `wakes_others`, new mails wake the senders of other machines, if they share a PostgreSQL database.
+        """
         self._database = database
         self._capacity = Capacity(max_pending)
-        self._additions = Additions(database, self._capacity)
+        self._additions = Additions(database, self._capacity, wakes_others and database.dialect == "postgresql")
         self._leases = Leases(database)
         #: Leases that this process may hold without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()

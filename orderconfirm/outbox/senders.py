@@ -7,13 +7,17 @@ free: it waits until the others have closed what they have too many.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Double, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, Double, Row, bindparam, delete, func, insert, select, text
 
+from orderconfirm.models import RelayPause
 from orderconfirm.outbox.breaker import Pause
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import now as database_now
 from orderconfirm.outbox.tables import senders
@@ -116,8 +120,7 @@ class Senders:
         """Divide the connections among the living senders. This one may have `held` open."""
         rows = {row.name: row for row in connection.execute(_READ)}
         own = rows.pop(self._locks.owner, None)
-        dead, living = self._locks.verdict(connection, {name: row.seen_at for name, row in rows.items()})
-        gone = {name for name, row in rows.items() if name in dead or (name not in living and row.silence > SILENCE)}
+        gone = _gone(connection, self._locks, rows)
         others = {name: row for name, row in rows.items() if name not in gone}
         part, rest = divmod(self._max_connections, len(others) + 1)
         earlier = [
@@ -131,7 +134,7 @@ class Senders:
             Share(connections, len(others)),
             held,
             own.joined_at if own else None,
-            frozenset(gone),
+            gone,
             is_settled=connections == part == held,
             is_recorded=own is not None and own.connections == held and not gone,
         )
@@ -152,3 +155,27 @@ class Senders:
         }
         connection.execute(_ADD, values).close()
         return division
+
+
+def read_senders(database: Database) -> tuple[int, RelayPause | None]:
+    """Return how many processes send, and the longest of their pauses. Raises OutboxUnavailable."""
+    with database.reading() as connection:
+        rows = {row.name: row for row in connection.execute(_READ)}
+        gone = _gone(connection, database.process_locks, rows)
+    living = [row for name, row in rows.items() if name not in gone]
+    return len(living), _longest_pause(living)
+
+
+def _gone(connection: Connection, locks: ProcessLocks, rows: Mapping[str, Row[Any]]) -> frozenset[str]:
+    """Return the names of the senders that have ended without leaving."""
+    dead, living = locks.verdict(connection, {name: row.seen_at for name, row in rows.items()})
+    is_gone = {name: name in dead or (name not in living and row.silence > SILENCE) for name, row in rows.items()}
+    return frozenset(name for name in rows if is_gone[name])
+
+
+def _longest_pause(rows: Iterable[Row[Any]]) -> RelayPause | None:
+    paused = min((row for row in rows if row.paused_since is not None), key=lambda row: row.paused_since, default=None)
+    if paused is None:
+        return None
+    since, next_try_at = (datetime.fromtimestamp(at, UTC) for at in (paused.paused_since, paused.next_try_at))
+    return RelayPause(paused.pause_reason, since, next_try_at)

@@ -30,8 +30,9 @@ from orderconfirm.outbox.process_locks import Verdict
 
 log = logging.getLogger(__name__)
 
-#: The notification that mails are due.
-CHANNEL = "orderconfirm_due"
+#: The notification that mails are due. It is sent when the transaction is committed, and wakes all that listen.
+NOTIFY_DUE = "NOTIFY orderconfirm_due"
+_LISTEN = "LISTEN orderconfirm_due"
 #: Seconds that a start waits for the lock.
 CLAIM_TIMEOUT = 10.0
 #: Seconds between two checks of the connection, and between two tries to connect again.
@@ -146,7 +147,7 @@ class SessionLocks:
 
     def _hold(self, session: psycopg.Connection[Any], on_due: Callable[[], None]) -> None:
         """Hold the lock and pass notifications on until the stop. Raises psycopg.Error when the connection is lost."""
-        session.execute(f"LISTEN {CHANNEL}")
+        session.execute(_LISTEN)
         # The server may not have noticed yet that this process's last connection is gone.
         session.execute("SELECT pg_advisory_lock(%s)", (_signed(int(self.owner, 16)),))
         self._is_held = True

@@ -88,7 +88,7 @@ class Worker(PollingWorker):
         while self.alive and self.is_parent_alive():
             self.notify()
             if sender := runtime.sender:
-                remote_sender.report(sender.seconds_since_last_round, sender.is_relay_paused)
+                remote_sender.report(sender.seconds_since_last_round)
             if remote_sender.wait(self.method_queue.fileno(), seconds=1.0):
                 runtime.wake()
                 time.sleep(WAKE_INTERVAL)

@@ -11,16 +11,21 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
 from gunicorn.util import parse_address
 
-from orderconfirm.errors import OrderConfirmError, SettingsError
+from orderconfirm.errors import DatabaseUnreachable, OrderConfirmError, SettingsError
 from orderconfirm.server.memory import spare_collector, tune_allocator
 from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
+
+#: Seconds for which the first start tries to reach the database, and between two tries.
+START_TIMEOUT = 60.0
+RESTART_INTERVAL = 3.0
 
 #: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
@@ -66,17 +71,31 @@ def post_worker_init(worker: Any) -> None:
     # shops may share it, with several connections each.
     worker.max_per_address = None if runtime.settings.trusted_proxies else worker.cfg.worker_connections // 4
     try:
-        # A missing database ends the service only at its first start.
-        sends_itself = worker.is_sender or not runtime.settings.has_sender_process
-        runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
+        _start(runtime, worker)
     except OrderConfirmError as exc:
         if worker.has_failed_before:
             raise SystemExit(_APP_LOAD_ERROR) from None
         _exit(_APP_LOAD_ERROR, str(exc))
-    if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker
+    if worker.age == (2 if runtime.settings.has_sender_process else 1):  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)
     _begin_stop_at_sigterm(runtime)
     spare_collector()
+
+
+def _start(runtime: Any, worker: Any) -> None:
+    """Start the runtime. The service's first start waits START_TIMEOUT for a database that cannot be reached."""
+    sends_itself = worker.is_sender or not runtime.settings.has_sender_process
+    give_up_at = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
+            return
+        except DatabaseUnreachable as exc:
+            if time.monotonic() > give_up_at or not worker.alive:
+                raise
+            worker.log.warning("%s; trying again for %d s", exc, give_up_at - time.monotonic())
+        worker.notify()
+        time.sleep(RESTART_INTERVAL)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

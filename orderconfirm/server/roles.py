@@ -15,8 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-#: The monotonic time of the dispatcher's last round, and whether the relay is paused.
-_STATUS = struct.Struct("=d?")
+#: The monotonic time of the dispatcher's last round.
+_STATUS = struct.Struct("=d")
 
 
 class RemoteSender:
@@ -27,10 +27,6 @@ class RemoteSender:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-
-    @property
-    def is_relay_paused(self) -> bool:
-        return bool(_STATUS.unpack_from(self._status)[1])
 
     @property
     def seconds_since_last_round(self) -> float:
@@ -51,9 +47,9 @@ class RemoteSender:
             os.read(self._reader, 65536)
         return True
 
-    def report(self, seconds_since_last_round: float, is_relay_paused: bool) -> None:
-        """Tell the other processes how the sender is."""
-        _STATUS.pack_into(self._status, 0, time.monotonic() - seconds_since_last_round, is_relay_paused)
+    def report(self, seconds_since_last_round: float) -> None:
+        """Publish the sender's status to the other processes."""
+        _STATUS.pack_into(self._status, 0, time.monotonic() - seconds_since_last_round)
 
 
 remote_sender = RemoteSender()

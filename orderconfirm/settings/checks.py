@@ -24,6 +24,7 @@ def contradictions(settings: Settings) -> list[str]:
         *_sender_problems(settings),
         *_log_problems(settings),
         *_process_problems(settings),
+        *_database_problems(settings),
     ]
 
 
@@ -77,7 +78,7 @@ def _api_problems(settings: Settings) -> list[str]:
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "
             "these headers, so set it to true"
         )
-    if settings.is_production and not settings.api_keys:
+    if settings.is_production and not settings.api_keys and settings.takes_orders:
         problems.append("API_KEYS is missing: production requires API keys, like shop1:long-random-key")
     if settings.is_production and settings.demo_page:
         problems.append("DEMO_PAGE is true: the demo page requires no key and is not available in production")
@@ -106,8 +107,6 @@ def _log_problems(settings: Settings) -> list[str]:
 
 def _process_problems(settings: Settings) -> list[str]:
     problems = []
-    if settings.senders > settings.mail_max_connections:
-        problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs at least one connection")
     if settings.templates_dir and not Path(settings.templates_dir).is_dir():
         problems.append("TEMPLATES_DIR is not a folder")
     if settings.mail_timeout >= settings.drain_seconds:
@@ -117,3 +116,9 @@ def _process_problems(settings: Settings) -> list[str]:
             "stopTimeout), or lower MAIL_TIMEOUT"
         )
     return problems
+
+
+def _database_problems(settings: Settings) -> list[str]:
+    if settings.database_password_file and not settings.database_url.startswith("postgres"):
+        return ["DATABASE_PASSWORD_FILE is set, but DATABASE_URL is not postgresql://…: a file has no password"]
+    return []

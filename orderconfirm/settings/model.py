@@ -32,7 +32,8 @@ class Settings:
     sender_role: str = setting(
         "SENDER",
         "",
-        "process: a process of its own sends the mails; thread: each web process; empty: process if there are two CPUs",
+        "what sends: process (one of its own), thread (each web process), off (other machines), only (this service, "
+        "which then takes no orders); empty: process with more than one CPU, thread with one",
         values.sender_role,
     )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
@@ -44,6 +45,11 @@ class Settings:
         secret=True,
     )
 
+    database_password_file: str = setting(
+        "DATABASE_PASSWORD_FILE",
+        "",
+        "file with the password for DATABASE_URL, read again for each connection, so that the password can change",
+    )
     api_keys: tuple[ApiKey, ...] = setting(
         "API_KEYS",
         (),
@@ -275,9 +281,14 @@ class Settings:
         return self.sender_role == "process" if self.sender_role else usable_cpus() > 1
 
     @property
-    def senders(self) -> int:
-        """How many processes send mails. They share the limits of the relay."""
-        return 1 if self.has_sender_process else self.workers
+    def takes_orders(self) -> bool:
+        """Whether the service has an API and pages, beside its health checks."""
+        return self.sender_role != "only"
+
+    @property
+    def processes(self) -> int:
+        """How many worker processes the service has."""
+        return self.workers + self.has_sender_process if self.takes_orders else 1
 
     @property
     def longest_send_seconds(self) -> int:

@@ -23,8 +23,8 @@ def boolean(text: str) -> bool:
 
 
 def sender_role(text: str) -> str:
-    if text not in ("process", "thread"):
-        raise ValueError("must be process or thread")
+    if text not in ("process", "thread", "off", "only"):
+        raise ValueError("must be process, thread, off or only")
     return text
 
 

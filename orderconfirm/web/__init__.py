@@ -28,7 +28,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     hosts.init_app(app, settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
-    _register_blueprints(app, settings)
+    app.register_blueprint(health.bp)
+    if settings.takes_orders:
+        _register_blueprints(app, settings)
     problems.init_app(app)  # last, because it replaces flask-smorest's error handlers
     if settings.cors_origins:
         CORS(
@@ -45,7 +47,6 @@ def _register_blueprints(app: Flask, settings: Settings) -> None:
     documented_api.register_blueprint(api.bp)
     documented_api.register_blueprint(webhooks.bp)
     app.register_blueprint(document.bp)
-    app.register_blueprint(health.bp)
     app.register_blueprint(views.bp)
     if settings.has_demo_page:
         from orderconfirm.web.pages import demo  # imports Flask-WTF, which production does not need
