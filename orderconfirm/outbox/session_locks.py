@@ -18,7 +18,8 @@ import select
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from contextlib import closing
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import Connection, Engine, text
@@ -130,8 +131,7 @@ class SessionLocks:
     def _run(self, on_due: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             try:
-                with self._engine.connect() as connection:
-                    session: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+                with closing(self._connect()) as session:
                     if is_pooled(session):
                         self.owner = _WITHOUT_LOCK + self.owner[: 16 - len(_WITHOUT_LOCK)]
                         log.warning("DATABASE_URL leads to a connection pooler: due mails are found by polling")
@@ -144,6 +144,11 @@ class SessionLocks:
             if self._is_held:
                 self._is_held, self._lost_at = False, time.monotonic()
             self._stopping.wait(RECONNECT_INTERVAL)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = self._engine.raw_connection()
+        connection.detach()  # SQLAlchemy would try to reset it when it is lost
+        return cast("psycopg.Connection[Any]", connection.dbapi_connection)
 
     def _hold(self, session: psycopg.Connection[Any], on_due: Callable[[], None]) -> None:
         """Hold the lock and pass notifications on until the stop. Raises psycopg.Error when the connection is lost."""
