@@ -27,8 +27,12 @@ class DatabaseProxy:
 
     @property
     def url(self) -> str:
-        user, name = self._target.get("user", "postgres"), self._target.get("dbname", "postgres")
-        return f"postgresql://{user}@127.0.0.1:{self._port}/{name}"
+        return f"postgresql://{self._target['user']}@127.0.0.1:{self._port}/{self._target['dbname']}"
+
+    @property
+    def connection_string(self) -> str:
+        """The same as libpq's keywords and values."""
+        return f"host=127.0.0.1 port={self._port} dbname={self._target['dbname']} user={self._target['user']}"
 
     def start(self) -> None:
         """Accept connections."""
