@@ -56,13 +56,13 @@ _PAYLOAD = encode_payload(BODY, {"currency": "USD", "locale": "en"})
 
 def mails(count: int, now: float) -> Iterator[tuple[Any, ...]]:
     """Rows of the outbox, oldest first. What waits is due tomorrow: nothing goes out while it is measured."""
-    chance = random.Random(count)
-    shops = chance.choices(list(SHOPS), list(SHOPS.values()), k=count)
-    states = chance.choices(list(STATES), list(STATES.values()), k=count)
+    rng = random.Random(count)
+    shops = rng.choices(list(SHOPS), list(SHOPS.values()), k=count)
+    states = rng.choices(list(STATES), list(STATES.values()), k=count)
     for number, (shop, state) in enumerate(zip(shops, states, strict=True)):
         order_id = f"R-{number}"
-        is_regular = chance.random() < REGULAR_SHARE
-        recipient = REGULAR if is_regular else f"customer.{chance.randrange(count // 3 + 1)}@example.com"
+        is_regular = rng.random() < REGULAR_SHARE
+        recipient = REGULAR if is_regular else f"customer.{rng.randrange(count // 3 + 1)}@example.com"
         payload = _PAYLOAD.replace("ORD-12345", order_id).replace("john.doe@example.com", recipient)
         at = now - 60 - SPAN * (count - number) / count
         digest = sha256(payload.encode()).hexdigest()
@@ -110,7 +110,7 @@ class Shop:
 
     def __init__(self, client: FlaskClient, count: int) -> None:
         self.client = client
-        self.chance = random.Random(1)
+        self.rng = random.Random(1)
         self._count = count
         self._now = time.time()
         self.cursors = [self.page(until=self.moment(), limit=1)["next_cursor"] for _ in range(CALLS)]
@@ -135,15 +135,15 @@ class Shop:
         return [*{order["order_id"]: None for page in pages for order in page}]
 
     def moment(self, days_ago: float | None = None) -> str:
-        days_ago = self.chance.uniform(1, 729) if days_ago is None else days_ago
+        days_ago = self.rng.uniform(1, 729) if days_ago is None else days_ago
         return datetime.fromtimestamp(self._now - days_ago * DAY, UTC).isoformat()
 
     def cursor(self) -> str:
-        cursor: str = self.chance.choice(self.cursors)
+        cursor: str = self.rng.choice(self.cursors)
         return cursor
 
     def customer(self) -> str:
-        return f"customer.{self.chance.randrange(self._count // 3 + 1)}@example.com"
+        return f"customer.{self.rng.randrange(self._count // 3 + 1)}@example.com"
 
 
 Case = tuple[str, Callable[[int], Any]]
@@ -180,13 +180,13 @@ def works(shop: Shop, confirmations: OrderConfirmations) -> Iterator[Case]:
     for state in (State.FAILED, State.HELD, State.EXPIRED):
         yield f"flask outbox list --state {state}", lambda _, state=state: confirmations.newest([state], 20)  # type: ignore[misc]
     known, failed = shop.names(), shop.names(state="failed")
-    yield "status", lambda _: shop.status(shop.chance.choice(known))
+    yield "status", lambda _: shop.status(shop.rng.choice(known))
     yield "status of an unknown order", lambda number: shop.status(f"none-{number}", 404)
     yield "cancel", lambda number: shop.ask(200, "POST", f"{URL}/{failed[-1 - number]}/cancel")
     for number in range(20):
         shop.place(200, f"known-{number}", {"Prefer": "wait=10"})
     yield "the same order again (200)", lambda number: shop.place(200, f"known-{number % 20}")
-    yield "another order with a known id (409)", lambda _: shop.place(409, shop.chance.choice(known))
+    yield "another order with a known id (409)", lambda _: shop.place(409, shop.rng.choice(known))
     yield "a new order (202)", lambda number: shop.place(202, f"new-{number}")
     yield "resend", lambda number: shop.ask(202, "POST", f"{URL}/{failed[number]}/resend")
 

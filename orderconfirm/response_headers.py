@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-#: The same for every response.
 FIXED_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 #: Unless a view sets its own.
 DEFAULT_HEADERS = {

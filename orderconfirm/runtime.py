@@ -42,7 +42,7 @@ REOPEN_INTERVAL = 3.0
 
 
 class Sender(Protocol):
-    """What sends the mails: a dispatcher in this process or in another one."""
+    """The interface to the dispatcher, in this process or in another one."""
 
     @property
     def is_relay_paused(self) -> bool:
@@ -199,7 +199,7 @@ class Runtime:
             Limits(
                 settings.mail_max_connections,
                 settings.lease_seconds,
-                settings.longest_send_seconds,
+                settings.max_send_seconds,
                 settings.drain_seconds,
             ),
         )

@@ -37,7 +37,7 @@ CHECKPOINT_TIMEOUT = 1
 
 
 class Database:
-    """The database that holds the outbox. Every method raises OutboxUnavailable when it does not do its part."""
+    """The database that holds the outbox. Every method raises OutboxUnavailable when it fails."""
 
     def __init__(self, url: str, password_file: str = "", write_timeout: float = WRITE_TIMEOUT) -> None:
         """Open nothing yet. `url` is a DATABASE_URL. `password_file` has the password for it, if `url` has none.
@@ -108,7 +108,7 @@ class Database:
         return self._writer.do_all(writes)
 
     def write_order(self, operation: Operation[T], item: T) -> Any:
-        """Carry out a write that the shop is told is stored. SQLite's files must be in place before and after it.
+        """Carry out a write whose success is reported to the shop. SQLite's files must be in place before and after it.
 
         Raises UnconfirmedWrite when they went away during the write.
         """

@@ -18,11 +18,11 @@ from typing import Any, NoReturn
 from gunicorn.util import parse_address
 
 from orderconfirm.errors import OrderConfirmError, SettingsError
-from orderconfirm.server.memory import spare_collector, tune_allocator
+from orderconfirm.server.memory import freeze_gc, tune_allocator
 from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
 
-#: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
+#: A worker's exit code at which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
 
 
@@ -51,9 +51,9 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Replace gunicorn's reload, which stops the old workers before it knows that new ones can start.
+    """Replace gunicorn's reload, which stops the old workers before new ones are known to start.
 
-    And its SIGTTOU, which would stop the only worker that answers requests.
+    Also replace its SIGTTOU handler, which would stop the only worker that handles requests.
     """
     server.handle_hup = partial(_reload, server, server.handle_hup)
     server.handle_ttou = partial(remove_worker, server, server.handle_ttou)
@@ -66,7 +66,7 @@ def post_worker_init(worker: Any) -> None:
     # shops may share it, with several connections each.
     worker.max_per_address = None if runtime.settings.trusted_proxies else worker.cfg.worker_connections // 4
     try:
-        # A missing database ends the service only at its first start.
+        # A missing database ends the service only when it starts for the first time.
         sends_itself = worker.is_sender or not runtime.settings.has_sender_process
         runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
     except OrderConfirmError as exc:
@@ -76,7 +76,7 @@ def post_worker_init(worker: Any) -> None:
     if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)
     _begin_stop_at_sigterm(runtime)
-    spare_collector()
+    freeze_gc()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -88,7 +88,7 @@ def worker_exit(server: Any, worker: Any) -> None:
 def _begin_stop_at_sigterm(runtime: Any) -> None:
     """Start to drain the mails at SIGTERM.
 
-    After the last request would be too late: a client that sends its body slowly would use up the mails' time.
+    Waiting for the last request would be too late: a client that sends its body slowly would use up the mails' time.
     """
     stop_worker = signal.getsignal(signal.SIGTERM)
 
@@ -121,7 +121,7 @@ def _reload(server: Any, reload: Callable[[], None]) -> None:
 
 
 def _reload_problem(bound: list[Any]) -> str | None:
-    """Return why the present settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
+    """Return why the current settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
     load = "import wsgi; print(wsgi.app.extensions['orderconfirm'].settings.bind)"
     trial = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)  # noqa: S603
     if trial.returncode:

@@ -53,7 +53,7 @@ def metrics() -> Response:
 
     Mails are counted in the database, so every process reports the same numbers.
     """
-    # Imported on the first use, to save the memory when nothing scrapes the service.
+    # Imported on first use, to save memory when nothing scrapes the service.
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 

@@ -92,7 +92,7 @@ def test_every_chinese_variant_uses_the_chinese_catalogue(tag: str) -> None:
 
 def test_the_default_language_must_have_a_catalogue() -> None:
     assert str(Languages([TEMPLATES], "pl").get("sv").locale) == "pl"
-    with pytest.raises(TemplateError, match=f"DEFAULT_LOCALE sv is none of {', '.join(SHIPPED)}"):
+    with pytest.raises(TemplateError, match=f"DEFAULT_LOCALE sv is not one of {', '.join(SHIPPED)}"):
         Languages([TEMPLATES], "sv")
 
 

@@ -163,7 +163,7 @@ def test_notes_keep_their_line_breaks_and_nothing_else() -> None:
 
 
 def test_a_nul_is_a_fault_wherever_it_stands() -> None:
-    detail = "must not have a NUL (\\u0000)"
+    detail = "must not contain NUL (\\u0000)"
     assert errors(notes="a\0b", order_id="A\0", **customer(name="\0", email="a\0@example.com")) == {
         pointer: detail for pointer in ("/notes", "/order_id", "/customer/name", "/customer/email")
     }

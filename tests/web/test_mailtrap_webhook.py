@@ -23,7 +23,7 @@ from smtp_server import Sink
 from werkzeug.test import TestResponse
 
 from orderconfirm.outbox.admin import OutboxAdmin
-from orderconfirm.web.auth import WRONG_KEYS_A_MINUTE
+from orderconfirm.web.auth import WRONG_KEYS_PER_MINUTE
 
 HOOK = "/api/webhooks/mailtrap"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -209,7 +209,7 @@ def test_a_wrong_signature_takes_nothing(client: FlaskClient, signature: str, lo
 
 def test_wrong_signatures_do_not_fill_the_log(client: FlaskClient, log: list[str]) -> None:
     assert {send(client, b"{}", "0" * 64).status_code for _ in range(30)} == {401}
-    assert len(log) == WRONG_KEYS_A_MINUTE + 1
+    assert len(log) == WRONG_KEYS_PER_MINUTE + 1
     assert log[-1].endswith("too many, not logged for the next minute")
 
 

@@ -1,4 +1,4 @@
-"""What the order operations have in common in the document: headers, links, and problems with fitting examples."""
+"""Parts of the document that order operations share: headers, links, and problems with fitting examples."""
 
 from __future__ import annotations
 
