@@ -160,6 +160,7 @@ def test_a_custom_language_can_be_added(tmp_path: Path) -> None:
 
 
 def test_a_new_catalogue_has_the_plural_forms_of_its_language(project: Path) -> None:
+    shutil.rmtree(project / "templates" / "locale" / "cs", ignore_errors=True)
     subprocess.run(
         ["make", "-o", ".venv/.run", "language", "LOCALE=cs"],
         cwd=project,
