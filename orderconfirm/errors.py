@@ -1,7 +1,7 @@
 """The package's exceptions as one tree, split by what the caller does next.
 
 OrderConfirmError
-├── SettingsError            stop the start and tell the operator
+├── SettingsError            the service does not start; the operator corrects the settings
 ├── InvalidRequest           the client must change the request (422)
 │   └── InvalidOrder             … an order; nothing was stored
 ├── OrderConflict            another order has this id (409)

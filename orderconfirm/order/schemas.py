@@ -130,7 +130,7 @@ class OrderSchema(Part):
         numbers=True,
         exact=True,
         validate=_expect_reachable,
-        metadata=about("unique for ever: the same order sent again causes no second mail"),
+        metadata=about("unique forever: the same order sent again causes no second mail"),
     )
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = BoundedList(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, minimum=1, required=True)

@@ -164,7 +164,7 @@ class Dispatcher:
                 self._maintenance.run(self._tokens(), time.monotonic())
                 allowed = self._allowance(time.monotonic())
             except OutboxUnavailable as exc:
-                failure = exc  # outcomes are recorded all the same
+                failure = exc  # outcomes are recorded nevertheless
         if self._stopping.is_set() or self._breaker.is_open or not self._process_locks.is_visible:
             for mail in self._threads.give_back():
                 self._note_settled(FinishedAttempt.of(mail, RELEASED))

@@ -27,7 +27,7 @@ T = TypeVar("T")
 MAX_GROUP = 256
 #: Seconds that a caller waits for its write, and then again for the end of a commit that has begun.
 WRITE_TIMEOUT = 10.0
-#: Maximum attempts at a write whose transaction the server rolls back in favour of another one.
+#: Maximum attempts at a write whose transaction the server rolls back because of another one.
 MAX_TRIES = 4
 #: PostgreSQL's deadlock_detected and serialization_failure.
 _ROLLED_BACK_FOR_ANOTHER = ("40P01", "40001")
@@ -144,9 +144,9 @@ class Writer:
 
     def _wait_for(self, write: _Write, began: float, timeout: float, commit_timeout: float) -> Any:
         if not write.is_done_by(began + timeout) and self._withdraw(write):
-            return OutboxUnavailable(f"the database did not answer in {timeout:g} s")
+            return OutboxUnavailable(f"the database did not respond within {timeout:g} s")
         if not write.is_done_by(began + timeout + commit_timeout):
-            return UnconfirmedWrite(f"the database did not end the commit in {commit_timeout:g} s")
+            return UnconfirmedWrite(f"the database did not finish the commit within {commit_timeout:g} s")
         return write.result
 
     def _withdraw(self, write: _Write) -> bool:
@@ -210,7 +210,7 @@ class Writer:
             return [write for write in group if not write.is_withdrawn]
 
     def _refuse_without_files(self, group: list[_Write]) -> list[_Write]:
-        """Return the writes that are safe with SQLite's files as they are now. The others fail."""
+        """Return the writes that are safe with SQLite's current files. The others fail."""
         if self._files is None or not self._files.are_changed:
             return group
         refusals = {is_order: self._files.refusal(is_order) for is_order in (False, True)}

@@ -135,7 +135,7 @@ MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
     "Without API keys, or on the browser pages: `Host` is not an IP address, `localhost`, a name without a dot, or "
     "`HOST`.",
-    "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
+    "Without an API key the service accepts only requests for an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )
 INVALID_ORDER = ProblemType(

@@ -127,7 +127,7 @@ def test_a_caller_waits_for_a_commit_that_has_begun(writer: Writer) -> None:
 
 
 def test_a_commit_that_does_not_end_is_unconfirmed(writer: Writer) -> None:
-    with stalled_commit(writer), pytest.raises(UnconfirmedWrite, match="did not end the commit"):
+    with stalled_commit(writer), pytest.raises(UnconfirmedWrite, match="did not finish the commit"):
         write_note(writer, "slow")
     wait_until(lambda: writer._began_at is None)
     assert notes(writer) == {"slow"}

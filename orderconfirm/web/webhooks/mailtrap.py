@@ -98,7 +98,7 @@ def take_mailtrap_events() -> Any:
 def read_events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
     """Return the events of a JSON or JSON Lines body, and how many others cannot be read.
 
-    Mailtrap repeats a refused batch, so one bad event must not hold up the others. Raises 400 if none can be read.
+    Mailtrap repeats a refused batch, so one bad event must not block the others. Raises 400 if none can be read.
     """
     found = _decoded(body)
     events = [event for event in found if isinstance(event, Mapping)]

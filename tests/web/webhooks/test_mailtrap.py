@@ -181,7 +181,7 @@ def test_a_line_that_cannot_be_read_does_not_hold_back_the_others(client: FlaskC
 @pytest.mark.parametrize(
     "odd", [b'{"a": 1, "a": 2}', b'{"n": 1e9999}', b'{"n": NaN}', b'{"n": ' + b"9" * 5000 + b"}", b'{"text": "\xff"}']
 )
-def test_an_odd_value_in_an_event_holds_back_none(client: FlaskClient, odd: bytes, tmp_path: Path) -> None:
+def test_a_malformed_value_in_an_event_blocks_no_other_event(client: FlaskClient, odd: bytes, tmp_path: Path) -> None:
     sent(client)
     body = b'{"events": [' + json.dumps(event("open")).encode() + b", " + odd + b"]}"
     assert send(client, body).get_json() == taken(2)
