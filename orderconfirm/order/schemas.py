@@ -134,11 +134,7 @@ class OrderSchema(Part):
     )
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = BoundedList(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, minimum=1, required=True)
-    total = Number(
-        required=True,
-        minimum="zero",
-        metadata=about("shown as given, never recalculated; formatted for the locale"),
-    )
+    total = Number(required=True, minimum="zero", metadata=about("shown as given, formatted for the locale"))
     order_date = Timestamp(metadata=about("ISO 8601; UTC without a zone; default: now"))
     shipping_method = Text(200, entities=True)
     estimated_delivery = Timestamp(metadata=about("ISO 8601; UTC without a zone"))

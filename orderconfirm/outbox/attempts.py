@@ -143,10 +143,7 @@ class AttemptRunner:
         return FinishedAttempt.of(attempt.mail, RELEASED)
 
     def cut_off(self) -> None:
-        """Abort all sends in progress.
-
-        Before the end of the data their mails are released; after it their outcome is unknown.
-        """
+        """Abort all sends in progress: before the end of the data they are released, after it they become unknown."""
         self._is_cut_off.set()
         self._mail_sender.abort()
 

@@ -29,8 +29,8 @@ from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_job
 
 T = TypeVar("T")
 
-#: Seconds that a shop's request waits for its write on PostgreSQL, and then for the end of a commit that has begun. So the
-#: shop gets a response within two seconds while the server is unavailable. On SQLite it waits longer: for another's lock.
+#: Seconds that a shop's request waits for its write on PostgreSQL, and then for the end of a commit that has begun. So
+#: the shop gets a response within two seconds during an outage. On SQLite it waits longer: for another process's lock.
 POSTGRES_ORDER_TIMEOUTS = (1.5, 0.5)
 #: Seconds that a checkpoint waits for other processes to stop reading the write-ahead log.
 CHECKPOINT_TIMEOUT = 1

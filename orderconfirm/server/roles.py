@@ -43,10 +43,7 @@ class RemoteSender:
             os.write(self._writer, b"\0")
 
     def wait(self, other_file: int, seconds: float) -> bool:
-        """Wait, in the sender process, until there may be due mails or `other_file` is readable.
-
-        Return True if there may be due mails.
-        """
+        """Wait, in the sender process, until there may be due mails (return True) or `other_file` is readable."""
         readable, _, _ = select.select([self._reader, other_file], [], [], seconds)
         if self._reader not in readable:
             return False
