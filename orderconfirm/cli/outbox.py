@@ -184,7 +184,7 @@ def _state_of(entry: OutboxEntry) -> str:
 def _why_not_retried(entry: OutboxEntry) -> str:
     """A retryable mail with content is refused only because its address is suppressed."""
     is_suppressed = entry.recipient is not None and entry.state in State.RETRYABLE
-    return f"{_state_of(entry)}{', and its address is suppressed: resend releases it' if is_suppressed else ''}"
+    return f"{_state_of(entry)}{', and its address is suppressed: use resend to release it' if is_suppressed else ''}"
 
 
 def _shop_of(confirmations: OrderConfirmations, order_id: str, given: str | None) -> str:

@@ -73,7 +73,7 @@ class SlowJob:
 
 def test_a_job_that_times_out_while_it_runs_is_rolled_back(writer: Writer) -> None:
     job = SlowJob("slow")
-    with pytest.raises(OutboxUnavailable, match="did not answer"):
+    with pytest.raises(OutboxUnavailable, match="did not respond"):
         do(writer, job)
     job.may_end.set()
     wait_until(lambda: writer._began_at is None)

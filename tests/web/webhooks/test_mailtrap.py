@@ -255,7 +255,7 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     answer = place(client, "next")
     assert (answer.status_code, answer.get_json()["state"]) == (202, "held")
     told = client.get(f"{URL}/next").get_json()
-    assert "resend releases it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
+    assert "use resend to release it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
     assert len(sink[0].mails) == 1
     assert desk_of(client).requeue("default", "next") == desk_of(client).requeue_all("default") == 0
     assert client.post(f"{URL}/next/resend").status_code == 202
@@ -291,7 +291,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     client.post(f"{URL}/3/resend")
     assert "retry sends the mail" in client.get(f"{URL}/2").get_json()["reason"]
     tell(client, event("bounce", 2, timestamp=time.time() + 1))
-    assert "resend releases it" in client.get(f"{URL}/2").get_json()["reason"]
+    assert "use resend to release it" in client.get(f"{URL}/2").get_json()["reason"]
     assert desk_of(client).requeue_all("default") == desk_of(client).requeue("default", "2") == 0
 
 
