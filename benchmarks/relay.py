@@ -1,4 +1,4 @@
-"""The SMTP sink as a child process, with a throw-away certificate, and what it has taken."""
+"""The SMTP sink as a child process with a temporary certificate, and the mails that it received."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Relay:
         return relay_variables(self.port, str(self.ca_file), USER, PASSWORD)
 
     def poll(self) -> int:
-        """Read the log's new lines. Returns how many mails came by now."""
+        """Read the log's new lines. Returns the number of mails so far."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
         for line in lines:
             at, order_id, size = line.split("\t")
@@ -56,7 +56,7 @@ class Relay:
         return len(self.arrivals)
 
     def wait_for(self, count: int, quiet_seconds: float = 15.0) -> bool:
-        """Wait until `count` mails came; returns False when none has come for `quiet_seconds`."""
+        """Wait for `count` mails. Returns False when none has arrived for `quiet_seconds`."""
         last, changed_at = self.poll(), time.monotonic()
         while last < count and time.monotonic() < changed_at + quiet_seconds:
             time.sleep(POLL_SECONDS)

@@ -48,7 +48,7 @@ class State(StrEnum):
     #: The service still works on them.
     PENDING = nonmember(frozenset({QUEUED, SENDING, UNKNOWN}))
     #: Final: changed only on request, except that a failed mail becomes held when its address is suppressed. The
-    #: content is purged after the retention time.
+    #: content is purged after the retention period.
     TERMINAL = nonmember(frozenset({SENT, FAILED, CANCELLED, EXPIRED}))
     #: Ended unsent, without a request to cancel.
     NOT_SENT = nonmember(frozenset({FAILED, EXPIRED}))
@@ -77,7 +77,7 @@ class Event(StrEnum):
     EXPIRED = "expired"
     #: Set aside for a person's decision.
     HELD = "held"
-    #: Returned to the queue unsent by a process that stopped.
+    #: Returned to the queue unsent: service stopping, relay paused, lease too short, or claim abandoned.
     RELEASED = "released"
     #: The process that was sending it died.
     INTERRUPTED = "interrupted"
@@ -112,7 +112,7 @@ class Delivery(StrEnum):
 class HistoryEntry:
     """An event in the history of an order's mail number `revision`.
 
-    `stage`, `code` and `text` quote the relay's reply, if there was one; `seconds` is how long the attempt took.
+    `stage`, `code` and `text` are the relay's reply, if there was one; `seconds` is how long the attempt took.
     """
 
     at: datetime

@@ -42,7 +42,7 @@ REOPEN_INTERVAL = 3.0
 
 
 class Sender(Protocol):
-    """What sends the mails: a dispatcher in this process, in another one, or on another machine."""
+    """The interface to what sends the mails: a dispatcher in this process, in another one, or on other machines."""
 
     @property
     def seconds_since_last_round(self) -> float:
@@ -79,7 +79,7 @@ class Runtime:
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
-        #: What sends the mails; None until the outbox is open.
+        #: The dispatcher's interface; None until the outbox is open.
         self.sender: Sender | None = None
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -209,7 +209,7 @@ class Runtime:
             Limits(
                 settings.mail_max_connections,
                 settings.lease_seconds,
-                settings.longest_send_seconds,
+                settings.max_send_seconds,
                 settings.drain_seconds,
             ),
         )
@@ -221,6 +221,6 @@ def _template_folders(settings: Settings) -> list[Path]:
 
 
 def _inbox_folder(database_url: str) -> Path:
-    """Return the inbox's folder: beside the SQLite file, or in the project's var folder."""
+    """Return the inbox's folder: next to the SQLite file, or in the project's var folder."""
     database = make_url(database_url).database if database_url.startswith("sqlite") else None
     return (Path(database).parent if database else ROOT / "var") / "inbox"

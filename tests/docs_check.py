@@ -35,6 +35,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`")
 MAKE = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", re.MULTILINE)
 FILE = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|md|html|txt|json|sh|example)))`")
+CONSTANT = re.compile(r"^([A-Z][A-Z_]{3,})(?:: [^=]+)? = ", re.MULTILINE)
 FOLDERS = (ROOT, ROOT / "orderconfirm", ROOT / "templates")
 FLASK = re.compile(r"flask ((?:outbox|mail) [a-z-]+)")
 
@@ -55,9 +56,15 @@ def bad_links(page: Path, text: str) -> Iterator[str]:
             yield f"the link {link} leads nowhere"
 
 
+def constants() -> set[str]:
+    """The names of the constants in the package and its tests."""
+    files = [path for pattern in ("orderconfirm/**/*.py", "tests/*.py", "tests/*/*.py") for path in ROOT.glob(pattern)]
+    return {name for path in files for name in CONSTANT.findall(path.read_text(encoding="utf-8"))}
+
+
 def unknown_names(text: str) -> Iterator[str]:
     known = {name for each in fields(Settings) for name in (each.metadata["env"], each.metadata["alias"])}
-    for name in set(SETTING.findall(text)) - known - NOT_SETTINGS:
+    for name in set(SETTING.findall(text)) - known - NOT_SETTINGS - constants():
         if not name.endswith("_FILE"):
             yield f"{name} is no setting"
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

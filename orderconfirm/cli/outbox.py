@@ -96,7 +96,7 @@ def retry(order_ids: tuple[str, ...], all_mails: bool, state: str, shop: str | N
 @click.argument("order_ids", nargs=-1, required=True)
 @_SHOP
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
-    """Withdraw mails that have not been sent."""
+    """Cancel mails that have not been sent."""
     with _confirmations() as confirmations:
         cancel_one = partial(_cancel, confirmations)
         _do_each(confirmations, order_ids, shop, cancel_one, "cancelled", "cannot be cancelled", _state_of)
@@ -194,7 +194,7 @@ def _state_of(entry: OutboxEntry) -> str:
 def _why_not_retried(entry: OutboxEntry) -> str:
     """A retryable mail with content is refused only because its address is suppressed."""
     is_suppressed = entry.recipient is not None and entry.state in State.RETRYABLE
-    return f"{_state_of(entry)}{', and its address is suppressed: resend releases it' if is_suppressed else ''}"
+    return f"{_state_of(entry)}{', and its address is suppressed: use resend to release it' if is_suppressed else ''}"
 
 
 def _shop_of(confirmations: OrderConfirmations, order_id: str, given: str | None) -> str:
@@ -243,5 +243,5 @@ def _words(*words: object) -> str:
     return " ".join(str(word) for word in words if word is not None)
 
 
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}Z"

@@ -47,7 +47,7 @@ class Addition:
 
 
 class Additions:
-    """The operation that adds mails, as the writer carries it out."""
+    """The operation that adds mails, for the writer."""
 
     def __init__(self, database: Database, capacity: Capacity, notifies: bool = False) -> None:
         """With `notifies`, each transaction that adds a mail notifies the senders (PostgreSQL only)."""
@@ -79,7 +79,7 @@ class Additions:
             if not known:
                 return conflict
             result = AddResult(to_entry(known[-1]), known[0].fingerprint, known[0].payload, is_new=False)
-        # The key of a request with another content, or with content that is deleted, is not looked at.
+        # Ignore the key if the stored order differs or its content is deleted.
         if key and result.fingerprint == key.fingerprint and result.payload is not None:
             if conflict:
                 return conflict

@@ -31,14 +31,14 @@ from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_job
 T = TypeVar("T")
 
 #: Seconds that a shop's request waits for its write on PostgreSQL, and then for the end of a commit that has begun. So
-#: the shop is answered within two seconds while the server is away. On SQLite it waits longer: for another's lock.
+#: the shop gets a response within two seconds during an outage. On SQLite it waits longer: for another process's lock.
 POSTGRES_ORDER_TIMEOUTS = (1.5, 0.5)
 #: Seconds that a checkpoint waits for other processes to stop reading the write-ahead log.
 CHECKPOINT_TIMEOUT = 1
 
 
 class Database:
-    """The database that holds the outbox. Every method raises OutboxUnavailable when it does not do its part."""
+    """The database that holds the outbox. Every method raises OutboxUnavailable when it fails."""
 
     def __init__(self, url: str, password_file: str = "", write_timeout: float = WRITE_TIMEOUT) -> None:
         """Open nothing yet. `url` is a DATABASE_URL. `password_file` has the password for it, if `url` has none.
@@ -110,7 +110,7 @@ class Database:
         return self._writer.do_all(writes)
 
     def write_order(self, operation: Operation[T], item: T) -> Any:
-        """Carry out a write that the shop is told is stored. SQLite's files must be in place before and after it.
+        """Carry out a write whose success is reported to the shop. SQLite's files must be in place before and after it.
 
         Raises UnconfirmedWrite when they went away during the write.
         """

@@ -11,7 +11,7 @@ import psycopg
 
 #: Seconds to connect, and for a statement. Beyond that, the server or the network counts as unavailable.
 TIMEOUT = 10
-#: Seconds after which a connection without an answer is given up.
+#: Seconds after which an unresponsive connection is given up.
 _UNANSWERED_SECONDS = 5
 
 #: The server answered, and an operator must change something. Such errors have no SQLSTATE in libpq.
@@ -51,7 +51,7 @@ def tune(session: psycopg.Connection[Any], record: Any) -> None:
 
 
 def is_pooled(session: psycopg.Connection[Any]) -> bool:
-    """Whether a pooler answers in the server's place: it gives its clients process ids of its own."""
+    """Whether a pooler is in between: it gives its clients process ids of its own."""
     row = session.execute("SELECT pg_backend_pid()").fetchone()
     return row is None or row[0] != session.info.backend_pid
 

@@ -1,4 +1,4 @@
-"""Deletion of personal data: on request, and of an order's content after the retention time."""
+"""Deletion of personal data: on request, and of an order's content after the retention period."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orderconfirm.outbox.idempotency import purge_keys
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
 from orderconfirm.outbox.tables import IS_FINISHED_WITH_CONTENT, outbox
 
-#: Orders purged in one transaction, at most. New orders wait while it runs.
+#: Maximum number of orders purged in one transaction. New orders wait while it runs.
 MAX_BATCH = 500
 
 _NAMES = (outbox.c.id, outbox.c.shop, outbox.c.order_id)
-#: All mails of an order are purged together: while one of them has its content, the order can be sent again.
+#: All mails of an order are purged together: as long as one of them has content, the order can be resent.
 _old = (
     select(outbox.c.shop, outbox.c.order_id)
     .where(text(IS_FINISHED_WITH_CONTENT), outbox.c.changed_at < now - bindparam("age"), is_newest)
@@ -54,7 +54,7 @@ _ERASE = (
 class Retention:
     """Deletion of personal data. Order ids are kept, so that a replayed order never sends a second mail.
 
-    Every method raises OutboxUnavailable when the database does not do its part.
+    Every method raises OutboxUnavailable when the database fails.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,8 +1,8 @@
-"""The processes that send mails, and how they share the limits of the relay account.
+"""The processes that send mails, and the division of the relay account's limits among them.
 
 A relay counts connections and mails by account, not by process. So each sender has a row with the number of connections
 that it may have open, and all rows together never exceed MAIL_MAX_CONNECTIONS. A sender that joins takes only what is
-free: it waits until the others have closed what they have too many.
+free: it waits until the others have closed their surplus connections.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from orderconfirm.outbox.tables import senders
 #: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
 LOOK_INTERVAL = 2.0
 UNSETTLED_INTERVAL = 0.25
-#: Seconds between two signs of life, and without one after which a row is deleted. They count only where nobody can
-#: tell whether a process lives (see `process_locks`).
+#: Seconds between two signs of life, and without one after which a row is deleted. They count only where no lock
+#: shows whether a process lives (see `process_locks`).
 SIGN_INTERVAL = 20.0
 SILENCE = 60.0
 
@@ -48,7 +48,7 @@ _ADD = insert(senders).values(
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A process's part of the relay's limits: how many connections it may open, beside how many other senders."""
+    """A process's part of the relay's limits: how many connections it may open, and the number of other senders."""
 
     connections: int = 0
     others: int = 0
@@ -58,7 +58,7 @@ class Share:
 class _Division:
     """This process's share, what its row must say, and the rows of `gone` processes.
 
-    It is settled when nobody has to open or close a connection because of it.
+    It is settled when no process has to open or close a connection because of it.
     """
 
     share: Share
@@ -72,7 +72,7 @@ class _Division:
 class Senders:
     """This process's row among those of all senders. Only the dispatcher's thread uses it.
 
-    Its methods raise OutboxUnavailable when the database does not do its part. Times are seconds of a monotonic clock.
+    Its methods raise OutboxUnavailable when the database fails. Times are seconds of a monotonic clock.
     """
 
     def __init__(self, database: Database, max_connections: int) -> None:

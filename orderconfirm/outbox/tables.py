@@ -136,7 +136,7 @@ delivery_events = Table(
     Column("raw", Text),
 )
 
-#: Hashes of the addresses that bounced permanently or complained. Mails to them are held.
+#: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.
 suppressions = Table(
     "suppressions",
     metadata,

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from gunicorn.util import parse_address
 
 from orderconfirm.errors import DatabaseUnreachable, OrderConfirmError, SettingsError
-from orderconfirm.server.memory import spare_collector, tune_allocator
+from orderconfirm.server.memory import freeze_gc, tune_allocator
 from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
 
@@ -27,7 +27,7 @@ from orderconfirm.settings import Settings, load_environment, unknown_names
 START_TIMEOUT = 60.0
 RESTART_INTERVAL = 3.0
 
-#: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
+#: A worker's exit code at which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
 
 
@@ -56,9 +56,9 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Replace gunicorn's reload, which stops the old workers before it knows that new ones can start.
+    """Replace gunicorn's reload, which stops the old workers before new ones are known to start.
 
-    And its SIGTTOU, which would stop the only worker that answers requests.
+    Also replace its SIGTTOU handler, which would stop the only worker that handles requests.
     """
     server.handle_hup = partial(_reload, server, server.handle_hup)
     server.handle_ttou = partial(remove_worker, server, server.handle_ttou)
@@ -79,7 +79,7 @@ def post_worker_init(worker: Any) -> None:
     if worker.age == (2 if runtime.settings.has_sender_process else 1):  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)
     _begin_stop_at_sigterm(runtime)
-    spare_collector()
+    freeze_gc()
 
 
 def _start(runtime: Any, worker: Any) -> None:
@@ -107,7 +107,7 @@ def worker_exit(server: Any, worker: Any) -> None:
 def _begin_stop_at_sigterm(runtime: Any) -> None:
     """Start to drain the mails at SIGTERM.
 
-    After the last request would be too late: a client that sends its body slowly would use up the mails' time.
+    Waiting for the last request would be too late: a client that sends its body slowly would use up the mails' time.
     """
     stop_worker = signal.getsignal(signal.SIGTERM)
 
@@ -140,7 +140,7 @@ def _reload(server: Any, reload: Callable[[], None]) -> None:
 
 
 def _reload_problem(bound: list[Any]) -> str | None:
-    """Return why the present settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
+    """Return why the current settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
     load = "import wsgi; print(wsgi.app.extensions['orderconfirm'].settings.bind)"
     trial = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)  # noqa: S603
     if trial.returncode:

@@ -87,13 +87,13 @@ def _api_problems(settings: Settings) -> list[str]:
 
 def _sender_problems(settings: Settings) -> list[str]:
     problems = []
-    if not settings.sender and (settings.is_production or settings.relay):
+    if not settings.from_header and (settings.is_production or settings.relay):
         problems.append("EMAIL_SENDER is missing: set the From address of the confirmations")
-    if settings.sender and not _ADDRESS.match(settings.sender_address):
+    if settings.from_header and not _ADDRESS.match(settings.sender_address):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
     if settings.support_email and not _ADDRESS.match(settings.support_email):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")
-    for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.sender)):
+    for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.from_header)):
         if not text.isprintable():
             problems.append(f"{name} contains a line break or another unprintable character")
     return problems

@@ -84,13 +84,13 @@ class Settings:
     )
 
     company_name: str = setting("COMPANY_NAME", "Our Shop", "the shop's name, shown in the subject and the mail")
-    sender: str = setting(
+    from_header: str = setting(
         "EMAIL_SENDER",
         "",
         "From address: orders@shop.example, or Name <orders@shop.example>",
         alias="MAIL_DEFAULT_SENDER",
     )
-    support_email: str = setting("SUPPORT_EMAIL", "", "address for replies and questions; empty: the sender's")
+    support_email: str = setting("SUPPORT_EMAIL", "", "address for replies and questions; empty: the From address")
     company_address: str = setting("COMPANY_ADDRESS", "", "postal address, shown in the footer")
     website_url: str = setting(
         "WEBSITE_URL", "", "the shop's website, linked in the header and the footer", values.web_url
@@ -100,7 +100,7 @@ class Settings:
         "BRAND_COLOR", "#1f5fbf", "colour of the button and the top border, as #rrggbb", values.color
     )
     templates_dir: str = setting(
-        "TEMPLATES_DIR", "", "folder with your own templates; built-in templates replace missing ones"
+        "TEMPLATES_DIR", "", "folder with your own templates; missing files fall back to the built-in templates"
     )
     json_ld: bool = setting("JSON_LD", True, "add the order as schema.org JSON-LD for mail programs", values.boolean)
     default_currency: str = setting(
@@ -262,12 +262,12 @@ class Settings:
     @property
     def sender_address(self) -> str:
         """The From address without a name."""
-        return self.sender.rpartition("<")[2].rstrip("> ") if self.sender else "orders@shop.example"
+        return self.from_header.rpartition("<")[2].rstrip("> ") if self.from_header else "orders@shop.example"
 
     @property
     def sender_name(self) -> str:
         """The From name: the name in EMAIL_SENDER, or the company's."""
-        name = self.sender.rpartition("<")[0].strip()
+        name = self.from_header.rpartition("<")[0].strip()
         is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
         return (name[1:-1] if is_quoted else name) or self.company_name
 
@@ -291,8 +291,8 @@ class Settings:
         return self.workers + self.has_sender_process if self.takes_orders else 1
 
     @property
-    def longest_send_seconds(self) -> int:
-        """How long a send takes at most.
+    def max_send_seconds(self) -> int:
+        """The maximum duration of a send.
 
         That is 4 x MAIL_TIMEOUT until the end of the message, and as long again for the reply to it.
         """
@@ -300,8 +300,8 @@ class Settings:
 
     @property
     def lease_seconds(self) -> int:
-        """How long a claimed mail belongs to one process. What is left of the longest send, it may wait to be begun."""
-        return self.longest_send_seconds + 4 * self.mail_timeout
+        """The lease of a claimed mail: the longest send, plus 4 x MAIL_TIMEOUT in which it may wait for a thread."""
+        return self.max_send_seconds + 4 * self.mail_timeout
 
     @property
     def relay(self) -> Relay | None:

@@ -106,7 +106,7 @@ class Rate:
         return f"{self.count}/{self.seconds:g}s"
 
     def share(self, part: int, whole: int) -> Rate:
-        """Return `part` of `whole` equal parts: over a longer time where it would be less than one."""
+        """Return `part` of `whole` equal parts, over a longer time if that is less than one mail or request."""
         count = self.count * part // whole
         return Rate(count, self.seconds) if count else Rate(1, self.seconds * whole / (self.count * part))
 
@@ -173,7 +173,7 @@ def api_keys(text: str) -> tuple[ApiKey, ...]:
 
 def signing_secret(text: str) -> str:
     if len(text) < 16:
-        raise ValueError("is shorter than 16 characters: it is not a Mailtrap signing secret")
+        raise ValueError("is shorter than 16 characters: it is not a signing secret")
     return text
 
 

@@ -18,9 +18,9 @@ from orderconfirm.web.url_converters import OrderIdConverter
 def init_app(app: Flask, settings: Settings) -> None:
     """Register the middleware, the error handlers and every route."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.url_map.merge_slashes = False  # /a//b is another order than /a/b, so that a redirect would be wrong
+    app.url_map.merge_slashes = False  # /a//b is a different order from /a/b, so a redirect would be wrong
     app.url_map.converters["order_id"] = OrderIdConverter
-    # No view is a coroutine, and Flask would look at each function of each request to find out.
+    # No view is a coroutine, and Flask would check every function on every request.
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schemas
     app.extensions["authenticator"] = Authenticator(settings)

@@ -55,7 +55,7 @@ def metrics() -> Response:
 
     They come from the database, so every process reports the same, except `dispatcher_idle_seconds`.
     """
-    # Imported on the first use, to save the memory when nothing scrapes the service.
+    # Imported on first use, to save memory when nothing scrapes the service.
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
