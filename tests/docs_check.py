@@ -18,8 +18,18 @@ from orderconfirm.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+#: Variables of libpq.
+LIBPQ = {"PGHOST", "PGUSER", "PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT"}
 #: Names in capitals that are no settings of the service.
-NOT_SETTINGS = {"NAME", "ORDERCONFIRM_API_KEY", "ORDERCONFIRM_URL", "TEST_DATABASE_URL", "UPDATE", "RFC", "SIGKILL"}
+NOT_SETTINGS = LIBPQ | {
+    "NAME",
+    "ORDERCONFIRM_API_KEY",
+    "ORDERCONFIRM_URL",
+    "TEST_DATABASE_URL",
+    "UPDATE",
+    "RFC",
+    "SIGKILL",
+}
 
 #: Rows of the documentation that list the names of a part: the page, the row's start, the names.
 PARTS = (
