@@ -20,6 +20,7 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.smtp_sink import PASSWORD, USER
 
 POLL_SECONDS = 0.02
+COUNTERS = ("connections", "most_open", "logins", "mails", "mail_round_trips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,11 @@ class Relay:
         return last >= count
 
     def counts(self) -> dict[str, int]:
-        """Return its counters: connections, logins, mails, mail_round_trips."""
+        """Return its counters."""
         self._process.send_signal(signal.SIGUSR1)
         assert self._process.stdout
         counts: dict[str, int] = json.loads(self._process.stdout.readline())
-        return {name: counts.get(name, 0) for name in ("connections", "logins", "mails", "mail_round_trips")}
+        return {name: counts.get(name, 0) for name in COUNTERS}
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(self._process.pid)

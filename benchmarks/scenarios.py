@@ -74,7 +74,7 @@ def drain(rtt: float, mails: int) -> Drain:
     """Start a service with `mails` waiting."""
     with tempfile.TemporaryDirectory(prefix="orderconfirm-") as name:
         folder = Path(name)
-        fill(f"sqlite:///{folder}/outbox.db", list(_bodies(mails)))
+        fill(f"sqlite:///{folder}/outbox.db", list(validated_bodies(mails)))
         with relay(folder, rtt) as sink, service(folder, sink.variables) as started:
             watch = MemoryWatch(started.pid)
             watch.start()
@@ -89,9 +89,9 @@ def drain(rtt: float, mails: int) -> Drain:
             counts = sink.counts()
             return Drain(
                 mails=mails,
-                first_rate=_rate(times[: mails // 10]),
-                last_rate=_rate(times[-(mails // 10) :]),
-                rate=_rate(times),
+                first_rate=rate(times[: mails // 10]),
+                last_rate=rate(times[-(mails // 10) :]),
+                rate=rate(times),
                 round_trips=counts["mail_round_trips"] / max(1, counts["mails"]),
                 lost=mails - len(orders),
                 sent_twice=len(times) - len(orders),
@@ -106,12 +106,12 @@ def warm_up(started: Service, sink: Relay, folder: Path, orders: int) -> None:
     time.sleep(REST_SECONDS)
 
 
-def _bodies(count: int) -> Iterator[dict[str, Any]]:
+def validated_bodies(count: int) -> Iterator[dict[str, Any]]:
     """Yield validated orders."""
     body, _ = load_order(OrderSchema(), parse_json(SAMPLE.read_bytes()))
     for order_id in order_ids("ORD", count):
         yield {**body, "order_id": order_id}
 
 
-def _rate(times: list[float]) -> float:
+def rate(times: list[float]) -> float:
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0

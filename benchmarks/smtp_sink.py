@@ -45,8 +45,9 @@ class SmtpSink:
         self.rtt = rtt
         self.tls = tls
         self.log = log
-        #: connections, logins, mails, and the batches of replies that belong to mails.
+        #: connections, the most that were open at once, logins, mails, and the batches of replies that belong to mails.
         self.counts: Counter[str] = Counter()
+        self.open_sessions: set[Session] = set()
 
     def note_mail(self, message: bytes) -> None:
         self.counts["mails"] += 1
@@ -74,8 +75,13 @@ class Session(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if not self._is_tls:
             self._sink.counts["connections"] += 1
+            self._sink.open_sessions.add(self)
+            self._sink.counts["most_open"] = max(self._sink.counts["most_open"], len(self._sink.open_sessions))
             self._socket = transport.get_extra_info("socket")
             self._loop.call_later(2 * self._sink.rtt, self._write, b"220 sink ESMTP\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._sink.open_sessions.discard(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -102,11 +102,19 @@ class RelaySMTP(TimedSMTP):
     def is_usable(self) -> bool:
         return self.sock is not None
 
-    def quit_nowait(self) -> None:
-        """Send QUIT and close, without waiting for the reply: it says nothing about the mails sent before."""
+    def begin_quit(self) -> None:
+        """Send QUIT. The reply says nothing about the mails sent before, so an error is ignored."""
         with suppress(OSError, smtplib.SMTPException):
             if self.sock is not None:
                 self.send(b"QUIT\r\n")
+
+    def end_quit(self, give_up_at: float) -> None:
+        """Close the connection once the relay has, or at this moment of the monotonic clock."""
+        with suppress(OSError):
+            while self.sock is not None and (left := give_up_at - time.monotonic()) > 0:
+                self.sock.settimeout(left)
+                if not self.sock.recv(4096):
+                    break
         self.close()
 
     def abort(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orderconfirm.errors import DeliveryFailure, RelayTrouble, TooManyConnections, TryLater
 from orderconfirm.smtp.message import OrderMessage
@@ -12,6 +12,8 @@ from orderconfirm.smtp.relay_mail import RelayConnection
 
 #: Seconds after which an idle connection is closed. Relays drop idle connections, and limit their number.
 IDLE_SECONDS = 15.0
+#: Seconds that the relay has to close a connection after QUIT. Usually it takes a round trip.
+QUIT_SECONDS = 2.0
 #: Seconds after a refused login in which further sends fail with the same refusal instead of another login: mails that
 #: were claimed together may still be rendering. Shorter than any pause before a probe.
 SHARED_REFUSAL_SECONDS = 0.5
@@ -29,6 +31,9 @@ class ConnectionPool:
         #: The connections over which only the envelope of a message has been sent.
         self._announced: dict[OrderMessage, RelayConnection] = {}
         self._lock = threading.Lock()
+        #: Connections that the relay has yet to close.
+        self._quitting = 0
+        self._has_quit = threading.Condition(self._lock)
         self._login_gate = _LoginGate()
         self._is_aborted = False
 
@@ -62,7 +67,7 @@ class ConnectionPool:
     @property
     def open_connections(self) -> int:
         """The number of connections that are open or being opened."""
-        return len(self._idle) + len(self._busy) + len(self._announced)
+        return len(self._idle) + len(self._busy) + len(self._announced) + self._quitting
 
     def close_idle(self, older_than: float = IDLE_SECONDS, above: int | None = None) -> None:
         """Close connections idle for `older_than` seconds, and further idle ones while more than `above` are open.
@@ -80,8 +85,7 @@ class ConnectionPool:
             self._idle = [connection for connection in self._idle if connection not in idle]
             if not self._idle and not self._busy and not self._announced:
                 self._login_gate.close()
-        for connection in idle:
-            connection.host.quit_nowait()
+        self._quit(idle)
 
     def abort(self) -> None:
         """Close every connection that is sending a mail, so that its send fails at once. Later sends fail too."""
@@ -99,6 +103,8 @@ class ConnectionPool:
         try:
             connection.host.begin(started_at)
             if not connection.host.is_usable:
+                with self._has_quit:
+                    self._has_quit.wait_for(lambda: not self._quitting, QUIT_SECONDS)
                 self._open(connection)
             if self._is_aborted:
                 connection.host.close()
@@ -137,7 +143,22 @@ class ConnectionPool:
             if host.is_usable and host.mails_sent < self._max_mails and host.opened_at >= self._login_gate.closed_at:
                 self._idle.append(connection)
                 return
-        host.quit_nowait()
+        self._quit([connection])
+
+    def _quit(self, connections: Sequence[RelayConnection]) -> None:
+        """Close connections. No new one is opened until the relay has closed them: it counts them until then."""
+        if not connections:
+            return
+        with self._lock:
+            self._quitting += len(connections)
+        give_up_at = time.monotonic() + QUIT_SECONDS
+        for connection in connections:
+            connection.host.begin_quit()
+        for connection in connections:
+            connection.host.end_quit(give_up_at)
+        with self._has_quit:
+            self._quitting -= len(connections)
+            self._has_quit.notify_all()
 
     def _is_last(self, connection: RelayConnection) -> bool:
         """Whether no further message may be sent over a connection."""
