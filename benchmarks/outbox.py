@@ -22,8 +22,8 @@ from typing import Any
 import psycopg
 from flask.testing import FlaskClient
 
-from benchmarks.databases import postgres_server
 from benchmarks.orders import API_KEY, URL, make_body
+from benchmarks.postgres import installed_programs, postgres_server
 from benchmarks.relay import relay
 from orderconfirm import create_app
 from orderconfirm.confirmations import OrderConfirmations
@@ -233,9 +233,9 @@ def main() -> None:
     for database in wanted.databases:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            url = (
-                stack.enter_context(postgres_server()) if database == "postgresql" else f"sqlite:///{folder}/outbox.db"
-            )
+            url = f"sqlite:///{folder}/outbox.db"
+            if database == "postgresql":
+                url = stack.enter_context(postgres_server(installed_programs()[0]))
             bench(url, wanted.mails, folder)
 
 

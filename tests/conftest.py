@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import threading
 import time
@@ -13,13 +12,12 @@ from pathlib import Path
 import pytest
 import trustme
 from flask import Flask
-from outboxes import opened, postgres_server
+from outboxes import emptied, opened
+from postgres_servers import SERVERS, database_on
 from smtp_server import Sink, smtp_server
-from sqlalchemy import create_engine
 
 from orderconfirm import create_app
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.tables import metadata
 from orderconfirm.settings import Settings
 
 
@@ -74,21 +72,25 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a real PostgreSQL: TEST_DATABASE_URL, or one from the test requirements, started for the session."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
+    """The URL of a database on a real PostgreSQL, which all tests of the session share."""
+    with database_on(0) as url:
         yield url
-        return
-    with postgres_server() as url:
-        yield url
+
+
+@pytest.fixture(scope="session", params=range(max(1, len(SERVERS))), ids=SERVERS or ["no PostgreSQL"])
+def each_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same for each version of PostgreSQL that is found here."""
+    if request.param == 0:
+        yield request.getfixturevalue("postgres")
+    else:
+        with database_on(request.param) as url:
+            yield url
 
 
 @pytest.fixture
 def empty_postgres(postgres: str) -> str:
     """The same server without the outbox's tables."""
-    engine = create_engine(postgres.replace("postgresql://", "postgresql+psycopg://"))
-    metadata.drop_all(engine)
-    engine.dispose()
-    return postgres
+    return emptied(postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

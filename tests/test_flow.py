@@ -13,6 +13,7 @@ import pytest
 from conftest import relay_variables
 from factories import make_body
 from flask import Flask
+from outboxes import emptied
 from smtp_server import Sink
 
 from orderconfirm import create_app
@@ -63,6 +64,17 @@ def test_an_order_becomes_one_complete_mail(start_app: StartApp, sink: tuple[Sin
             assert fact in part, (subtype, fact)
     status = state_of(app, "ORD-12345", "sent")
     assert [(e["event"], e["stage"], e["code"]) for e in status["history"]] == [("sent", "end_of_data", 250)]
+
+
+def test_an_order_becomes_a_mail_on_each_version_of_postgresql(
+    start_app: StartApp, sink: tuple[Sink, int], each_postgres: str
+) -> None:
+    mailbox, port = sink
+    app = start_app(**relay_variables(port, DATABASE_URL=emptied(each_postgres)))
+    assert app.test_client().post(URL, json=make_body()).status_code == 202
+    assert len(mailbox.wait_for(1)) == 1
+    status = state_of(app, "ORD-12345", "sent")
+    assert [(each["event"], each["code"]) for each in status["history"]] == [("sent", 250)]
 
 
 def test_a_repeated_order_returns_the_first_one_and_sends_nothing(start_app: StartApp, sink: tuple[Sink, int]) -> None:

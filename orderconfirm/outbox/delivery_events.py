@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, null, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
 
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox.database import Database
@@ -38,15 +38,15 @@ _SET_DELIVERY = (
     )
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
-_PURGE = update(delivery_events).where(delivery_events.c.mail_id == bindparam("mail")).values(raw=null(), text=null())
-_PURGE_UNMATCHED = (
-    update(delivery_events)
-    .where(
-        delivery_events.c.mail_id.is_(None),
-        delivery_events.c.raw.is_not(None),
-        delivery_events.c.received_at < now - bindparam("age"),
+_DELETE = delete(delivery_events).where(delivery_events.c.mail_id.in_(bindparam("mails", expanding=True)))
+#: Deleted in one transaction, at most: new orders wait for it.
+MAX_UNMATCHED = 5_000
+_DELETE_UNMATCHED = delete(delivery_events).where(
+    delivery_events.c.id.in_(
+        select(delivery_events.c.id)
+        .where(delivery_events.c.mail_id.is_(None), delivery_events.c.received_at < now - bindparam("age"))
+        .limit(bindparam("limit"))
     )
-    .values(raw=null(), text=null())
 )
 
 
@@ -72,7 +72,8 @@ class DeliveryEventStore:
     def record(self, events: Collection[RelayEvent]) -> int:
         """Store events, all or none. Returns how many are new.
 
-        An event that belongs to no known mail is stored without one. Raises OutboxUnavailable.
+        An event is stored without a mail if it belongs to none, or to one whose content is deleted. Raises
+        OutboxUnavailable.
         """
 
         def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
@@ -93,16 +94,20 @@ class DeliveryEventStore:
         return new
 
     def _insert(self, connection: Connection, event: RelayEvent, mail: Row[Any] | None) -> bool:
-        """Insert an event. Returns False if it is stored already."""
-        is_erased = mail is not None and mail.erased_at is not None
+        """Insert an event. Returns False if it is stored already.
+
+        The event of a mail whose content is deleted is kept without the mail and without words, so that a repetition
+        is recognised for the retention time.
+        """
+        is_deleted = mail is not None and mail.payload is None
         values = {
             "event_id": event.event_id,
-            "mail_id": mail.id if mail else None,
+            "mail_id": mail.id if mail and not is_deleted else None,
             "at": event.at.timestamp(),
             "event": event.event,
             "code": event.code,
-            "text": None if is_erased else event.text,
-            "raw": None if is_erased else event.raw,
+            "text": None if is_deleted else event.text,
+            "raw": None if is_deleted else event.raw,
         }
         return connection.execute(self._add, values).first() is not None
 
@@ -140,11 +145,11 @@ def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:
     return sorted(rows, key=lambda row: (row.at, row.id))
 
 
-def purge_texts(connection: Connection, mail_id: int) -> None:
-    """Delete the texts of a mail's events, which may be personal. The events themselves stay."""
-    connection.execute(_PURGE, {"mail": mail_id})
+def delete_of(connection: Connection, mail_ids: Collection[int]) -> None:
+    """Delete the events of several mails."""
+    connection.execute(_DELETE, {"mails": mail_ids}).close()
 
 
-def purge_unmatched_texts(connection: Connection, age: float) -> None:
-    """Delete the texts of events without a mail that are older than `age` seconds."""
-    connection.execute(_PURGE_UNMATCHED, {"age": age})
+def delete_unmatched(connection: Connection, age: float) -> None:
+    """Delete events without a mail that were received more than `age` seconds ago, MAX_UNMATCHED at most."""
+    connection.execute(_DELETE_UNMATCHED, {"age": age, "limit": MAX_UNMATCHED}).close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from orderconfirm.models import Event, State
 from orderconfirm.outbox.sql import now
@@ -22,7 +22,7 @@ ADD = insert(history).values(
     seconds=bindparam("seconds"),
 )
 _OF_MAIL = select(history).where(history.c.mail_id == bindparam("mail_id")).order_by(history.c.id)
-_PURGE_TEXTS = update(history).where(history.c.mail_id == bindparam("mail")).values(text=null())
+_DELETE = delete(history).where(history.c.mail_id.in_(bindparam("mails", expanding=True)))
 
 
 def record(
@@ -47,6 +47,6 @@ def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:
     return sorted(rows, key=lambda row: int(row.id))
 
 
-def purge_texts(connection: Connection, mail_id: int) -> None:
-    """Delete the texts in a mail's history, which may be personal. The events themselves stay."""
-    connection.execute(_PURGE_TEXTS, {"mail": mail_id})
+def delete_of(connection: Connection, mail_ids: Collection[int]) -> None:
+    """Delete the history of several mails."""
+    connection.execute(_DELETE, {"mails": mail_ids}).close()

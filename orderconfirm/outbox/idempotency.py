@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, tuple_
 
 from orderconfirm.errors import KeyConflict
 from orderconfirm.outbox.database import Database
@@ -14,8 +15,8 @@ from orderconfirm.outbox.tables import idempotency_keys
 _FIND = select(idempotency_keys).where(
     idempotency_keys.c.shop == bindparam("shop"), idempotency_keys.c.idempotency_key == bindparam("idempotency_key")
 )
-_PURGE = delete(idempotency_keys).where(
-    idempotency_keys.c.shop == bindparam("shop"), idempotency_keys.c.order_id == bindparam("order_id")
+_DELETE = delete(idempotency_keys).where(
+    tuple_(idempotency_keys.c.shop, idempotency_keys.c.order_id).in_(bindparam("orders", expanding=True))
 )
 
 
@@ -58,6 +59,6 @@ class IdempotencyKeys:
         return None
 
 
-def purge_keys(connection: Connection, shop: str, order_id: str) -> None:
-    """Delete an order's keys: a key is the shop's own text, and goes with the order's content."""
-    connection.execute(_PURGE, {"shop": shop, "order_id": order_id})
+def delete_of(connection: Connection, orders: Collection[tuple[str, str]]) -> None:
+    """Delete the keys of orders, given as (shop, order_id). A key is the shop's own text: it goes with the content."""
+    connection.execute(_DELETE, {"orders": orders}).close()

@@ -19,16 +19,18 @@ from orderconfirm.outbox.suppressions import hold_if_suppressed
 from orderconfirm.outbox.tables import outbox, senders
 
 # SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause out.
+# PostgreSQL executes a CTE once. It may execute a subquery for each row, and then claims more mails than the limit.
 _due = (
     select(outbox.c.id)
     .where(is_due_state, outbox.c.due_at <= now)
     .order_by(outbox.c.due_at, outbox.c.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
+    .cte("due")
 )
 _CLAIM = (
     update(outbox)
-    .where(outbox.c.id.in_(_due), is_due_state)
+    .where(outbox.c.id.in_(select(_due.c.id)), is_due_state)
     .values(
         state=State.SENDING,
         changed_at=now,

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, case, null, or_, select, text, tuple_, update
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, case, null, or_, select, text, tuple_, update
 
 from orderconfirm.errors import WrongState
 from orderconfirm.models import Event, State
-from orderconfirm.outbox import delivery_events, history
+from orderconfirm.outbox import delivery_events, history, idempotency
 from orderconfirm.outbox.admin import lock_order
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.idempotency import purge_keys
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
 from orderconfirm.outbox.tables import IS_FINISHED_WITH_CONTENT, outbox
 
 #: Maximum number of orders purged in one transaction. New orders wait while it runs.
 MAX_BATCH = 500
 
-_NAMES = (outbox.c.id, outbox.c.shop, outbox.c.order_id)
-#: All mails of an order are purged together: as long as one of them has content, the order can be resent.
+_NO_CONTENT = {"payload": null(), "recipient": null(), "address_hash": null(), "reason": null()}
+#: All mails of an order are purged together: as long as one of them has content, the order can be resent. Each order
+#: is left to the process that has begun to purge it. A CTE, as in `leases`.
 _old = (
     select(outbox.c.shop, outbox.c.order_id)
     .where(text(IS_FINISHED_WITH_CONTENT), outbox.c.changed_at < now - bindparam("age"), is_newest)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True, of=outbox)
+    .cte("old")
 )
 _PURGE = (
     update(outbox)
-    .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(_old))
-    .values(payload=null(), recipient=null(), address_hash=null(), reason=null())
-    .returning(*_NAMES)
+    .where(tuple_(outbox.c.shop, outbox.c.order_id).in_(select(_old)))
+    .values(**_NO_CONTENT)
+    .returning(outbox.c.id, outbox.c.shop, outbox.c.order_id)
 )
 #: Deletes the personal data of an order's mails and cancels waiting ones, except a mail that is being sent.
 _ERASE = (
@@ -39,15 +44,12 @@ _ERASE = (
         outbox.c.erased_at.is_(None),
     )
     .values(
-        payload=null(),
-        recipient=null(),
-        address_hash=null(),
-        reason=null(),
+        **_NO_CONTENT,
         erased_at=now,
         state=case((or_(is_due_state, outbox.c.state == State.HELD), State.CANCELLED), else_=outbox.c.state),
         changed_at=now,
     )
-    .returning(outbox.c.id, outbox.c.state)
+    .returning(outbox.c.id, outbox.c.shop, outbox.c.order_id, outbox.c.state)
 )
 
 
@@ -63,7 +65,7 @@ class Retention:
     def erase(self, shop: str, order_id: str) -> bool:
         """Delete an order's personal data and cancel its waiting mails. Returns False for an unknown order.
 
-        Raises WrongState while one of its mails is being sent.
+        Of its history, only the erasure is left. Raises WrongState while one of its mails is being sent.
         """
 
         def job(connection: Connection) -> bool:
@@ -71,10 +73,9 @@ class Retention:
             erased = connection.execute(_ERASE, {"of_shop": shop, "chosen_id": order_id}).all()
             if len(erased) < sum(row.erased_at is None for row in rows):  # all or none
                 raise WrongState("its mail is being sent: try again in a minute")
+            _delete_events(connection, erased)
             for row in erased:
-                _purge_texts(connection, row.id)
                 history.record(connection, [row.id], Event.ERASED, State(row.state))
-            purge_keys(connection, shop, order_id)
             return bool(rows)
 
         is_known = self._database.write(job)
@@ -82,17 +83,16 @@ class Retention:
         return is_known
 
     def purge(self, age: float) -> int:
-        """Delete the content of orders that ended more than `age` seconds ago. Returns how many, MAX_BATCH at most."""
+        """Delete what is known of orders that ended more than `age` seconds ago, except their mails' ids and states.
+
+        Returns how many orders these are, MAX_BATCH at most.
+        """
 
         def job(connection: Connection) -> int:
             purged = connection.execute(_PURGE, {"age": age, "limit": MAX_BATCH}).all()
-            for row in purged:
-                _purge_texts(connection, row.id)
-            orders = {(row.shop, row.order_id) for row in purged}
-            for shop, order_id in orders:
-                purge_keys(connection, shop, order_id)
-            delivery_events.purge_unmatched_texts(connection, age)
-            return len(orders)
+            _delete_events(connection, purged)
+            delivery_events.delete_unmatched(connection, age)
+            return len({(row.shop, row.order_id) for row in purged})
 
         count = self._database.write(job)
         if count:
@@ -100,6 +100,10 @@ class Retention:
         return count
 
 
-def _purge_texts(connection: Connection, mail_id: int) -> None:
-    delivery_events.purge_texts(connection, mail_id)
-    history.purge_texts(connection, mail_id)
+def _delete_events(connection: Connection, mails: Sequence[Row[Any]]) -> None:
+    """Delete the history, the delivery events and the idempotency keys of mails, in one statement each."""
+    if mails:
+        mail_ids = [mail.id for mail in mails]
+        history.delete_of(connection, mail_ids)
+        delivery_events.delete_of(connection, mail_ids)
+        idempotency.delete_of(connection, list({(mail.shop, mail.order_id) for mail in mails}))

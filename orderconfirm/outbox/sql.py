@@ -31,7 +31,8 @@ def _now_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
 
 @compiles(database_now, "postgresql")
 def _now_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+    # PostgreSQL compares an index only with a stable function, and clock_timestamp() is volatile.
+    return "CAST(extract(epoch FROM statement_timestamp()) AS double precision)"
 
 
 now = database_now()

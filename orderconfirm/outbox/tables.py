@@ -105,7 +105,7 @@ idempotency_keys = Table(
     Index("idempotency_keys_order", "shop", "order_id"),
 )
 
-#: The events of each mail, in order. Rows are never deleted; their texts are, with the content of the order.
+#: The events of each mail, in order, kept as long as the order's content. Of an erased order, only the erasure is left.
 history = Table(
     "history",
     metadata,
@@ -121,19 +121,22 @@ history = Table(
 )
 
 
-#: Events that the relay reported about sent mails, each once. `mail_id` is null if an event belongs to no known mail.
+#: Events that the relay reported about sent mails, each once, kept as long as the order's content. `mail_id` is null if
+#: an event belongs to no known mail, or to one whose content is deleted.
 delivery_events = Table(
     "delivery_events",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("event_id", String(128), nullable=False, unique=True),
-    Column("mail_id", _Id, ForeignKey("outbox.id"), index=True),
+    Column("mail_id", _Id, ForeignKey("outbox.id")),
     Column("received_at", Double, nullable=False),
     Column("at", Double, nullable=False),
     Column("event", String(32), nullable=False),
     Column("code", Integer),
     Column("text", Text),
     Column("raw", Text),
+    #: With the time, so that old events without a mail are found.
+    Index("delivery_events_mail", "mail_id", "received_at"),
 )
 
 #: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.

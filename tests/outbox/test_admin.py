@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from outboxes import claim, find, mail, opened, run, settle
+from sqlalchemy import event
 
 from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
 from orderconfirm.models import Delivery, RelayEvent, Resend, State
@@ -33,7 +35,28 @@ def end(queue: OutboxQueue, order_id: str, outcome: Outcome) -> None:
     settle(queue, claimed, outcome)
 
 
+@contextmanager
+def statements(queue: OutboxQueue) -> Iterator[list[str]]:
+    """Yield a list that receives what is executed by SQLAlchemy in write transactions."""
+    executed: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        executed.append(statement)
+
+    event.listen(queue._database._writing, "before_cursor_execute", note)
+    yield executed
+    event.remove(queue._database._writing, "before_cursor_execute", note)
+
+
+def count(queue: OutboxQueue, table: str) -> int:
+    with queue._database.reading() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
 NOW = datetime(2025, 3, 15, tzinfo=UTC)
+BOUNCE = RelayEvent(
+    "event", "bounce", NOW, None, None, Delivery.BOUNCED, "shop", "1", None, None, "a@example.com", "{}"
+)
 FAILED = Outcome(State.FAILED, "failed", "550 no")
 
 
@@ -99,6 +122,58 @@ def test_a_purge_deletes_finished_content_and_keeps_the_order_id(queue: OutboxQu
             connection.exec_driver_sql("SELECT order_id FROM outbox WHERE recipient IS NOT NULL").scalars().all()
         )
     assert sorted(order_ids) == ["new", "waiting"]
+
+
+def test_a_purge_leaves_nothing_of_an_order_but_its_mails(queue: OutboxQueue) -> None:
+    deliveries = DeliveryEventStore(queue._database)
+    for order_id in ("old", "new"):
+        queue.add(replace(mail(order_id), idempotency_key=f"key of {order_id}"))
+        [claimed] = claim(queue, 1, 60)
+        settle(queue, claimed, SENT)
+        deliveries.record(
+            [replace(BOUNCE, event_id=order_id, event="delivery", delivery=Delivery.DELIVERED, order_id=order_id)]
+        )
+    run(queue, "UPDATE outbox SET changed_at = changed_at - 1000 WHERE order_id = 'old'")
+    assert Retention(queue._database).purge(500) == 1
+    for table in ("history", "delivery_events", "idempotency_keys"):
+        assert count(queue, table) == 1, table
+    old, new = find(queue, "old"), find(queue, "new")
+    assert (old.state, old.delivery, old.history, old.deliveries) == (State.SENT, Delivery.DELIVERED, (), ())
+    assert (new.state, new.delivery, len(new.history), len(new.deliveries)) == (State.SENT, Delivery.DELIVERED, 1, 1)
+
+
+def test_a_purge_of_many_orders_takes_no_more_statements_than_one_of_few(queue: OutboxQueue) -> None:
+    counts = []
+    for number in (2, 40):
+        for each in range(number):
+            end(queue, f"{number}-{each}", SENT)
+        with statements(queue) as executed:
+            assert Retention(queue._database).purge(-1) == number
+        counts.append(len(executed))
+    assert counts[0] == counts[1] <= 6
+
+
+def test_two_processes_that_purge_at_once_share_the_orders(queue: OutboxQueue, url: str) -> None:
+    for number in range(40):
+        end(queue, f"{number}", SENT)
+    with opened(url) as other:
+        purged = run_concurrently(
+            lambda: Retention(queue._database).purge(-1),
+            lambda: Retention(other._database).purge(-1),
+        )
+    assert sum(purged) == 40
+    assert count(queue, "history") == 0
+
+
+def test_an_erasure_leaves_one_event_of_each_mail(queue: OutboxQueue) -> None:
+    end(queue, "1", SENT)
+    admin(queue).resend(Resend("shop", "1"), str)
+    assert Retention(queue._database).erase("shop", "1") is True
+    erased = find(queue, "1")
+    assert [(each.revision, each.event, each.state) for each in erased.history] == [
+        (0, "erased", State.SENT),
+        (1, "erased", State.CANCELLED),
+    ]
 
 
 def test_a_purged_mail_cannot_be_requeued(queue: OutboxQueue) -> None:
@@ -237,23 +312,7 @@ def test_two_processes_record_events_of_the_same_mails_without_a_deadlock(queue:
         end(queue, f"{number}", SENT)
 
     def events(name: str, numbers: Iterable[int]) -> list[RelayEvent]:
-        return [
-            RelayEvent(
-                f"{name}{n}",
-                "bounce",
-                NOW,
-                None,
-                None,
-                Delivery.BOUNCED,
-                "shop",
-                f"{n}",
-                None,
-                None,
-                f"a{n}@example.com",
-                "{}",
-            )
-            for n in numbers
-        ]
+        return [replace(BOUNCE, event_id=f"{name}{n}", order_id=f"{n}", address=f"a{n}@example.com") for n in numbers]
 
     with opened(url) as other:
         for turn in range(5):

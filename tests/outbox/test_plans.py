@@ -1,4 +1,8 @@
-"""SQLite's query plans: no statement reads all mails to find a few. The plans do not depend on the content."""
+"""No statement reads all mails to find a few.
+
+SQLite's plans do not depend on the content of the tables, so they are looked at. PostgreSQL's do, so the rows are
+counted that each operation reads from a full outbox.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from outboxes import claim, mail, opened, reclaim
+from outboxes import claim, emptied, mail, opened, reclaim
+from processes import wait_until
 from sqlalchemy import event
 
 from orderconfirm.models import Delivery, RelayEvent, Resend, Search, State
@@ -19,7 +25,7 @@ from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import Retention
+from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.stats import read_stats
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
@@ -92,24 +98,24 @@ def test_each_list_is_read_from_an_index_in_order(
     assert sum("TEMP B-TREE" in line for line in lines) == of_each_state
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        lambda queue, admin: queue.add(mail("1")),
-        lambda queue, admin: admin.resend(Resend("shop", "1"), str),
-        lambda queue, admin: claim(queue, 1, 60),
-        lambda queue, admin: queue.seconds_to_next(),
-        lambda queue, admin: reclaim(queue),
-        lambda queue, admin: ClockWatch(queue._database, 60).check(0.0),
-        lambda queue, admin: admin.find("shop", "1"),
-        lambda queue, admin: admin.cancel("shop", "1"),
-        lambda queue, admin: admin.requeue("shop", "1"),
-        lambda queue, admin: admin.requeue_all("shop", [State.FAILED]),
-        lambda queue, admin: Retention(queue._database).erase("shop", "1"),
-        lambda queue, admin: Retention(queue._database).purge(60),
-        lambda queue, admin: read_stats(queue._database),
-    ],
-)
+OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
+    "add": lambda queue, admin: queue.add(mail("1")),
+    "resend": lambda queue, admin: admin.resend(Resend("shop", "1"), str),
+    "claim": lambda queue, admin: claim(queue, 1, 60),
+    "seconds_to_next": lambda queue, admin: queue.seconds_to_next(),
+    "reclaim": lambda queue, admin: reclaim(queue),
+    "check the clock": lambda queue, admin: ClockWatch(queue._database, 60).check(0.0),
+    "find": lambda queue, admin: admin.find("shop", "1"),
+    "cancel": lambda queue, admin: admin.cancel("shop", "1"),
+    "requeue": lambda queue, admin: admin.requeue("shop", "1"),
+    "requeue_all": lambda queue, admin: admin.requeue_all("shop", [State.FAILED]),
+    "erase": lambda queue, admin: Retention(queue._database).erase("shop", "1"),
+    "purge": lambda queue, admin: Retention(queue._database).purge(60),
+    "read_stats": lambda queue, admin: read_stats(queue._database),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_everyday_operations_find_their_mails_in_an_index(
     queue: OutboxQueue, operation: Callable[[OutboxQueue, OutboxAdmin], Any]
 ) -> None:
@@ -118,6 +124,71 @@ def test_everyday_operations_find_their_mails_in_an_index(
     reads = [line for line in lines if READS.match(line)]
     assert reads
     assert [line for line in reads if line.startswith("SCAN") and not SMALL.match(line)] == []
+
+
+#: Mails of a full outbox, and rows that an operation may read to find a few of them.
+MAILS = 20_000
+MAX_READ = 300
+#: Most mails are sent. The newest ones, `waiting` in number, become due one after the other, `ahead` seconds from now.
+FILL = """
+INSERT INTO outbox (shop, order_id, fingerprint, message_id, recipient, address_hash, payload, accepted_at, state,
+    changed_at, due_at)
+SELECT 'shop', 'R-' || n, 'f', '<' || n || '@x>', 'c' || n || '@example.com', 'h' || n, '{{}}', now - {mails} + n,
+    CASE WHEN n > {mails} - {waiting} THEN 'queued' ELSE 'sent' END, now, now + {ahead} - {mails} + n
+FROM generate_series(1, {mails}) AS n, (SELECT extract(epoch FROM clock_timestamp()) AS now) AS clock;
+INSERT INTO history (mail_id, at, event, state) SELECT id, accepted_at, 'sent', 'sent' FROM outbox;
+INSERT INTO delivery_events (event_id, mail_id, received_at, at, event)
+    SELECT id, id, accepted_at, accepted_at, 'delivery' FROM outbox;
+UPDATE outbox SET state = 'failed' WHERE order_id = '1';
+ANALYZE
+"""
+ROWS_READ = """
+SELECT sum(seq_tup_read + COALESCE((SELECT sum(idx_tup_read) FROM pg_stat_user_indexes i WHERE i.relid = t.relid), 0))
+FROM pg_stat_user_tables t
+"""
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ahead", "names"),
+    [(100, 0, tuple(OPERATIONS)), (MAILS // 2, 2 * MAILS, ("claim", "seconds_to_next"))],
+    ids=["few waiting", "many waiting to be due"],
+)
+def test_everyday_operations_read_few_rows_of_a_full_postgresql(
+    each_postgres: str, waiting: int, ahead: int, names: tuple[str, ...]
+) -> None:
+    url = emptied(each_postgres)
+    with psycopg.connect(url, autocommit=True) as session:
+        with opened(url) as queue:
+            queue.add(mail("1"))
+            session.execute(FILL.format(mails=MAILS, waiting=waiting, ahead=ahead))
+        read = {}
+        for name in names:
+            before = rows_read(session)
+            with opened(url) as queue:
+                OPERATIONS[name](queue, OutboxAdmin(queue._database))
+            read[name] = rows_read(session) - before
+    assert sum(read.values()) > 0
+    assert {name: rows for name, rows in read.items() if rows > MAX_READ} == {}
+
+
+def test_no_more_mails_are_claimed_than_asked_for_when_postgresql_knows_nothing_of_them(each_postgres: str) -> None:
+    """Statistics from before the mails waited make PostgreSQL choose other plans."""
+    url = emptied(each_postgres)
+    with opened(url) as queue, psycopg.connect(url, autocommit=True) as session:
+        session.execute(FILL.format(mails=2000, waiting=0, ahead=0))
+        for number in range(100):
+            queue.add(mail(f"{number}"))
+        assert len(claim(queue, 5, 60)) == 5
+        assert Retention(queue._database).purge(-1) == MAX_BATCH
+
+
+def rows_read(session: psycopg.Connection[Any]) -> int:
+    """Return how many rows and index entries all sessions have read that have ended. They tell it at their end."""
+    wait_until(lambda: session.execute(OTHERS).fetchone() == (0,))
+    row = session.execute(ROWS_READ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_mails_to_an_address_are_found_by_an_index(queue: OutboxQueue) -> None:

@@ -369,7 +369,7 @@ def test_what_named_no_mail_is_forgotten_in_its_time(client: FlaskClient, tmp_pa
     retention.purge(60)
     assert "john.doe" in str(query(tmp_path, "SELECT text, raw FROM delivery_events"))
     retention.purge(-1)
-    assert query(tmp_path, "SELECT event, text, raw FROM delivery_events") == [("bounce", None, None)]
+    assert query(tmp_path, "SELECT * FROM delivery_events") == []
 
 
 def test_what_comes_for_an_erased_order_is_kept_without_its_words(client: FlaskClient, tmp_path: Path) -> None:
@@ -377,5 +377,22 @@ def test_what_comes_for_an_erased_order_is_kept_without_its_words(client: FlaskC
     tell(client, event("open", 1, ip="203.0.113.9"))
     assert client.delete(f"{URL}/ORD-12345").status_code == 204
     tell(client, event("bounce", 2, response="550 <john.doe@example.com> is gone"))
-    rows = query(tmp_path, "SELECT event, text, raw FROM delivery_events ORDER BY at")
-    assert rows == [("open", None, None), ("bounce", None, None)]
+    rows = query(tmp_path, "SELECT event, mail_id, text, raw FROM delivery_events ORDER BY at")
+    assert rows == [("bounce", None, None, None)]
+    assert place(client, "2").get_json()["state"] == "held"
+
+
+def test_what_comes_for_a_purged_order_changes_its_delivery_and_goes_in_its_time(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    sent(client)
+    retention = client.application.extensions["orderconfirm"].confirmations._retention
+    tell(client, event("delivery", 1))
+    retention.purge(-1)
+    bounce = event("bounce", 2, timestamp=time.time() + 1, response="550 <john.doe@example.com> is gone")
+    assert [tell(client, bounce)["new"] for _ in range(2)] == [1, 0]
+    told = client.get(f"{URL}/ORD-12345").get_json()
+    assert (told["state"], told["delivery"], told["deliveries"], told["history"]) == ("sent", "bounced", [], [])
+    assert "john.doe" not in str(query(tmp_path, "SELECT * FROM delivery_events"))
+    retention.purge(-1)
+    assert query(tmp_path, "SELECT * FROM delivery_events") == []
