@@ -10,9 +10,10 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.databases import fill, postgres_server
+from benchmarks.databases import fill
 from benchmarks.machine import describe
 from benchmarks.measurement import Load, measure
+from benchmarks.postgres import installed_programs, postgres_server
 from benchmarks.processes import exit_on_sigterm
 from benchmarks.relay import relay
 from benchmarks.report import table
@@ -70,7 +71,7 @@ def main() -> None:
     exit_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         print(f"Measured on {describe(Path(folder))}.\n", flush=True)
-    with postgres_server() as url:
+    with postgres_server(installed_programs()[0]) as url:
         rows = []
         for senders in (1, 2, 4):
             mails_per_second, most_open = throughput(url, senders, options.mails, options.connections)
