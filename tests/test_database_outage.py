@@ -127,23 +127,3 @@ def test_a_first_start_that_waits_for_the_server_can_be_stopped(tmp_path: Path, 
     except subprocess.TimeoutExpired:
         stop(process)
         raise
-
-
-def test_the_password_is_read_again_for_each_connection(tmp_path: Path, postgres: str) -> None:
-    """The server of the tests asks for no password, so what is tested is that a file that is away is noticed."""
-    from orderconfirm.errors import OutboxUnavailable
-    from orderconfirm.outbox.database import Database
-
-    file = tmp_path / "password"
-    file.write_text("first\n")
-    database = Database(postgres, str(file))
-    database.open()
-    try:
-        with database.reading():
-            pass
-        file.unlink()
-        database._reading.dispose()
-        with pytest.raises(OutboxUnavailable, match="DATABASE_PASSWORD_FILE cannot be read"), database.reading():
-            pass
-    finally:
-        database.close()
