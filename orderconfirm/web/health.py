@@ -53,7 +53,7 @@ def ready() -> tuple[Response, int]:
 def metrics() -> Response:
     """Return the same in Prometheus' format; 503 when the outbox cannot be read.
 
-    They come from the database, so every process reports the same, except `dispatcher_idle_seconds`.
+    The numbers come from the database, so every process reports the same, except `dispatcher_idle_seconds`.
     """
     # Imported on first use, to save memory when nothing scrapes the service.
     from prometheus_client import CollectorRegistry
