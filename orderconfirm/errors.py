@@ -9,6 +9,7 @@ OrderConfirmError
 ├── WrongState               the mail's state does not allow this (409)
 ├── ContentDeleted           nothing is left to send (410)
 ├── OutboxUnavailable        the database cannot be used; the client tries again (503). Nothing was stored, except:
+│   ├── SchemaMismatch       … because this version cannot use its tables; waiting does not help
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
 ├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
@@ -94,6 +95,10 @@ class ContentDeleted(OrderConfirmError):
 
 class OutboxUnavailable(OrderConfirmError):
     """The database cannot be used (full, locked, unreachable). Nothing was stored, unless it is an UnconfirmedWrite."""
+
+
+class SchemaMismatch(OutboxUnavailable):
+    """This version cannot use the database's tables. The text says why, and what to do."""
 
 
 class UnconfirmedWrite(OutboxUnavailable):

@@ -87,6 +87,8 @@ def empty_postgres(postgres: str) -> str:
     """The same server without the outbox's tables."""
     engine = create_engine(postgres.replace("postgresql://", "postgresql+psycopg://"))
     metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version, schema_compatibility")
     engine.dispose()
     return postgres
 

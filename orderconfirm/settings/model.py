@@ -43,6 +43,7 @@ class Settings:
         values.database,
         secret=True,
     )
+    auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
 
     api_keys: tuple[ApiKey, ...] = setting(
         "API_KEYS",
