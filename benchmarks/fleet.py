@@ -60,6 +60,8 @@ def latency(url: str) -> float:
 def _empty(url: str) -> None:
     engine = writing_engine(url)
     metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version, schema_compatibility")
     engine.dispose()
 
 

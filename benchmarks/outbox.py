@@ -29,7 +29,7 @@ from orderconfirm import create_app
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.models import State
 from orderconfirm.order.serialization import encode_payload
-from orderconfirm.outbox.engines import create_tables, writing_engine
+from orderconfirm.outbox.database import Database
 from orderconfirm.settings import Settings
 
 #: Calls of each kind, fewer when they take more than these seconds.
@@ -83,9 +83,9 @@ def events(count: int, now: float) -> Iterator[tuple[Any, ...]]:
 
 def fill(url: str, count: int) -> None:
     """Create the tables and write `count` mails in bulk."""
-    engine = writing_engine(url)
-    create_tables(engine)
-    engine.dispose()
+    database = Database(url)
+    database.schema.upgrade()
+    database.close()
     now = time.time()
     tables = (("outbox", MAIL_COLUMNS, mails(count, now)), ("history", EVENT_COLUMNS, events(count, now)))
     if url.startswith("sqlite"):

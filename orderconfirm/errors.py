@@ -10,6 +10,7 @@ OrderConfirmError
 ├── ContentDeleted           nothing is left to send (410)
 ├── OutboxUnavailable        try again later (503): nothing was stored unless it is an UnconfirmedWrite
 │   ├── DatabaseUnreachable  … because no connection can be made; a start waits for it
+│   ├── SchemaMismatch       … because this version cannot use its tables; waiting does not help
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     it is unknown whether the write is stored; repeating the same request is safe (503)
 ├── TemplateError            the mail cannot be rendered: mark it as failed and continue with the next
@@ -99,6 +100,10 @@ class OutboxUnavailable(OrderConfirmError):
 
 class DatabaseUnreachable(OutboxUnavailable):
     """No connection to the database server can be made. It may still be starting."""
+
+
+class SchemaMismatch(OutboxUnavailable):
+    """This version cannot use the database's tables. The text says why, and what to do."""
 
 
 class UnconfirmedWrite(OutboxUnavailable):

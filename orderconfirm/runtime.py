@@ -72,9 +72,12 @@ class Runtime:
     def __post_init__(self) -> None:
         """Wire the parts and compile the mail's templates. Raises TemplateError."""
         self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
-        self.database = Database(self.settings.database_url, self.settings.database_password_file)
+        settings = self.settings
+        self.database = Database(
+            settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
+        )
         self._queue = OutboxQueue(
-            self.database, self.settings.outbox_max_pending, wakes_others=self.settings.sender_role == "off"
+            self.database, settings.outbox_max_pending, wakes_others=settings.sender_role == "off"
         )
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None

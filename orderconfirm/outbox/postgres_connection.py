@@ -50,6 +50,13 @@ def tune(session: psycopg.Connection[Any], record: Any) -> None:
     session.autocommit = was_autocommit
 
 
+def remove_time_limits(session: psycopg.Connection[Any], record: Any) -> None:
+    """Let a new connection's statements and pauses take any time. A listener like `tune`, after it."""
+    was_autocommit, session.autocommit = session.autocommit, True
+    session.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+    session.autocommit = was_autocommit
+
+
 def is_pooled(session: psycopg.Connection[Any]) -> bool:
     """Whether a pooler is in between: it gives its clients process ids of its own."""
     row = session.execute("SELECT pg_backend_pid()").fetchone()

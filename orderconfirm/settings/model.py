@@ -44,6 +44,7 @@ class Settings:
         values.database,
         secret=True,
     )
+    auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
 
     database_password_file: str = setting(
         "DATABASE_PASSWORD_FILE",
