@@ -38,13 +38,13 @@ class SettingsFields:
         values.database,
         secret=True,
     )
-    auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
-
     database_password_file: str = setting(
         "DATABASE_PASSWORD_FILE",
         "",
         "file with the password for DATABASE_URL, read again for each connection, so that the password can change",
     )
+    auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
+
     api_keys: tuple[ApiKey, ...] = setting(
         "API_KEYS",
         (),
