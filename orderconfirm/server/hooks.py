@@ -11,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -24,6 +26,8 @@ from orderconfirm.settings import Settings, load_environment, unknown_names
 
 #: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
+#: Seconds between two signs of life of a worker that starts.
+NOTIFY_INTERVAL = 0.5
 
 
 def load_settings() -> Settings:
@@ -68,7 +72,8 @@ def post_worker_init(worker: Any) -> None:
     try:
         # A missing database ends the service only at its first start.
         sends_itself = worker.is_sender or not runtime.settings.has_sender_process
-        runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
+        with _kept_alive(worker):
+            runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
     except OrderConfirmError as exc:
         if worker.has_failed_before:
             raise SystemExit(_APP_LOAD_ERROR) from None
@@ -83,6 +88,24 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Stop the runtime after the last request: it finishes the mails in flight."""
     if app := getattr(worker, "wsgi", None):  # None if the worker could not load it
         app.extensions["orderconfirm"].stop()
+
+
+@contextmanager
+def _kept_alive(worker: Any) -> Iterator[None]:
+    """Show the master that the worker lives: a migration may take longer than the worker's timeout."""
+    is_over = threading.Event()
+
+    def notify() -> None:
+        while not is_over.wait(NOTIFY_INTERVAL):
+            worker.notify()
+
+    thread = threading.Thread(target=notify, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _begin_stop_at_sigterm(runtime: Any) -> None:
