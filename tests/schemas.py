@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
+from processes import ROOT
 from sqlalchemy import Engine, create_engine
 
 from orderconfirm.outbox.engines import migrating_engine, reading_engine
@@ -17,7 +18,7 @@ from orderconfirm.outbox.migrations.lock import migration_lock
 from orderconfirm.outbox.migrations.migrator import Migrator
 from orderconfirm.outbox.schema import MIGRATIONS, Schema
 
-#: Files of released versions with the waiting orders W1, W2 and W3, as SQL, by their revision.
+#: Files of released versions with the waiting orders K1, K2 and K3, as SQL, by their revision.
 RELEASED = {path.stem.removeprefix("revision_"): path for path in Path(__file__).parent.glob("outbox/revision_*.sql")}
 
 #: A migration that a later version could have.
@@ -28,6 +29,21 @@ def write_version(root: Path, upgrade: str, downgrade: str = "pass", oldest_comp
     """Copy the migrations, with one more whose body is `upgrade`, to a folder for a `Schema`, and return it."""
     folder = root / "migrations"
     shutil.copytree(MIGRATIONS, folder, dirs_exist_ok=True)
+    _add_migration(folder, upgrade, downgrade, oldest_compatible)
+    return folder
+
+
+def write_service(root: Path, upgrade: str, oldest_compatible: str = "0002") -> Path:
+    """Copy the whole service, with one more migration, to a folder, and return that."""
+    for name in ("orderconfirm", "templates", "examples"):
+        shutil.copytree(ROOT / name, root / name)
+    for name in ("wsgi.py", "gunicorn.conf.py"):
+        shutil.copy(ROOT / name, root / name)
+    _add_migration(root / "orderconfirm" / "outbox" / "migrations", upgrade, "pass", oldest_compatible)
+    return root
+
+
+def _add_migration(folder: Path, upgrade: str, downgrade: str, oldest_compatible: str) -> None:
     (folder / "versions" / f"{NEXT}.py").write_text(
         f'''"""Something new."""
 
@@ -47,7 +63,6 @@ def downgrade():
 ''',
         encoding="utf-8",
     )
-    return folder
 
 
 @contextmanager

@@ -69,8 +69,7 @@ class Schema:
             )
         if pending:
             self.upgrade()
-            found = self.revision()
-        if found:
+        elif found:
             self._check_newer(found)
 
     def revision(self) -> Revision | None:
@@ -97,7 +96,9 @@ class Schema:
         with self._migrator() as migrator:
             found = self.revision()  # another process may have migrated meanwhile
             pending = self.pending(found)
-            if found is None and self._is_adoptable():
+            if found:
+                self._check_newer(found)
+            elif self._is_adoptable():
                 migrator.adopt(_number(pending.pop(0)))
             for name in pending:
                 migrator.upgrade(name)

@@ -156,8 +156,8 @@ class SessionLocks:
         # The server may not have noticed yet that this process's last connection is gone.
         session.execute("SELECT pg_advisory_lock(%s)", (_signed(int(self.owner, 16)),))
         self._is_held = True
-        self._is_settled.set()
         on_due()
+        self._is_settled.set()
         while not self._stopping.is_set():
             readable, _, _ = select.select([session.fileno(), self._wake_reader], [], [], CHECK_INTERVAL)
             if not readable:

@@ -11,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -29,6 +31,8 @@ RESTART_INTERVAL = 3.0
 
 #: A worker's exit code at which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
+#: Seconds between two signs of life of a worker that starts.
+NOTIFY_INTERVAL = 0.5
 
 
 def load_settings() -> Settings:
@@ -71,7 +75,8 @@ def post_worker_init(worker: Any) -> None:
     # shops may share it, with several connections each.
     worker.max_per_address = None if runtime.settings.trusted_proxies else worker.cfg.worker_connections // 4
     try:
-        _start(runtime, worker)
+        with _kept_alive(worker):
+            _start(runtime, worker)
     except OrderConfirmError as exc:
         if worker.has_failed_before:
             raise SystemExit(_APP_LOAD_ERROR) from None
@@ -94,7 +99,6 @@ def _start(runtime: Any, worker: Any) -> None:
             if time.monotonic() > give_up_at or not worker.alive:
                 raise
             worker.log.warning("%s; trying again for %d s", exc, give_up_at - time.monotonic())
-        worker.notify()
         time.sleep(RESTART_INTERVAL)
 
 
@@ -102,6 +106,24 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Stop the runtime after the last request: it finishes the mails in flight."""
     if app := getattr(worker, "wsgi", None):  # None if the worker could not load it
         app.extensions["orderconfirm"].stop()
+
+
+@contextmanager
+def _kept_alive(worker: Any) -> Iterator[None]:
+    """Show the master that the worker lives: a migration may take longer than the worker's timeout."""
+    is_over = threading.Event()
+
+    def notify() -> None:
+        while not is_over.wait(NOTIFY_INTERVAL):
+            worker.notify()
+
+    thread = threading.Thread(target=notify, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _begin_stop_at_sigterm(runtime: Any) -> None:

@@ -35,9 +35,9 @@ CREATE TABLE history (
 	PRIMARY KEY (id), 
 	FOREIGN KEY(mail_id) REFERENCES outbox (id)
 );
-INSERT INTO "history" VALUES(1,1,1742048868.415,'deferred','queued','rcpt',451,'4.3.0 later',1.31488468000043212668e-01);
-INSERT INTO "history" VALUES(2,2,1742048869.988,'deferred','queued','connect',NULL,'[Errno 111] Connection refused',5.595149840000885888e-01);
-INSERT INTO "history" VALUES(3,3,1742048870.0,'deferred','queued','connect',NULL,'[Errno 111] Connection refused',5.90589915000236942432e-01);
+INSERT INTO "history" VALUES(1,1,1742048868.314,'deferred','queued','rcpt',451,'4.3.0 later',2.05901412999992317054e-01);
+INSERT INTO "history" VALUES(2,3,1742048869.96,'deferred','queued','connect',NULL,'[Errno 111] Connection refused',5.34068709999701241031e-01);
+INSERT INTO "history" VALUES(3,2,1742048870.0,'deferred','queued','connect',NULL,'[Errno 111] Connection refused',5.826958120005656383e-01);
 CREATE TABLE idempotency_keys (
 	shop VARCHAR(64) NOT NULL, 
 	idempotency_key VARCHAR(255) NOT NULL, 
@@ -45,7 +45,7 @@ CREATE TABLE idempotency_keys (
 	fingerprint VARCHAR(64) NOT NULL, 
 	PRIMARY KEY (shop, idempotency_key)
 );
-INSERT INTO "idempotency_keys" VALUES('default','key-of-W2','W2','c708a4c3b4e60c259a45110f4badbe2c4d88f6afd8e4b79476efa5053c04a41d');
+INSERT INTO "idempotency_keys" VALUES('default','key-of-K2','K2','37549b7c56a065568f42cdd55b2a1f8c3a881480eadfac9e9d999ded08eb7da7');
 CREATE TABLE outbox (
 	id INTEGER NOT NULL, 
 	shop VARCHAR(64) NOT NULL, 
@@ -74,9 +74,9 @@ CREATE TABLE outbox (
 	PRIMARY KEY (id), 
 	CONSTRAINT outbox_order UNIQUE (shop, order_id, revision)
 );
-INSERT INTO "outbox" VALUES(1,'default','W1',0,'80efa1ebb7391d39346129c62e3c65d090a25f389a6bf73e95ca9cee26f3cb2c','<10f9acf98248e6c8f315ef487b44200a@acme.example>','john.doe@example.com','836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f','{"defaults":{"currency":"USD","locale":"en"},"request":{"customer":{"address":"123 Main St, Anytown, USA","email":"john.doe@example.com","name":"John Doe","phone":"+1 555-123-4567"},"estimated_delivery":"2025-03-20T00:00:00+00:00","items":[{"name":"Wireless Headphones","price":"79.99","product_id":"PROD-001","quantity":"1"},{"name":"Phone Case","price":"19.99","product_id":"PROD-002","quantity":"2"}],"order_date":"2025-03-15T14:30:00+00:00","order_id":"W1","shipping_method":"Express","total":"119.97"}}',1742048868.194,1742048868.415,NULL,'queued',1742048868.415,1742048879.403,1,0,'rcpt: 451 4.3.0 later',NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "outbox" VALUES(2,'default','W2',0,'c708a4c3b4e60c259a45110f4badbe2c4d88f6afd8e4b79476efa5053c04a41d','<4e462efecc2278d6e2e54019e57ec9f4@acme.example>','john.doe@example.com','836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f','{"defaults":{"currency":"USD","locale":"en"},"request":{"customer":{"address":"123 Main St, Anytown, USA","email":"john.doe@example.com","name":"John Doe","phone":"+1 555-123-4567"},"estimated_delivery":"2025-03-20T00:00:00+00:00","items":[{"name":"Wireless Headphones","price":"79.99","product_id":"PROD-001","quantity":"1"},{"name":"Phone Case","price":"19.99","product_id":"PROD-002","quantity":"2"}],"order_date":"2025-03-15T14:30:00+00:00","order_id":"W2","shipping_method":"Express","total":"119.97"}}',1742048869.349,NULL,NULL,'queued',1742048869.988,1742048869.988,0,0,'connect: no reply [Errno 111] Connection refused',NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "outbox" VALUES(3,'default','W3',0,'b27c242b5c31f362ac350bd95701fb1af21557b4b65cea39b4d6912472dcbb4f','<f954db3703f42f38e1f860e4f7c13e28@acme.example>','john.doe@example.com','836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f','{"defaults":{"currency":"USD","locale":"en"},"request":{"customer":{"address":"123 Main St, Anytown, USA","email":"john.doe@example.com","name":"John Doe","phone":"+1 555-123-4567"},"estimated_delivery":"2025-03-20T00:00:00+00:00","items":[{"name":"Wireless Headphones","price":"79.99","product_id":"PROD-001","quantity":"1"},{"name":"Phone Case","price":"19.99","product_id":"PROD-002","quantity":"2"}],"locale":"de","order_date":"2025-03-15T14:30:00+00:00","order_id":"W3","shipping_method":"Express","total":"119.97"}}',1742048869.372,NULL,NULL,'queued',1742048870.0,1742048870.0,0,0,'connect: no reply [Errno 111] Connection refused',NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "outbox" VALUES(1,'default','K1',0,'bc599583dfb0d8a075d5e4713ec6ce05bd7c778a24b314931d6937620e509827','<ba02cde209f79e13b0978c36258378ca@acme.example>','john.doe@example.com','836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f','{"defaults":{"currency":"USD","locale":"en"},"request":{"customer":{"address":"123 Main St, Anytown, USA","email":"john.doe@example.com","name":"John Doe","phone":"+1 555-123-4567"},"estimated_delivery":"2025-03-20T00:00:00+00:00","items":[{"name":"Wireless Headphones","price":"79.99","product_id":"PROD-001","quantity":"1"},{"name":"Phone Case","price":"19.99","product_id":"PROD-002","quantity":"2"}],"order_date":"2025-03-15T14:30:00+00:00","order_id":"K1","shipping_method":"Express","total":"119.97"}}',1742048868.078,1742048868.313,NULL,'queued',1742048868.313,1742048878.811,1,0,'rcpt: 451 4.3.0 later',NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "outbox" VALUES(2,'default','K2',0,'37549b7c56a065568f42cdd55b2a1f8c3a881480eadfac9e9d999ded08eb7da7','<1fcf21daf6285dfd629b99c6a3b68caf@acme.example>','john.doe@example.com','836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f','{"defaults":{"currency":"USD","locale":"en"},"request":{"customer":{"address":"123 Main St, Anytown, USA","email":"john.doe@example.com","name":"John Doe","phone":"+1 555-123-4567"},"estimated_delivery":"2025-03-20T00:00:00+00:00","items":[{"name":"Wireless Headphones","price":"79.99","product_id":"PROD-001","quantity":"1"},{"name":"Phone Case","price":"19.99","product_id":"PROD-002","quantity":"2"}],"order_date":"2025-03-15T14:30:00+00:00","order_id":"K2","shipping_method":"Express","total":"119.97"}}',1742048869.347,NULL,NULL,'queued',1742048870.0,1742048870.0,0,0,'connect: no reply [Errno 111] Connection refused',NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "outbox" VALUES(3,'default','K3',0,'6557e81309c51813642d7e8292869a9ce9d457dd4253d889d1c0485fb24c584f','<78142fd8d82b9ccfa1977f5946660611@acme.example>','john.doe@example.com','836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f','{"defaults":{"currency":"USD","locale":"en"},"request":{"customer":{"address":"123 Main St, Anytown, USA","email":"john.doe@example.com","name":"John Doe","phone":"+1 555-123-4567"},"estimated_delivery":"2025-03-20T00:00:00+00:00","items":[{"name":"Wireless Headphones","price":"79.99","product_id":"PROD-001","quantity":"1"},{"name":"Phone Case","price":"19.99","product_id":"PROD-002","quantity":"2"}],"order_date":"2025-03-15T14:30:00+00:00","order_id":"K3","shipping_method":"Express","total":"119.97"}}',1742048869.372,NULL,NULL,'queued',1742048869.959,1742048869.959,0,0,'connect: no reply [Errno 111] Connection refused',NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE suppressions (
 	shop VARCHAR(64) NOT NULL, 
 	address_hash VARCHAR(64) NOT NULL, 
@@ -87,13 +87,13 @@ CREATE TABLE suppressions (
 );
 CREATE INDEX idempotency_keys_order ON idempotency_keys (shop, order_id);
 CREATE INDEX outbox_newest ON outbox (shop, accepted_at, id);
+CREATE INDEX outbox_state ON outbox (shop, state, accepted_at, id);
+CREATE INDEX outbox_leased ON outbox (lease_until) WHERE state IN ('sending');
+CREATE INDEX outbox_kept ON outbox (changed_at) WHERE state IN ('sent', 'failed', 'cancelled', 'expired') AND payload IS NOT NULL;
 CREATE INDEX outbox_attention ON outbox (state) WHERE state IN ('failed', 'held');
+CREATE INDEX outbox_copies ON outbox (possible_copies) WHERE possible_copies > 0;
 CREATE INDEX outbox_recipient ON outbox (shop, recipient, accepted_at, id);
 CREATE INDEX outbox_due ON outbox (due_at) WHERE state IN ('queued', 'unknown');
-CREATE INDEX outbox_kept ON outbox (changed_at) WHERE state IN ('sent', 'failed', 'cancelled', 'expired') AND payload IS NOT NULL;
-CREATE INDEX outbox_leased ON outbox (lease_until) WHERE state IN ('sending');
-CREATE INDEX outbox_copies ON outbox (possible_copies) WHERE possible_copies > 0;
-CREATE INDEX outbox_state ON outbox (shop, state, accepted_at, id);
 CREATE INDEX ix_delivery_events_mail_id ON delivery_events (mail_id);
 CREATE INDEX ix_history_mail_id ON history (mail_id);
 COMMIT;

@@ -92,7 +92,7 @@ class TestUpgrade:
         make_released(url, revision, is_recorded)
         with opened(url) as queue:
             claimed = claim(queue, 10, 60)
-            assert sorted(each.order_id for each in claimed) == ["W1", "W2", "W3"]
+            assert sorted(each.order_id for each in claimed) == ["K1", "K2", "K3"]
             assert all(settle(queue, each, SENT) for each in claimed)
             assert queue.add(mail("new")).is_new
         with schema(url) as found:

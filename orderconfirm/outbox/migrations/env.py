@@ -6,7 +6,6 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
-    transactional_ddl=True,
     transaction_per_migration=True,
     on_version_apply=context.config.attributes["on_version_apply"],
 )
