@@ -10,6 +10,7 @@ from orderconfirm.outbox.database import Database
 
 #: Mails that one transaction adds.
 GROUP = 500
+MAX_PENDING = 10_000_000
 
 
 def new_mail(body: dict[str, object]) -> NewMail:
@@ -25,7 +26,7 @@ def fill(url: str, bodies: list[dict[str, object]]) -> None:
     database = Database(url)
     database.open()
     try:
-        additions = Additions(database, Capacity(len(bodies)))
+        additions = Additions(database, Capacity(MAX_PENDING))
         for start in range(0, len(bodies), GROUP):
             group = [Addition.of(new_mail(body)) for body in bodies[start : start + GROUP]]
             failed = [each for each in database.write_all([(additions.add_all, each) for each in group]) if not each]

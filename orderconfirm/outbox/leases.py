@@ -23,14 +23,14 @@ from orderconfirm.outbox.tables import outbox, senders
 _due = (
     select(outbox.c.id)
     .where(is_due_state, outbox.c.due_at <= now)
-    .order_by(outbox.c.due_at, outbox.c.id)
+    .order_by(outbox.c.due_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
     .cte("due")
 )
 _CLAIM = (
     update(outbox)
-    .where(outbox.c.id.in_(select(_due.c.id)), is_due_state)
+    .where(outbox.c.id.in_(select(_due.c.id)))
     .values(
         state=State.SENDING,
         changed_at=now,

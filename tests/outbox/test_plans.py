@@ -158,10 +158,10 @@ def test_everyday_operations_read_few_rows_of_a_full_postgresql(
     each_postgres: str, waiting: int, ahead: int, names: tuple[str, ...]
 ) -> None:
     url = emptied(each_postgres)
+    with opened(url) as queue:
+        queue.add(mail("1"))
+    fill(url, FILL.format(mails=MAILS, waiting=waiting, ahead=ahead))
     with psycopg.connect(url, autocommit=True) as session:
-        with opened(url) as queue:
-            queue.add(mail("1"))
-            session.execute(FILL.format(mails=MAILS, waiting=waiting, ahead=ahead))
         read = {}
         for name in names:
             before = rows_read(session)
@@ -172,15 +172,33 @@ def test_everyday_operations_read_few_rows_of_a_full_postgresql(
     assert {name: rows for name, rows in read.items() if rows > MAX_READ} == {}
 
 
+def test_a_claim_reads_few_rows_although_postgresql_expects_none_to_be_due(each_postgres: str) -> None:
+    url = emptied(each_postgres)
+    with opened(url):
+        pass
+    fill(url, FILL.format(mails=MAILS, waiting=0, ahead=0))
+    fill(url, f"UPDATE outbox SET state = 'queued' WHERE id > {MAILS // 2}")
+    with psycopg.connect(url, autocommit=True) as session:
+        before = rows_read(session)
+        with opened(url) as queue:
+            assert len(claim(queue, 5, 60)) == 5
+        assert 0 < rows_read(session) - before <= MAX_READ
+
+
 def test_no_more_mails_are_claimed_than_asked_for_when_postgresql_knows_nothing_of_them(each_postgres: str) -> None:
     """Statistics from before the mails waited make PostgreSQL choose other plans."""
     url = emptied(each_postgres)
-    with opened(url) as queue, psycopg.connect(url, autocommit=True) as session:
-        session.execute(FILL.format(mails=2000, waiting=0, ahead=0))
+    with opened(url) as queue:
+        fill(url, FILL.format(mails=2000, waiting=0, ahead=0))
         for number in range(100):
             queue.add(mail(f"{number}"))
         assert len(claim(queue, 5, 60)) == 5
         assert Retention(queue._database).purge(-1) == MAX_BATCH
+
+
+def fill(url: str, sql: str) -> None:
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(sql)
 
 
 def rows_read(session: psycopg.Connection[Any]) -> int:
