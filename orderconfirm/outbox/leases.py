@@ -149,7 +149,8 @@ class Leases:
 
     def claim_all(self, connection: Connection, requests: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
         """Lease due mails for each request, longest due first, and return their rows."""
-        return [self._claim.rows(connection, request) for request in requests]
+        # An UPDATE returns its rows in any order.
+        return [sorted(self._claim.rows(connection, request), key=_due_order) for request in requests]
 
     def settle_all(self, connection: Connection, finished_attempts: Sequence[FinishedAttempt]) -> list[bool]:
         """Record outcomes and end leases. A result is False, and nothing is changed, when the lease has been lost."""
@@ -190,6 +191,10 @@ class Leases:
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
         history.record(connection, ids, Event.RELEASED, State.QUEUED)
+
+
+def _due_order(row: Any) -> tuple[float, int]:
+    return row.due_at, row.id
 
 
 def _values(finished: FinishedAttempt) -> dict[str, Any]:
