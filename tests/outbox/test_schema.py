@@ -103,6 +103,15 @@ class TestUpgrade:
         open_database(url)
         assert content(url) == upgraded
 
+    def test_a_database_of_the_last_version_without_migrations_goes_up(self, url: str) -> None:
+        """That version created the table of the second migration, and recorded nothing."""
+        make_released(url, "0001")
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        metadata.create_all(engine)
+        engine.dispose()
+        with opened(url) as queue:
+            assert len(claim(queue, 10, 60)) == 3
+
     def test_ten_processes_that_start_at_once_migrate_once(self, url: str) -> None:
         make_released(url, "0001")
         lines, log = start(url, 10)
