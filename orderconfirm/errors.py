@@ -13,6 +13,7 @@ OrderConfirmError
 │   ├── SchemaMismatch       … because this version cannot use its tables; waiting does not help
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     it is unknown whether the write is stored; repeating the same request is safe (503)
+├── TransferRefused          the outbox cannot be copied like this: the operator stops services or gives another target
 ├── TemplateError            the mail cannot be rendered: mark it as failed and continue with the next
 ├── UnreadableOrder          the stored order is damaged: mark it as failed and continue with the next
 └── DeliveryFailure          an attempt to send a mail failed
@@ -112,6 +113,10 @@ class UnconfirmedWrite(OutboxUnavailable):
 
 class OutboxFull(OutboxUnavailable):
     """The number of pending mails has reached its limit. Nothing was stored."""
+
+
+class TransferRefused(OrderConfirmError):
+    """The outbox cannot be copied to another database as it is now. The text says what to do."""
 
 
 class UnreadableOrder(OrderConfirmError):

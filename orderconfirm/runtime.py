@@ -28,6 +28,7 @@ from orderconfirm.outbox.retry import Policy
 from orderconfirm.outbox.senders import Senders, read_senders
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
+from orderconfirm.outbox.transfer import Progress, transfer
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
@@ -148,6 +149,10 @@ class Runtime:
             self.sender.seconds_since_last_round,
             *read_senders(self.database),
         )
+
+    def copy_to(self, target_url: str, progress: Progress) -> dict[str, int]:
+        """Copy the outbox to another database, while no service uses either (see `transfer`)."""
+        return transfer(self.settings.database_url, target_url, progress, self.settings.database_password_file)
 
     def _open(self, must_exist: bool) -> None:
         self.database.open(must_exist)

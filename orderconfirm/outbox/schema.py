@@ -45,8 +45,11 @@ class Schema:
     It is a SchemaMismatch when waiting does not help.
     """
 
-    def __init__(self, reading: Engine, migrating: Engine, folder: Path = MIGRATIONS) -> None:
-        """`reading` and `migrating` are engines for the same database."""
+    def __init__(
+        self, reading: Engine, migrating: Engine, folder: Path = MIGRATIONS, label: str = "the database of DATABASE_URL"
+    ) -> None:
+        """`reading` and `migrating` are engines for the same database, which errors call `label`."""
+        self._label = label
         self._reading = reading
         self._migrating = migrating
         self._folder = folder
@@ -186,7 +189,7 @@ class Schema:
 
     @property
     def _name(self) -> str:
-        return f"the database of DATABASE_URL ({self._migrating.dialect.name} {self._migrating.url.database})"
+        return f"{self._label} ({self._migrating.dialect.name} {self._migrating.url.database})"
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
