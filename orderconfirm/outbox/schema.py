@@ -62,7 +62,7 @@ class Schema:
         return _number(self.migrations[-1])
 
     def make_usable(self, may_migrate: bool) -> None:
-        """Make sure that this version can use the tables, by pending migrations if it `may_migrate`."""
+        """Make sure that this version can use the tables. If it `may_migrate`, it applies pending migrations."""
         found = self.revision()
         pending = self.pending(found)
         if pending and not may_migrate:
@@ -162,7 +162,7 @@ class Schema:
         return _number(self.migrations[self.migrations.index(name) - 1])
 
     def _check_newer(self, found: Revision) -> None:
-        """Raise SchemaMismatch when a newer version has made a change that this one does not bear."""
+        """Raise SchemaMismatch when a newer version has made a change that this one cannot work with."""
         if found.number <= self.head:
             return
         if found.oldest_compatible > self.head:

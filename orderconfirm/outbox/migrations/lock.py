@@ -45,12 +45,14 @@ def _wait_until(is_locked: Callable[[], bool], timeout: float) -> None:
     give_up_at = time.monotonic() + timeout
     if is_locked():
         return
-    log.warning("waiting for another process, which migrates the database", extra={"seconds_at_most": timeout})
+    log.warning("waiting for another process before the database is migrated", extra={"seconds_at_most": timeout})
     while time.monotonic() < give_up_at:
         time.sleep(POLL_INTERVAL)
         if is_locked():
             return
-    raise OutboxUnavailable(f"another process has been migrating the database for {timeout:g} s: try again later")
+    raise OutboxUnavailable(
+        f"the database was not migrated: another process has held its lock for {timeout:g} s: try again later"
+    )
 
 
 def _has_begun(connection: Connection) -> bool:

@@ -24,8 +24,8 @@ LOCK_TIMEOUT = 1000
 #: Seconds after which a migration gives up if it does not get its locks, and between two tries.
 GIVE_UP_AFTER = 120.0
 RETRY_INTERVAL = 1.0
-#: PostgreSQL's lock_not_available.
-_LOCK_NOT_AVAILABLE = "55P03"
+#: PostgreSQL's lock_not_available and deadlock_detected.
+_LOCKED_BY_OTHERS = ("55P03", "40P01")
 
 #: One row: the oldest revision whose code may still write to the database.
 _compatibility = Table("schema_compatibility", MetaData(), Column("oldest_revision", String(32), nullable=False))
@@ -76,7 +76,7 @@ class Migrator:
                 if getattr(exc, "connection_invalidated", False):
                     raise
                 sqlstate = getattr(getattr(exc, "orig", None), "sqlstate", None)
-                if sqlstate != _LOCK_NOT_AVAILABLE or time.monotonic() > give_up_at:
+                if sqlstate not in _LOCKED_BY_OTHERS or time.monotonic() > give_up_at:
                     raise SchemaMismatch(_describe_failure(name, exc)) from exc
                 log.warning("a migration waits for a lock", extra={"migration": name})
                 time.sleep(RETRY_INTERVAL)
@@ -118,6 +118,6 @@ def _config(folder: Path) -> Config:
 def _describe_failure(name: str, exc: Exception) -> str:
     reason = str(getattr(exc, "orig", exc)).strip().replace("\n", " ")
     return (
-        f"the migration {name} failed and has changed nothing: {reason}. Remove the cause and start again, or go on "
-        "with the version before, which can use the database as it is"
+        f"the migration {name} failed and has changed nothing: {reason}. Remove the cause and try again, or go on with "
+        "the version before"
     )
