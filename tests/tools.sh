@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
-# PHP and curl for the examples, PgBouncer for the outbox.
+# PHP and curl for the examples, PgBouncer for the outbox, Redis for the rate limit.
 # What cannot be installed is named with the tests that are skipped without it, and on Debian with the command that
 # installs it; the exit code is then 1.
 set -u
@@ -33,6 +33,7 @@ missing_packages() {
     has php || echo php-cli
     has curl || echo curl
     has_pgbouncer || echo pgbouncer
+    has redis-server || echo redis-server
     for library in $libraries; do
         dpkg -s "$library" >/dev/null 2>&1 || echo "$library"
     done
@@ -69,6 +70,7 @@ has spamassassin || skipped test_spam.py "no SpamAssassin"
 has php || skipped "test_examples.py for PHP" "no PHP"
 has curl || skipped "test_examples.py for curl" "no curl"
 has_pgbouncer || skipped test_pgbouncer.py "no PgBouncer"
+has redis-server || skipped "test_shop_limit.py with Redis" "no redis-server"
 has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 
 if ! has npm; then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,8 @@ def _login_problems(settings: Settings) -> list[str]:
 
 def _api_problems(settings: Settings) -> list[str]:
     problems = []
+    if settings.ratelimit_storage_url and find_spec("redis") is None:
+        problems.append("RATELIMIT_STORAGE_URL needs a package that is not installed: pip install 'limits[redis]'")
     if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
         problems.append(
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "

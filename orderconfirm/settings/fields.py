@@ -58,6 +58,13 @@ class SettingsFields:
         "maximum rate of requests per shop, like 100/1s; empty: no limit",
         values.rate_of_requests,
     )
+    ratelimit_storage_url: str = setting(
+        "RATELIMIT_STORAGE_URL",
+        "",
+        "Redis that counts API_RATE_LIMIT for all processes: redis://… or rediss://…; empty: each counts its own part",
+        values.redis,
+        secret=True,
+    )
     trusted_proxies: int = setting(
         "TRUSTED_PROXIES",
         0,

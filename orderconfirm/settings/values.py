@@ -31,6 +31,17 @@ def sender_role(text: str) -> str:
 def database(text: str) -> str:
     if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
         raise ValueError("must be sqlite:///file or postgresql://…")
+    return _with_port(text)
+
+
+def redis(text: str) -> str:
+    if not re.match(r"rediss?://.", text):
+        raise ValueError("must be redis://host or rediss://host")
+    return _with_port(text)
+
+
+def _with_port(text: str) -> str:
+    """Return a URL whose port is a number, if it has one."""
     try:
         urlsplit(text).port  # noqa: B018 - the property validates the port
     except ValueError:

@@ -10,7 +10,7 @@ import time
 from hashlib import sha256
 
 from flask import g, request
-from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.datastructures import WWWAuthenticate
@@ -19,6 +19,7 @@ from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings import Settings
 from orderconfirm.web import problem_types
+from orderconfirm.web.shop_limit import ShopLimit
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ _WRONG_KEY = "request without a valid API key"
 
 
 class Authenticator:
-    """Identifies the shop of each API request. Limits are counted in this process."""
+    """Identifies the shop of each API request. Wrong keys are counted in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.api_keys
@@ -45,11 +46,9 @@ class Authenticator:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_PER_MINUTE)
         self._delayed = threading.BoundedSemaphore(MAX_DELAYED)
-        self._limit: RateLimitItem | None = None
+        self._shop_limit: ShopLimit | None = None
         if rate := settings.api_rate_limit:
-            # Each worker has its share, and no less than one request.
-            share = max(1, rate.count // settings.workers)
-            self._limit = RateLimitItemPerSecond(share, int(rate.seconds))
+            self._shop_limit = ShopLimit(rate, settings.workers, settings.ratelimit_storage_url)
 
     def authenticate(self) -> None:
         """Store the caller's shop in `g.shop`. Raises Unauthorized, Forbidden or TooManyRequests."""
@@ -58,10 +57,10 @@ class Authenticator:
     def authenticate_as(self, shop: str) -> None:
         """Count the request for `shop` and store it in `g.shop`. Raises TooManyRequests."""
         g.shop = shop
-        if self._limit and not self._limiter.hit(self._limit, "shop", shop):
+        if self._shop_limit and (seconds := self._shop_limit.seconds_to_wait(shop)):
             if self._limiter.hit(_ONCE_A_MINUTE, "too often", shop):
                 log.warning("a shop exceeds API_RATE_LIMIT", extra={"shop": shop})
-            raise self._too_many("too many requests with this key", self._limit, "shop", shop)
+            raise _too_many("too many requests with this key", seconds)
 
     def note_wrong_secret(self, event: str) -> bool:
         """Log `event`, a wrong key or signature. Returns False when this address has exceeded its limit this minute.
@@ -109,16 +108,16 @@ class Authenticator:
     def _slow_down(self) -> None:
         """Delay the response to a wrong key. A right key is never delayed: whole companies share an address."""
         if not self._delayed.acquire(blocking=False):
-            raise self._too_many("too many wrong keys from this address", self._wrong_keys, _WRONG_KEY, _address())
+            reset, _ = self._limiter.get_window_stats(self._wrong_keys, _WRONG_KEY, _address())
+            raise _too_many("too many wrong keys from this address", max(1, math.ceil(reset - time.time())))
         try:
             time.sleep(WRONG_KEY_DELAY)
         finally:
             self._delayed.release()
 
-    def _too_many(self, reason: str, limit: RateLimitItem, *identifiers: str) -> TooManyRequests:
-        reset, _ = self._limiter.get_window_stats(limit, *identifiers)
-        seconds = max(1, math.ceil(reset - time.time()))
-        return TooManyRequests(f"There were {reason}: try again in {seconds} s.", retry_after=seconds)
+
+def _too_many(reason: str, seconds: int) -> TooManyRequests:
+    return TooManyRequests(f"There were {reason}: try again in {seconds} s.", retry_after=seconds)
 
 
 def _address() -> str:
