@@ -39,7 +39,7 @@ def test_the_report_measures_a_service_that_loses_nothing() -> None:
 
 def test_every_stage_of_an_order_has_its_cost() -> None:
     costs = run("stages", "--quick")
-    for stage in ("validate", "store, 16 in a transaction", "render", "send over an open connection", "together"):
+    for stage in ("validate", "store, 16 in a transaction", "render", "send over an open connection", "total"):
         assert float(row(costs, stage)[1]) > 0
 
 

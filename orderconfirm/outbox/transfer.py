@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, Row, Table, event, func, insert, sele
 from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.errors import OutboxUnavailable, TransferRefused
-from orderconfirm.outbox.engines import create_tables, missing_columns, writing_engine
+from orderconfirm.outbox.engines import migrating_engine, reading_engine, writing_engine
+from orderconfirm.outbox.schema import Schema
 from orderconfirm.outbox.tables import metadata, outbox, senders
 
 #: Rows in one transaction.
@@ -34,19 +35,21 @@ _OTHER_ORDERS = "the target holds other data than the source, or was used meanwh
 Progress = Callable[..., AbstractContextManager[Any]]
 
 
-def transfer(source_url: str, target_url: str, progress: Progress) -> dict[str, int]:
+def transfer(source_url: str, target_url: str, progress: Progress, source_password_file: str = "") -> dict[str, int]:
     """Copy all rows to the target, with their ids, and compare both. Returns how many rows each table has.
 
-    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it copies
-    anything, when another process uses one of the databases or when the target holds other orders, and
-    OutboxUnavailable when a database fails.
+    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it copies a row,
+    when another process uses one of the databases or when the target holds other orders, and OutboxUnavailable when a
+    database fails.
     """
-    source, target = writing_engine(source_url), writing_engine(target_url)
+    source, target = writing_engine(source_url, source_password_file), writing_engine(target_url)
     if source.url == target.url:
         raise TransferRefused("the source and the target are the same database")
     if source.dialect.name == "sqlite" and not Path(str(source.url.database)).exists():
         raise TransferRefused(f"{_name(source)} does not exist")
     try:
+        _prepare("the source", source_url, source_password_file)
+        _prepare("the target", target_url)
         with _opened(source), _opened(target):
             with source.connect() as reading:
                 _keep_writers_away(reading)
@@ -137,26 +140,23 @@ def _finish_postgres(connection: Connection) -> None:
 
 @contextmanager
 def _opened(engine: Engine) -> Iterator[None]:
-    """Keep the engine's one connection to a database that nobody else uses, with all tables."""
+    """Keep the engine's one connection to a database that nobody else uses."""
     take = _take_sqlite if engine.dialect.name == "sqlite" else _take_postgres
     event.listen(engine, "connect", partial(take, _name(engine)))
     try:
-        _prepare(engine)
+        engine.connect().close()
         yield
     finally:
         engine.dispose()
 
 
-def _prepare(engine: Engine) -> None:
+def _prepare(label: str, url: str, password_file: str = "") -> None:
+    """Bring the tables up to date: both databases must have the same ones."""
+    reading = reading_engine(url, password_file)
     try:
-        create_tables(engine)
-        missing = missing_columns(engine)
-    except DBAPIError as exc:
-        raise OutboxUnavailable(f"{_name(engine)} cannot be opened: {_first_line(exc)}") from exc
-    except OSError as exc:
-        raise OutboxUnavailable(f"{_name(engine)} cannot be opened: {exc}") from exc
-    if missing:
-        raise TransferRefused(f"{_name(engine)} was made by another version: no {missing}")
+        Schema(reading, migrating_engine(url, password_file), label=label).make_usable(may_migrate=True)
+    finally:
+        reading.dispose()
 
 
 def _take_sqlite(name: str, connection: sqlite3.Connection, record: Any) -> None:
