@@ -2,10 +2,12 @@ FROM python:3.13-slim AS build
 WORKDIR /build
 RUN python -m venv --without-pip /venv
 COPY requirements.txt .
-RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements.txt
+# For example limits[redis], which RATELIMIT_STORAGE_URL needs.
+ARG EXTRA_PACKAGES=
+RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements.txt $EXTRA_PACKAGES
 
 FROM python:3.13-slim
-# TMPDIR: gunicorn's heartbeat needs a file, and with --read-only nothing else outside /data can be written.
+# TMPDIR: gunicorn's heartbeat needs a file, and with --read-only only /data and /dev/shm are writable.
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

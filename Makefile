@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-peers pictures
+.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -37,6 +37,10 @@ bench-mail: $(VENV)/.dev
 
 bench-outbox: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.outbox
+	@$(BIN)/python -m benchmarks.growth
+
+bench-fleet: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.fleet
 
 bench-peers: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.compare

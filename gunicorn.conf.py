@@ -9,7 +9,7 @@ settings = hooks.load_settings()
 
 wsgi_app = "wsgi:app"
 bind = settings.bind
-workers = settings.workers + settings.has_sender_process
+workers = settings.processes
 worker_class = "orderconfirm.server.gunicorn_worker.Worker"
 # A thread mostly waits for its order's commit, and one commit serves all orders that wait.
 threads = 32

@@ -1,4 +1,4 @@
-"""The WSGI entry point for gunicorn, whose gunicorn.conf.py also starts the application's threads."""
+"""The WSGI entry point for gunicorn. The hooks in gunicorn.conf.py start the threads."""
 
 from __future__ import annotations
 

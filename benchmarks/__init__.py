@@ -1,1 +1,1 @@
-"""Benchmarks: what the service does a second, and what an order costs. docs/performance.md explains the results."""
+"""Benchmarks of the service's throughput and of the cost of an order. docs/performance.md explains the results."""

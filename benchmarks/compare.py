@@ -1,4 +1,4 @@
-"""The service beside the usual way to do the same with Node, measured in turns (`make bench-peers`).
+"""The service compared with a usual Node implementation, in alternating rounds (`make bench-peers`).
 
 The peer, in `peers/nodemailer`, stores nothing: its orders wait in memory.
 """
@@ -31,7 +31,7 @@ ROUNDS = 3
 
 
 def install() -> None:
-    """Install the peer's packages unless they are there."""
+    """Install the peer's packages if they are missing."""
     if not (PEER / "node_modules").is_dir():
         subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=PEER, check=True)
 
@@ -58,7 +58,7 @@ def load_peer(rtt: float, orders: int) -> Result:
         return measure(*parts, Load(orders))
 
 
-#: The columns: the name, the field of a result and how it is written.
+#: The columns: name, field of a result, format.
 COLUMNS = (
     ("accepted/s", "accepted_per_second", "{:.0f}"),
     ("delivered/s", "delivered_per_second", "{:.0f}"),
@@ -66,13 +66,13 @@ COLUMNS = (
     ("POST p99", "post_p99", "{:.0f} ms"),
     ("CPU s per 1,000", "cpu", "{:.2f}"),
     ("peak PSS", "peak_pss", "{:.0f} MB"),
-    ("round trips a mail", "round_trips", "{:.2f}"),
-    ("bytes a mail", "mail_size", "{:,.0f}"),
+    ("round trips per mail", "round_trips", "{:.2f}"),
+    ("bytes per mail", "mail_size", "{:,.0f}"),
 )
 
 
 def compared(rtt: float, ours: list[Result], theirs: list[Result]) -> str:
-    """Return the table: the ratios of the medians, the medians, and the sums of what should not happen."""
+    """Return the table: the ratios of the medians, the medians, and the sums of lost and repeated mails."""
     medians = [[_median(results, field) for _, field, _ in COLUMNS] for results in (ours, theirs)]
     ratios = [f"{our / their:.2f}" if their else "" for our, their in zip(*medians, strict=True)]
     rows = [("ratio, orderconfirm to Express + nodemailer", *ratios, "", "")]
@@ -97,7 +97,7 @@ def main() -> None:
     exit_on_sigterm()
     install()
     with tempfile.TemporaryDirectory() as folder:
-        print(f"Measured on {describe(Path(folder))}, {options.rounds} rounds in turns, the medians:\n", flush=True)
+        print(f"Measured on {describe(Path(folder))}, {options.rounds} alternating rounds, medians:\n", flush=True)
     others = OtherLoad()
     for rtt in ROUND_TRIP_TIMES:
         ours, theirs = [], []

@@ -1,4 +1,4 @@
-"""A limit of CPU time for a service, as a container has it: by a control group where this may be made."""
+"""A limit on a service's CPU time, like a container's, set with a cgroup where permitted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CpuLimit:
 
 @contextmanager
 def cpu_limit(cpus: float) -> Iterator[CpuLimit | None]:
-    """Make a control group below this process's own and remove it at the end; yield None where this is not possible."""
+    """Create a control group below this process's own, and remove it at the end. Yield None if it cannot be created."""
     folder = _own_group()
     if folder is None:
         yield None

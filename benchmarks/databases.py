@@ -14,7 +14,7 @@ MAX_PENDING = 10_000_000
 
 
 def new_mail(body: dict[str, object]) -> NewMail:
-    """Return the mail of a validated order, as `OrderConfirmations.place` makes it."""
+    """Return the mail of a validated order, as `OrderConfirmations.place` does."""
     request = canonical(body)
     order_id, recipient = request["order_id"], request["customer"]["email"]
     defaults: dict[str, object] = {"currency": "USD", "locale": "en"}
@@ -22,7 +22,7 @@ def new_mail(body: dict[str, object]) -> NewMail:
 
 
 def fill(url: str, bodies: list[dict[str, object]]) -> None:
-    """Let the mails of validated orders wait in an outbox."""
+    """Add the mails of validated orders to an outbox."""
     database = Database(url)
     database.open()
     try:

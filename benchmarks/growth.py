@@ -221,6 +221,8 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=100_000, help="mails that are due; default: 100,000")
     parser.add_argument("--rounds", type=int, default=200)
     wanted = parser.parse_args()
+    if wanted.rounds < 10:
+        parser.error("fewer than 10 rounds write too little to be measured")
     for name in wanted.databases:
         load = OtherLoad()
         with ExitStack() as stack:

@@ -1,8 +1,8 @@
-"""A load driver: places N orders over C keep-alive connections, each as soon as the last one is answered.
+"""A load driver: places N orders over C keep-alive connections, each as soon as the previous one is answered.
 
 Run it as a process of its own: `python -m benchmarks.http_load PORT --orders 1000`. It prints its results as JSON, and
-writes a line for each accepted order: its id, the time of the POST, the seconds until the answer. A 429 or 503 and a
-broken connection are tried again: the service answers a repeated order without a second mail.
+writes a line for each accepted order: its id, the time of the POST, the seconds until the response. After a 429, a
+503 or a broken connection the order is repeated, which causes no second mail.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ RETRY_SECONDS = 0.1
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value that `share` of the values do not exceed; 0 without values."""
+    """Return the percentile at `share` (0 to 1) of the values; 0 without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An accepted order, when it was posted, and the seconds until its answer."""
+    """An accepted order, the time of its POST, and the seconds until its response."""
 
     order_id: str
     posted_at: float
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Driver:
-    """What the connections share: the orders to be placed and the answers. `gap` is the seconds between two orders."""
+    """The state that the connections share: pending orders and responses. `gap` is the seconds between two orders."""
 
     def __init__(self, port: int, orders: list[str], gap: float = 0.0) -> None:
         self.port = port
@@ -58,7 +58,7 @@ class Driver:
         return b"%b%d\r\n\r\n%b" % (self._start, len(body), body)
 
     def note(self, order_id: str, posted_at: float, status: int) -> float:
-        """Record an answer; 0 is a broken connection. Returns the seconds until the next order."""
+        """Record a response; status 0 is a broken connection. Returns the seconds until the next order."""
         self.statuses[status] += 1
         if status in (0, 429, 503):
             self.todo.appendleft(order_id)
@@ -89,7 +89,7 @@ class Driver:
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one order under way."""
+    """One keep-alive connection with at most one pending request."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -162,9 +162,9 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=1000)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--prefix", default="ORD")
-    parser.add_argument("--gap", type=float, default=0.0, help="milliseconds between an answer and the next order")
+    parser.add_argument("--gap", type=float, default=0.0, help="milliseconds between a response and the next order")
     parser.add_argument("--seconds", type=float, default=120.0, help="give up after this long")
-    parser.add_argument("--out", default="/dev/null", help="file for a line an accepted order")
+    parser.add_argument("--out", default="/dev/null", help="file with one line per accepted order")
     options = parser.parse_args()
     with open(options.out, "w", encoding="ascii") as out:
         print(json.dumps(asyncio.run(load(options, out))))

@@ -22,14 +22,14 @@ def describe(folder: Path) -> str:
 
 
 class OtherLoad:
-    """CPU time of everything but this process and its children, which makes a measurement worth less."""
+    """CPU time of all other processes, which distorts a measurement."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._at_first = self._seconds()
 
     def describe(self) -> str:
-        """Return a sentence about the time since this was made. Call it when all children have ended."""
+        """Return a sentence about the time since the object was created. Call it when all children have ended."""
         seconds = time.monotonic() - self._began
         cores = max(0.0, self._seconds() - self._at_first) / seconds
         return f"It took {seconds:.0f} s, in which other processes used {cores:.2f} of the cores on average."

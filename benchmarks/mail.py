@@ -1,8 +1,8 @@
-"""What a mail costs: CPU time to render and build one, beside the plain way to do it (`make bench-mail`).
+"""CPU time to render and build a mail, compared with a straightforward implementation (`make bench-mail`).
 
-The plain way renders the same templates, has the style rules inlined for each mail, and builds the message with
-`email.message.EmailMessage`. Both are measured in turns in one run; the least of several rounds counts, for other work
-on the machine only ever adds.
+The straightforward implementation renders the same templates, inlines the style rules for each mail, and builds the
+message with `email.message.EmailMessage`. Both are measured alternately in one run. The minimum of several rounds
+counts, because other load only adds time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def plain_message(email: Email, order: Order) -> bytes:
 
 
 def least(make: Callable[[], object]) -> float:
-    """Microseconds of CPU time a call, in the best round."""
+    """Return the microseconds of CPU time per call in the fastest round."""
     rounds = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -61,7 +61,7 @@ def main() -> None:
     # The style rules are inlined again for each mail, in the templates of every language.
     plain._templates._inlined_source = plain._templates._inlined_template = None
     plain._translated.clear()
-    print(f"{'':12}{'render':>10}{'build':>10}{'together':>10}{'plain way':>11}{'ratio':>7}{'HTML':>9}")
+    print(f"{'':12}{'render':>10}{'build':>10}{'total':>10}{'simple':>11}{'ratio':>7}{'HTML':>9}")
     for name, order in (("2 lines", TWO_LINES), ("full", FULL), ("200 lines", LONG)):
         email = ours.render(order)
         render = least(lambda order=order: ours.render(order))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""One measurement: orders go in by HTTP, mails come out at the sink, and what that took."""
+"""One measurement: orders are placed over HTTP, and their mails are counted at the sink."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOAD_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Orders to be placed, over how many connections, and the milliseconds between an answer and the next order."""
+    """The number of orders and of connections, and the milliseconds between a response and the next order."""
 
     orders: int
     connections: int = 32
@@ -28,7 +28,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured. Times are in milliseconds, memory is in megabytes, CPU time is in seconds per 1,000 orders.
+    """The measured values. Times are in milliseconds, memory is in megabytes, CPU time is in seconds per 1,000 orders.
 
     `delivery_p50` is the time from a POST to the relay's 250 for its mail.
     """
@@ -53,7 +53,7 @@ class Result:
 
 
 def place(service: Service, folder: Path, load: Load) -> tuple[dict[str, Any], list[Answer]]:
-    """Place the orders. Returns the driver's results and its answers."""
+    """Place the orders. Returns the driver's results and the accepted orders."""
     out = folder / f"{load.prefix}.tsv"
     options = {
         "--orders": load.orders,
@@ -113,7 +113,7 @@ def measure(service: Service, relay: Relay, folder: Path, load: Load) -> Result:
 
 
 def _delivered_per_second(answers: list[Answer], arrivals: list[Arrival]) -> float:
-    """Return distinct orders over the time from the first POST to the last mail."""
+    """Return the distinct orders divided by the time from the first POST to the last mail."""
     if not answers or not arrivals:
         return 0.0
     span = max(arrival.at for arrival in arrivals) - min(answer.posted_at for answer in answers)

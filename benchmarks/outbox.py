@@ -1,7 +1,7 @@
-"""What a full outbox costs: how long each kind of request takes with a million mails in it (`make bench-outbox`).
+"""The duration of each kind of request with a million mails in the outbox (`make bench-outbox`).
 
-The mails are written into the database past the service: three shops, two years, every state as often as it is met.
-Then the service is started on it, and asked through its API, keys and JSON included.
+The mails are written directly to the database: three shops, two years, states in realistic proportions. Then requests
+are sent through the service's API, with keys and JSON.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from orderconfirm import create_app
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.models import State
 from orderconfirm.order.serialization import encode_payload
-from orderconfirm.outbox.engines import create_tables, writing_engine
+from orderconfirm.outbox.database import Database
 from orderconfirm.settings import Settings
 
-#: Calls of each kind; fewer of a kind that takes more than these seconds.
+#: Calls of each kind, fewer when they take more than these seconds.
 CALLS, SECONDS = 300, 10.0
 LIST = f"{URL}s"
 HEADERS = {"Authorization": f"Bearer {API_KEY}"}
@@ -41,7 +41,7 @@ DAY = 86400.0
 SPAN = 730 * DAY
 SHOPS = {"shop": 75, "second": 20, "third": 5}
 STATES = {"sent": 97, "failed": 2, "cancelled": 0.6, "expired": 0.3, "queued": 0.01, "held": 0.006, "unknown": 0.002}
-#: Who has by far the most mails, as a test address does: one in 200.
+#: The recipient with by far the most mails, like a test address: one in 200.
 REGULAR = "regular@example.com"
 REGULAR_SHARE = 0.005
 
@@ -55,14 +55,14 @@ _PAYLOAD = encode_payload(BODY, {"currency": "USD", "locale": "en"})
 
 
 def mails(count: int, now: float) -> Iterator[tuple[Any, ...]]:
-    """Rows of the outbox, oldest first. What waits is due tomorrow: nothing goes out while it is measured."""
-    chance = random.Random(count)
-    shops = chance.choices(list(SHOPS), list(SHOPS.values()), k=count)
-    states = chance.choices(list(STATES), list(STATES.values()), k=count)
+    """Yield rows of the outbox, oldest first. Queued mails are due tomorrow, so none is sent meanwhile."""
+    rng = random.Random(count)
+    shops = rng.choices(list(SHOPS), list(SHOPS.values()), k=count)
+    states = rng.choices(list(STATES), list(STATES.values()), k=count)
     for number, (shop, state) in enumerate(zip(shops, states, strict=True)):
         order_id = f"R-{number}"
-        is_regular = chance.random() < REGULAR_SHARE
-        recipient = REGULAR if is_regular else f"customer.{chance.randrange(count // 3 + 1)}@example.com"
+        is_regular = rng.random() < REGULAR_SHARE
+        recipient = REGULAR if is_regular else f"customer.{rng.randrange(count // 3 + 1)}@example.com"
         payload = _PAYLOAD.replace("ORD-12345", order_id).replace("john.doe@example.com", recipient)
         at = now - 60 - SPAN * (count - number) / count
         digest = sha256(payload.encode()).hexdigest()
@@ -73,7 +73,7 @@ def mails(count: int, now: float) -> Iterator[tuple[Any, ...]]:
 
 
 def events(count: int, now: float) -> Iterator[tuple[Any, ...]]:
-    """Rows of the history: each mail was sent, one in eight at its second attempt."""
+    """Yield rows of the history: each mail was sent, one in eight at the second attempt."""
     for number in range(count):
         at = now - 60 - SPAN * (count - number) / count
         if number % 8 == 0:
@@ -82,10 +82,10 @@ def events(count: int, now: float) -> Iterator[tuple[Any, ...]]:
 
 
 def fill(url: str, count: int) -> None:
-    """Make the tables and write `count` mails into them, all at once."""
-    engine = writing_engine(url)
-    create_tables(engine)
-    engine.dispose()
+    """Create the tables and write `count` mails in bulk."""
+    database = Database(url)
+    database.schema.upgrade()
+    database.close()
     now = time.time()
     tables = (("outbox", MAIL_COLUMNS, mails(count, now)), ("history", EVENT_COLUMNS, events(count, now)))
     if url.startswith("sqlite"):
@@ -106,11 +106,11 @@ def fill(url: str, count: int) -> None:
 
 
 class Shop:
-    """The largest shop, which asks for any of its mails."""
+    """The largest shop, which requests random ones of its mails."""
 
     def __init__(self, client: FlaskClient, count: int) -> None:
         self.client = client
-        self.chance = random.Random(1)
+        self.rng = random.Random(1)
         self._count = count
         self._now = time.time()
         self.cursors = [self.page(until=self.moment(), limit=1)["next_cursor"] for _ in range(CALLS)]
@@ -130,27 +130,27 @@ class Shop:
         return self.ask(status, "POST", URL, headers, json={**BODY, "order_id": order_id})
 
     def names(self, **query: Any) -> list[str]:
-        """Orders of all times."""
+        """Return order ids spread over all times."""
         pages = [self.page(cursor=cursor, limit=5, **query)["orders"] for cursor in self.cursors]
         return [*{order["order_id"]: None for page in pages for order in page}]
 
     def moment(self, days_ago: float | None = None) -> str:
-        days_ago = self.chance.uniform(1, 729) if days_ago is None else days_ago
+        days_ago = self.rng.uniform(1, 729) if days_ago is None else days_ago
         return datetime.fromtimestamp(self._now - days_ago * DAY, UTC).isoformat()
 
     def cursor(self) -> str:
-        cursor: str = self.chance.choice(self.cursors)
+        cursor: str = self.rng.choice(self.cursors)
         return cursor
 
     def customer(self) -> str:
-        return f"customer.{self.chance.randrange(self._count // 3 + 1)}@example.com"
+        return f"customer.{self.rng.randrange(self._count // 3 + 1)}@example.com"
 
 
 Case = tuple[str, Callable[[int], Any]]
 
 
 def lists(shop: Shop) -> Iterator[Case]:
-    """Each kind of list by its name; called with the number of the call."""
+    """Yield each kind of list with its name. It is called with the number of the call."""
     yield "list", lambda _: shop.page()
     yield "list cursor=…", lambda _: shop.page(cursor=shop.cursor())
     several = ("failed,held", "sent,failed", "queued,unknown,held", "cancelled,expired", ",".join(State))
@@ -173,26 +173,26 @@ def lists(shop: Shop) -> Iterator[Case]:
 
 
 def works(shop: Shop, confirmations: OrderConfirmations) -> Iterator[Case]:
-    """Everything else, what sends mails last."""
+    """Yield all other requests; those that send mails come last."""
     yield "/ready", lambda _: shop.ask(200, "GET", "/ready")
     yield "/metrics", lambda _: shop.ask(200, "GET", "/metrics")
     yield "flask outbox list", lambda _: confirmations.newest(list(State), 20)
     for state in (State.FAILED, State.HELD, State.EXPIRED):
         yield f"flask outbox list --state {state}", lambda _, state=state: confirmations.newest([state], 20)  # type: ignore[misc]
     known, failed = shop.names(), shop.names(state="failed")
-    yield "status", lambda _: shop.status(shop.chance.choice(known))
+    yield "status", lambda _: shop.status(shop.rng.choice(known))
     yield "status of an unknown order", lambda number: shop.status(f"none-{number}", 404)
     yield "cancel", lambda number: shop.ask(200, "POST", f"{URL}/{failed[-1 - number]}/cancel")
     for number in range(20):
         shop.place(200, f"known-{number}", {"Prefer": "wait=10"})
     yield "the same order again (200)", lambda number: shop.place(200, f"known-{number % 20}")
-    yield "another order with a known id (409)", lambda _: shop.place(409, shop.chance.choice(known))
+    yield "another order with a known id (409)", lambda _: shop.place(409, shop.rng.choice(known))
     yield "a new order (202)", lambda number: shop.place(202, f"new-{number}")
     yield "resend", lambda number: shop.ask(202, "POST", f"{URL}/{failed[number]}/resend")
 
 
 def measure(call: Callable[[int], Any]) -> list[float]:
-    """Milliseconds of each call, the shortest first."""
+    """Return the milliseconds of each call, shortest first."""
     call(0)
     times: list[float] = []
     while len(times) < CALLS and (sum(times) < SECONDS * 1e3 or len(times) < 3):
@@ -229,7 +229,7 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=1_000_000, help="default: a million")
     wanted = parser.parse_args()
     if wanted.mails < 100_000:
-        parser.error("fewer than 100,000 mails have too few that failed to be asked for")
+        parser.error("--mails must be at least 100000: fewer contain too few failed mails to measure")
     for database in wanted.databases:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())

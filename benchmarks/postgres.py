@@ -27,7 +27,7 @@ read -r _
 rm -rf "$2" 2>/dev/null
 """
 #: Users that can run a server when this process is root, which PostgreSQL refuses.
-_USERS = ("postgres", "nobody")
+SERVER_USERS = ("postgres", "nobody")
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def _version(folder: Path) -> int:
 
 
 def _user() -> pwd.struct_passwd:
-    for name in _USERS:
+    for name in SERVER_USERS:
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise RuntimeError(f"root cannot run PostgreSQL, and there is none of the users {', '.join(_USERS)}")
+    raise RuntimeError(f"root cannot run PostgreSQL, and there is none of the users {', '.join(SERVER_USERS)}")

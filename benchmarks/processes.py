@@ -1,4 +1,4 @@
-"""What a tree of processes uses: CPU time and memory, read from /proc."""
+"""CPU time and memory of a tree of processes, read from /proc."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PSS = re.compile(r"^Pss:\s+(\d+)", re.MULTILINE)
 
 
 def exit_on_sigterm() -> None:
-    """End this process at SIGTERM as at Ctrl-C, so that it stops the processes that it has started."""
+    """End this process at SIGTERM as at Ctrl-C, so that it stops its child processes."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
 
 

@@ -1,4 +1,4 @@
-"""The SMTP sink as a child process, with a throw-away certificate, and what it has taken."""
+"""The SMTP sink as a child process with a temporary certificate, and the mails that it received."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.smtp_sink import PASSWORD, USER
 
 POLL_SECONDS = 0.02
+COUNTERS = ("connections", "most_open", "logins", "mails", "mail_round_trips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Relay:
         return relay_variables(self.port, str(self.ca_file), USER, PASSWORD)
 
     def poll(self) -> int:
-        """Read the log's new lines. Returns how many mails came by now."""
+        """Read the log's new lines. Returns the number of mails so far."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
         for line in lines:
             at, order_id, size = line.split("\t")
@@ -56,7 +57,7 @@ class Relay:
         return len(self.arrivals)
 
     def wait_for(self, count: int, quiet_seconds: float = 15.0) -> bool:
-        """Wait until `count` mails came; returns False when none has come for `quiet_seconds`."""
+        """Wait for `count` mails. Returns False when none has arrived for `quiet_seconds`."""
         last, changed_at = self.poll(), time.monotonic()
         while last < count and time.monotonic() < changed_at + quiet_seconds:
             time.sleep(POLL_SECONDS)
@@ -65,11 +66,11 @@ class Relay:
         return last >= count
 
     def counts(self) -> dict[str, int]:
-        """Return its counters: connections, logins, mails, mail_round_trips."""
+        """Return its counters."""
         self._process.send_signal(signal.SIGUSR1)
         assert self._process.stdout
         counts: dict[str, int] = json.loads(self._process.stdout.readline())
-        return {name: counts.get(name, 0) for name in ("connections", "logins", "mails", "mail_round_trips")}
+        return {name: counts.get(name, 0) for name in COUNTERS}
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(self._process.pid)

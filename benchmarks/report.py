@@ -1,6 +1,6 @@
-"""The report of `make bench`: what the service does a second, and what that takes, as Markdown tables.
+"""The report of `make bench`: throughput, latency, memory and CPU time, as Markdown tables.
 
-It takes about two minutes. `--orders 40 --quick` measures a little of everything, to see that it works.
+It takes about two minutes. `--orders 40 --quick` measures a little of everything, as a test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.processes import exit_on_sigterm
 from benchmarks.scenarios import Drain
 
 ROUND_TRIP_TIMES = (0, 20, 80)
-#: The round-trip time in milliseconds of everything that is measured with one only.
+#: The round-trip time in milliseconds of measurements that use only one.
 RTT = 20
 SMALL_CPUS, SMALL_MEGABYTES = 0.25, 512
 VARIANTS: tuple[tuple[str, dict[str, str]], ...] = (
@@ -37,7 +37,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def throughput(results: Sequence[tuple[int, Result, Result]]) -> str:
     """Return the table of the round-trip times: orders one at a time, and as many as possible."""
     head = (
-        *("RTT", "accepted/s", "delivered/s", "POST p50", "POST p99", "POST to 250, idle", "round trips a mail, idle"),
+        *(
+            "RTT",
+            "accepted/s",
+            "delivered/s",
+            "POST p50",
+            "POST p99",
+            "POST to 250, idle",
+            "round trips per mail, idle",
+        ),
         *("under load", "CPU s per 1,000", "lost", "sent twice"),
     )
     rows = [
@@ -62,7 +70,7 @@ def process(alone: Result, busy: Result) -> str:
             ("PSS (shared pages counted once)", f"{alone.idle_pss:.0f} MB", f"{busy.peak_pss:.0f} MB"),
             ("start until `/ready`", f"{busy.start_seconds:.1f} s", ""),
             ("CPU seconds of the sink per 1,000 mails", "", f"{busy.sink_cpu:.2f} s"),
-            ("bytes of a mail", "", f"{busy.mail_size:,}"),
+            ("bytes per mail", "", f"{busy.mail_size:,}"),
         ],
     )
 
@@ -90,7 +98,7 @@ def backlog(rtt: int, result: Drain) -> str:
         ("first tenth", f"{result.first_rate:.0f}"),
         ("last tenth", f"{result.last_rate:.0f}"),
     ]
-    trips = f"{result.round_trips:.2f} round trips a mail."
+    trips = f"{result.round_trips:.2f} round trips per mail."
     memory = f"PSS: at most {result.peak_pss:.0f} MB, {result.idle_pss:.0f} MB afterwards."
     return f"{table(head, rows)}\n\n{trips} {memory} Lost: {result.lost}, sent twice: {result.sent_twice}."
 

@@ -1,4 +1,4 @@
-"""The situations that are measured, each with a new service, a new sink and a new outbox."""
+"""The measured scenarios, each with a new service, a new sink and a new outbox."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ WARM_UP = 64
 IDLE_ORDERS = 15
 #: Milliseconds between two orders of an idle service, more than the largest round-trip time needs.
 IDLE_GAP = 250.0
-#: Seconds after the start and after the load in which the service comes to rest.
+#: Seconds after the start and after the load until the service counts as idle.
 REST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Mails a second of the first and the last tenth of a backlog and of all of it, and megabytes (PSS).
+    """Mails per second of the first tenth, the last tenth and all of a backlog, and megabytes (PSS).
 
-    `round_trips` is for each mail, without those that open a connection.
+    `round_trips` is per mail, without those that open a connection.
     """
 
     mails: int
@@ -63,7 +63,7 @@ def load(rtt: float, orders: int, limit: CpuLimit | None = None, **variables: st
 
 
 def idle_and_load(rtt: float, orders: int, idle_orders: int = IDLE_ORDERS) -> tuple[Result, Result]:
-    """Place orders one at a time, each when the mail before it has left, and then as `load` does."""
+    """Place orders one at a time, each after the previous mail has been sent, and then as `load` does."""
     with running(rtt) as parts:
         warm_up(*parts, min(WARM_UP, orders))
         alone = measure(*parts, Load(idle_orders, connections=1, prefix="IDLE", gap=IDLE_GAP))
@@ -74,7 +74,7 @@ def drain(rtt: float, mails: int) -> Drain:
     """Start a service with `mails` waiting."""
     with tempfile.TemporaryDirectory(prefix="orderconfirm-") as name:
         folder = Path(name)
-        fill(f"sqlite:///{folder}/outbox.db", list(_bodies(mails)))
+        fill(f"sqlite:///{folder}/outbox.db", list(validated_bodies(mails)))
         with relay(folder, rtt) as sink, service(folder, sink.variables) as started:
             watch = MemoryWatch(started.pid)
             watch.start()
@@ -89,9 +89,9 @@ def drain(rtt: float, mails: int) -> Drain:
             counts = sink.counts()
             return Drain(
                 mails=mails,
-                first_rate=_rate(times[: mails // 10]),
-                last_rate=_rate(times[-(mails // 10) :]),
-                rate=_rate(times),
+                first_rate=rate(times[: mails // 10]),
+                last_rate=rate(times[-(mails // 10) :]),
+                rate=rate(times),
                 round_trips=counts["mail_round_trips"] / max(1, counts["mails"]),
                 lost=mails - len(orders),
                 sent_twice=len(times) - len(orders),
@@ -101,17 +101,17 @@ def drain(rtt: float, mails: int) -> Drain:
 
 
 def warm_up(started: Service, sink: Relay, folder: Path, orders: int) -> None:
-    """Let all connections and caches come to be before a measurement."""
+    """Open all connections and fill the caches before a measurement."""
     measure(started, sink, folder, Load(orders, prefix="WARM"))
     time.sleep(REST_SECONDS)
 
 
-def _bodies(count: int) -> Iterator[dict[str, Any]]:
+def validated_bodies(count: int) -> Iterator[dict[str, Any]]:
     """Yield validated orders."""
     body, _ = load_order(OrderSchema(), parse_json(SAMPLE.read_bytes()))
     for order_id in order_ids("ORD", count):
         yield {**body, "order_id": order_id}
 
 
-def _rate(times: list[float]) -> float:
+def rate(times: list[float]) -> float:
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0

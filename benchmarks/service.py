@@ -18,7 +18,7 @@ from benchmarks.cpu_limit import CpuLimit
 from benchmarks.orders import API_KEY, ROOT
 from benchmarks.processes import cpu_seconds
 
-#: Overrides variables that the caller's environment may have.
+#: Overrides variables that may be set in the caller's environment.
 NOTHING_ELSE = {"MAILTRAP_API_TOKEN": "", "MAILTRAP_SANDBOX_USER": "", "MAILTRAP_SANDBOX_PASSWORD": ""}
 START_SECONDS = 60.0
 POLL_SECONDS = 0.01
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service, the leader of its session, and the seconds that it took to be ready."""
+    """A running service: its process, which leads a session, and the seconds until it was ready."""
 
     pid: int
     port: int

@@ -1,8 +1,8 @@
-"""An SMTP server that takes, counts and forgets mails, and replies late, as over a link with a round-trip time.
+"""An SMTP server that counts and discards mails, with replies delayed by a simulated round-trip time.
 
-All replies to one received segment leave together, one round trip after it came. The greeting takes two, because TCP's
-own handshake is one, and the server's part of the TLS handshake takes one. Bandwidth, slow start and loss are not
-imitated.
+All replies to one received segment are sent together, one round trip after it arrived. The greeting is delayed by two
+round trips, because TCP's own handshake takes one, and the TLS handshake by one. Bandwidth, slow start and loss are not
+simulated.
 
 Run it as a process of its own: `python -m benchmarks.smtp_sink CERTIFICATE --log FILE`. It prints its port, and its
 counters as JSON at SIGTERM. The log has a line for each mail: the time of the 250, the order id, the bytes.
@@ -39,14 +39,15 @@ def order_id(message: bytes) -> str:
 
 
 class SmtpSink:
-    """What all connections share: the round-trip time in seconds, the certificate, the log and the counters."""
+    """State shared by all connections: the round-trip time in seconds, the certificate, the log and the counters."""
 
     def __init__(self, rtt: float, tls: ssl.SSLContext, log: TextIO) -> None:
         self.rtt = rtt
         self.tls = tls
         self.log = log
-        #: connections, logins, mails, and the batches of replies that belong to mails.
+        #: connections, the most that were open at once, logins, mails, and the batches of replies that belong to mails.
         self.counts: Counter[str] = Counter()
+        self.open_sessions: set[Session] = set()
 
     def note_mail(self, message: bytes) -> None:
         self.counts["mails"] += 1
@@ -55,7 +56,7 @@ class SmtpSink:
 
 
 class Session(asyncio.Protocol):
-    """One connection. Starts anew, on the same object, when TLS has begun."""
+    """One connection. The same object starts again once TLS has begun."""
 
     def __init__(self, sink: SmtpSink) -> None:
         self._sink = sink
@@ -65,7 +66,7 @@ class Session(asyncio.Protocol):
         self._received = bytearray()
         self._searched = 0
         self._replies: list[str] = []
-        #: Replies to what came together with the end of the TLS handshake.
+        #: Replies to data that arrived together with the end of the TLS handshake.
         self._early = b""
         self._is_tls = self._is_authenticated = self._is_data = self._is_closing = False
         self._waits_for_credentials = self._is_about_mail = False
@@ -74,8 +75,13 @@ class Session(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if not self._is_tls:
             self._sink.counts["connections"] += 1
+            self._sink.open_sessions.add(self)
+            self._sink.counts["most_open"] = max(self._sink.counts["most_open"], len(self._sink.open_sessions))
             self._socket = transport.get_extra_info("socket")
             self._loop.call_later(2 * self._sink.rtt, self._write, b"220 sink ESMTP\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._sink.open_sessions.discard(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -110,7 +116,7 @@ class Session(asyncio.Protocol):
             self._transport.close()
 
     def _take_message(self) -> bool:
-        """Take a finished message. Returns False when its end has not come yet."""
+        """Accept a complete message. Returns False when its end has not arrived yet."""
         if self._received.startswith(b".\r\n"):
             end, after = 0, 3
         else:
@@ -185,7 +191,7 @@ class Session(asyncio.Protocol):
         self._replies.append("235 2.7.0 Ok" if self._is_authenticated else "535 5.7.8 Authentication failed")
 
     def _begin_tls(self) -> None:
-        """Reply, and read the client's part of the handshake one round trip after it came."""
+        """Reply, and read the client's part of the handshake one round trip after it arrived."""
         assert self._transport
         self._transport.pause_reading()
         self._later(self._write, b"220 2.0.0 Ready to start TLS\r\n")
@@ -198,7 +204,7 @@ class Session(asyncio.Protocol):
             return
         try:
             self._transport = await self._loop.start_tls(transport, self, self._sink.tls, server_side=True)
-        except OSError:  # the client went away
+        except OSError:  # the client has disconnected
             transport.abort()
         else:
             self._write(self._early)
@@ -222,9 +228,9 @@ async def serve(rtt: float, certificate: str, log: TextIO, port: int) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Take mails and count them.")
+    parser = argparse.ArgumentParser(description="Accept mails and count them.")
     parser.add_argument("certificate", help="PEM file of the certificate and its key")
-    parser.add_argument("--log", required=True, help="file for a line a mail")
+    parser.add_argument("--log", required=True, help="file with one line per mail")
     parser.add_argument("--rtt", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()

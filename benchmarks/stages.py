@@ -1,8 +1,8 @@
-"""What each stage of an order costs: microseconds of CPU time of one thread, beside the wall time.
+"""The cost of each stage of an order: microseconds of CPU time of one thread, and wall time.
 
 The stages run one after the other in this process, on an SQLite file and over one open connection to the sink. The
-least of several rounds counts, for other work on the machine only ever adds. What the stages have in common in the
-service, threads and HTTP, is not in them: the sum is less than the CPU time of an order in the report.
+minimum of several rounds counts, because other load only adds time. Threads and HTTP are not included: the total is
+less than the CPU time of an order in the report.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LEASE_SECONDS = 600.0
 
 @dataclass
 class Cost:
-    """The least CPU time and the least wall time of a round, in microseconds an order."""
+    """The minimum CPU time and wall time of a round, in microseconds per order."""
 
     stage: str
     cpu: float = float("inf")
@@ -90,7 +90,7 @@ class Stages:
         self._each(f"settle, {GROUP} in a transaction", self._settle, ended)
 
     def _each(self, stage: str, call: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """Call for each item and keep the least times. The CPU time is that of all threads of this process."""
+        """Call for each item and keep the minimum times. The CPU time is that of all threads of this process."""
         cost = self._costs.setdefault(stage, Cost(stage))
         cpu, wall = time.process_time(), time.perf_counter()
         results = [call(item) for item in items]
@@ -137,7 +137,7 @@ def _groups(items: Sequence[Any]) -> list[Sequence[Any]]:
 
 
 def measure(rounds: int, orders: int) -> list[Cost]:
-    """Return the cost of each stage in the order in which an order passes them."""
+    """Return the cost of each stage, in processing order."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orderconfirm-")))
         sink = stack.enter_context(relay(folder, rtt=0))
@@ -161,7 +161,7 @@ def main() -> None:
     options = parser.parse_args()
     costs = measure(*((2, GROUP) if options.quick else (ROUNDS, ORDERS)))
     rows = [(cost.stage, f"{cost.cpu:.0f}", f"{cost.wall:.0f}") for cost in costs]
-    total = ("together", f"{sum(cost.cpu for cost in costs):.0f}", f"{sum(cost.wall for cost in costs):.0f}")
+    total = ("total", f"{sum(cost.cpu for cost in costs):.0f}", f"{sum(cost.wall for cost in costs):.0f}")
     print(f"\n{table(('stage of one order', 'µs of CPU', 'µs'), [*rows, total])}")
 
 

@@ -1,4 +1,4 @@
-"""The use cases: place an order, follow its mail, send it again, withdraw it, erase it. Web and CLI both come here."""
+"""The use cases: placing, status, search, resend, cancellation and erasure, shared by the web API and the CLI."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at a mail whose outcome a caller waits for.
+#: Seconds between two polls of a mail whose outcome a caller waits for.
 POLL_INTERVAL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceResult:
-    """An order that is on disk. `is_new` is False when it was there before, so that no second mail is sent."""
+    """An order that is on disk. `is_new` is False when it had been accepted before, so that no second mail is sent."""
 
     entry: OutboxEntry
     is_new: bool
@@ -66,7 +66,7 @@ class Preview:
 
 
 class OrderConfirmations:
-    """Every method that reads or writes the outbox raises OutboxUnavailable when the database fails."""
+    """The use cases. Every method that reads or writes the outbox raises OutboxUnavailable when the database fails."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class OrderConfirmations:
         wake: Callable[[], None],
         is_stopping: Callable[[], bool],
     ) -> None:
-        """`wake` is called when a mail has become due. Once `is_stopping`, no caller waits for a queued mail."""
+        """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
         self._admin = OutboxAdmin(database)
         self._retention = Retention(database)
@@ -152,7 +152,7 @@ class OrderConfirmations:
         return self._admin.find(shop, order_id)
 
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
-        """Return the same once the mail is no longer queued or being sent, or after `seconds`."""
+        """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""
         end = time.monotonic() + seconds
         while True:
             entry = self._admin.find(shop, order_id)
@@ -199,9 +199,9 @@ class OrderConfirmations:
         return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
-        """Withdraw a mail that is not sent and return it; None for an unknown order.
+        """Cancel a mail that has not been sent and return it; None for an unknown order.
 
-        Raises WrongState when it is too late. An erased or withdrawn order stays as it is.
+        Raises WrongState when it is too late. An erased or already cancelled order is returned unchanged.
         """
         is_cancelled = self._admin.cancel(shop, order_id)
         try:
@@ -213,7 +213,7 @@ class OrderConfirmations:
         return entry
 
     def erase(self, shop: str, order_id: str) -> bool:
-        """Delete everything personal of an order; its id stays known. Returns False for an unknown order.
+        """Delete an order's personal data; its id stays known. Returns False for an unknown order.
 
         Raises WrongState while one of its mails is being sent.
         """
@@ -233,7 +233,7 @@ class OrderConfirmations:
         return self._delivery_events.record(events)
 
     def _read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, Totals]:
-        """Return the canonical request, our defaults, the order they make, and how its amounts add up."""
+        """Return the canonical request, the service's defaults, their order, and its totals."""
         request = canonical(body)
         defaults: dict[str, object] = {
             "currency": self._settings.default_currency,

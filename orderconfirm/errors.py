@@ -1,28 +1,30 @@
 """The package's exceptions as one tree, split by what the caller does next.
 
 OrderConfirmError
-├── SettingsError            stop the start and tell the operator
+├── SettingsError            the service does not start; the operator corrects the settings
 ├── InvalidRequest           the client must change the request (422)
 │   └── InvalidOrder             … an order; nothing was stored
 ├── OrderConflict            another order has this id (409)
 ├── KeyConflict              another request used this idempotency key (409)
 ├── WrongState               the mail's state does not allow this (409)
 ├── ContentDeleted           nothing is left to send (410)
-├── OutboxUnavailable        the database cannot be used; the client tries again (503). Nothing was stored, except:
+├── OutboxUnavailable        try again later (503): nothing was stored unless it is an UnconfirmedWrite
+│   ├── DatabaseUnreachable  … because no connection can be made; a start waits for it
+│   ├── SchemaMismatch       … because this version cannot use its tables; waiting does not help
 │   ├── OutboxFull           … because too many mails are pending
-│   └── UnconfirmedWrite     stored or not is unknown; repeating the same request is safe (503)
+│   └── UnconfirmedWrite     it is unknown whether the write is stored; repeating the same request is safe (503)
 ├── TransferRefused          the outbox cannot be copied like this: the operator stops services or gives another target
-├── TemplateError            the mail cannot be rendered: mark it as failed and go on with the next
-├── UnreadableOrder          the stored order is damaged: mark it as failed and go on with the next
+├── TemplateError            the mail cannot be rendered: mark it as failed and continue with the next
+├── UnreadableOrder          the stored order is damaged: mark it as failed and continue with the next
 └── DeliveryFailure          an attempt to send a mail failed
     ├── TryLater             not sent: retry this mail later
     ├── Refused              not sent: this mail has failed for good
-    ├── Denied               not sent: refused by policy, for this recipient or for all; other mails show which
+    ├── Denied               not sent: refused by policy; whether one recipient or all is judged from other sends
     ├── RelayTrouble         not sent: the problem affects every mail, so pause the relay
     │   ├── RelayMisconfigured   … until an operator corrects the password, the sender or the quota
     │   ├── SlowDown             … briefly: too many mails per second
     │   └── TooManyConnections   … for new connections only
-    └── UnknownOutcome       connection lost after the end of the message: sent or not is unknown
+    └── UnknownOutcome       connection lost after the end of the message: it is unknown whether it was sent
 
 outbox/attempts.py catches every DeliveryFailure. outbox/retry.py decides what becomes of the mail, outbox/denials.py
 what a Denied one means, and outbox/breaker.py whether other mails wait after RelayTrouble.
@@ -97,6 +99,14 @@ class OutboxUnavailable(OrderConfirmError):
     """The database cannot be used (full, locked, unreachable). Nothing was stored, unless it is an UnconfirmedWrite."""
 
 
+class DatabaseUnreachable(OutboxUnavailable):
+    """No connection to the database server can be made. It may still be starting."""
+
+
+class SchemaMismatch(OutboxUnavailable):
+    """This version cannot use the database's tables. The text says why, and what to do."""
+
+
 class UnconfirmedWrite(OutboxUnavailable):
     """The database did not confirm a commit, or not in time. The write may or may not be stored."""
 
@@ -117,7 +127,7 @@ class TemplateError(OrderConfirmError):
     """A template cannot be compiled or rendered. The text names the file, the line and the reason."""
 
 
-#: The stages at which the relay knows the order: trouble reported there may be this order's alone.
+#: The stages from RCPT TO on, when a failure may concern only this mail.
 ORDER_STAGES = frozenset({"rcpt", "data", "end_of_data"})
 
 
@@ -138,7 +148,7 @@ class DeliveryFailure(OrderConfirmError):
 
 
 class TryLater(DeliveryFailure):
-    """Not sent: the relay refused this mail temporarily."""
+    """Not sent: refused temporarily, or the connection was lost before the end of the message (`code` is None)."""
 
 
 class Refused(DeliveryFailure):

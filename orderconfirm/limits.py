@@ -6,7 +6,7 @@ from __future__ import annotations
 MAX_BODY_BYTES = 1024 * 1024
 MAX_WEBHOOK_BODY_BYTES = 4 * 1024 * 1024
 
-#: gunicorn's largest limit. The filters of a list are in the query, so that request lines get long.
+#: gunicorn's largest limit. A list's filters are in the query, so its request line may be long.
 MAX_REQUEST_LINE_BYTES = 8190
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 8190

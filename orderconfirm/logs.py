@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, without secrets and personal data."""
+"""Structured logs: one JSON object per line, without secrets or personal data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 #: An address, whose local part may be quoted (RFC 5321 section 4.1.2) with escaped quotes as in JSON, or another word.
 #: Matching other words too keeps the search linear: it never starts again inside a word.
 _ADDRESS_OR_WORD = re.compile(r"""(?:\\?"[^"@]*+"|[^\s@<>",;:()\\]++)@([^\s@<>"',;:()\\]++)|[^\s@<>",;:()\\]++""")
-#: Characters of a value that are logged.
+#: Maximum characters of a logged value.
 MAX_LOGGED = 4000
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 #: The attributes of every log record. All others come from `extra`.
@@ -36,7 +36,7 @@ def shortened(text: str, max_length: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with blanks for control characters and without lone surrogates, which databases refuse."""
+    """Return `text` with spaces for control characters and without lone surrogates, which databases refuse."""
     return "".join(each if each.isprintable() else " " for each in text.encode("utf-8", "replace").decode())
 
 
@@ -68,7 +68,7 @@ def _loggable(value: object) -> object:
 
 def configure_logging(level: str) -> None:
     """Send the package's log to stderr as JSON lines. Calling it again is harmless."""
-    # No line has these, and each takes time to find out. gunicorn's lines have the process id.
+    # Our lines do not contain thread or process data; collecting it costs time.
     logging.logThreads = logging.logMultiprocessing = False
     logger = logging.getLogger("orderconfirm")
     logger.setLevel(level)

@@ -48,7 +48,7 @@ class State(StrEnum):
     #: The service still works on them.
     PENDING = nonmember(frozenset({QUEUED, SENDING, UNKNOWN}))
     #: Final: changed only on request, except that a failed mail becomes held when its address is suppressed. The
-    #: content is purged after the retention time.
+    #: content is purged after the retention period.
     TERMINAL = nonmember(frozenset({SENT, FAILED, CANCELLED, EXPIRED}))
     #: Ended unsent, without a request to cancel.
     NOT_SENT = nonmember(frozenset({FAILED, EXPIRED}))
@@ -77,7 +77,7 @@ class Event(StrEnum):
     EXPIRED = "expired"
     #: Set aside for a person's decision.
     HELD = "held"
-    #: Returned to the queue unsent by a process that stopped.
+    #: Returned to the queue unsent: service stopping, relay paused, lease too short, or claim abandoned.
     RELEASED = "released"
     #: The process that was sending it died.
     INTERRUPTED = "interrupted"
@@ -112,7 +112,7 @@ class Delivery(StrEnum):
 class HistoryEntry:
     """An event in the history of an order's mail number `revision`.
 
-    `stage`, `code` and `text` quote the relay's reply, if there was one; `seconds` is how long the attempt took.
+    `stage`, `code` and `text` are the relay's reply, if there was one; `seconds` is how long the attempt took.
     """
 
     at: datetime
@@ -275,13 +275,24 @@ class QueueStats:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthStatus:
-    """This process's health. `idle_seconds` grows while the dispatcher is stuck or cannot reach the outbox.
+class RelayPause:
+    """Why and since when a sender has sent no mails, and when it tries the relay again."""
 
-    `refusal` is the reason why orders are refused, None while they are accepted.
+    reason: str
+    since: datetime
+    next_try_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """The health of this process and of all senders. `idle_seconds` grows while the dispatcher is stuck.
+
+    `refusal` is the reason why this process refuses orders, None while it accepts them. `senders` is how many processes
+    send, `pause` the longest pause among them.
     """
 
     stats: QueueStats
     refusal: str | None
-    is_relay_paused: bool
     idle_seconds: float
+    senders: int
+    pause: RelayPause | None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-#: The same for every response.
 FIXED_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-#: Unless a view sets its own.
+#: Sent unless a view sets its own.
 DEFAULT_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",

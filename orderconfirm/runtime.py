@@ -25,9 +25,10 @@ from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import Policy
-from orderconfirm.outbox.senders import Senders
+from orderconfirm.outbox.senders import Senders, read_senders
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
+from orderconfirm.outbox.transfer import Progress, transfer
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
@@ -42,11 +43,7 @@ REOPEN_INTERVAL = 3.0
 
 
 class Sender(Protocol):
-    """What sends the mails: a dispatcher in this process or in another one."""
-
-    @property
-    def is_relay_paused(self) -> bool:
-        """Whether the circuit breaker is open."""
+    """The interface to what sends the mails: a dispatcher in this process, in another one, or on other machines."""
 
     @property
     def seconds_since_last_round(self) -> float:
@@ -54,6 +51,16 @@ class Sender(Protocol):
 
     def wake(self) -> None:
         """Look for due mails now."""
+
+
+class ElsewhereSender:
+    """The senders of other machines. The order's transaction has woken them already (see OutboxQueue)."""
+
+    #: Readiness does not depend on them: orders wait safely in the outbox.
+    seconds_since_last_round = 0.0
+
+    def wake(self) -> None:
+        pass
 
 
 @dataclass
@@ -66,12 +73,17 @@ class Runtime:
     def __post_init__(self) -> None:
         """Wire the parts and compile the mail's templates. Raises TemplateError."""
         self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
-        self.database = Database(self.settings.database_url)
-        self._queue = OutboxQueue(self.database, self.settings.outbox_max_pending)
+        settings = self.settings
+        self.database = Database(
+            settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
+        )
+        self._queue = OutboxQueue(
+            self.database, settings.outbox_max_pending, wakes_others=settings.sender_role == "off"
+        )
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = InboxServer(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
-        #: What sends the mails; None until the outbox is open.
+        #: The dispatcher's interface; None until the outbox is open.
         self.sender: Sender | None = None
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -81,13 +93,15 @@ class Runtime:
         )
 
     def start(self, keeps_trying: bool = False, remote_sender: Sender | None = None) -> None:
-        """Open the outbox and start to send its mails, unless `remote_sender` does. Call it after the fork.
+        """Open the outbox and start to send its mails, unless `remote_sender` or other machines do.
+
+        Call it after the fork.
 
         Raises OutboxUnavailable when the outbox cannot be opened. With `keeps_trying`, it is opened later instead, and
         until then every use of it raises OutboxUnavailable.
         """
         self._stopping.clear()
-        self.sender = remote_sender
+        self.sender = ElsewhereSender() if self.settings.sender_role == "off" else remote_sender
         try:
             self._open(must_exist=keeps_trying)
         except OutboxUnavailable as exc:
@@ -132,9 +146,13 @@ class Runtime:
         return HealthStatus(
             read_stats(self.database),
             self._queue.refusal,
-            self.sender.is_relay_paused,
             self.sender.seconds_since_last_round,
+            *read_senders(self.database),
         )
+
+    def copy_to(self, target_url: str, progress: Progress) -> dict[str, int]:
+        """Copy the outbox to another database, while no service uses either (see `transfer`)."""
+        return transfer(self.settings.database_url, target_url, progress, self.settings.database_password_file)
 
     def _open(self, must_exist: bool) -> None:
         self.database.open(must_exist)
@@ -199,7 +217,7 @@ class Runtime:
             Limits(
                 settings.mail_max_connections,
                 settings.lease_seconds,
-                settings.longest_send_seconds,
+                settings.max_send_seconds,
                 settings.drain_seconds,
             ),
         )
@@ -211,6 +229,6 @@ def _template_folders(settings: Settings) -> list[Path]:
 
 
 def _inbox_folder(database_url: str) -> Path:
-    """Return the inbox's folder: beside the SQLite file, or in the project's var folder."""
+    """Return the inbox's folder: next to the SQLite file, or in the project's var folder."""
     database = make_url(database_url).database if database_url.startswith("sqlite") else None
     return (Path(database).parent if database else ROOT / "var") / "inbox"

@@ -18,8 +18,19 @@ from orderconfirm.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+#: Variables of libpq.
+LIBPQ = {"PGHOST", "PGUSER", "PGPASSFILE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"}
 #: Names in capitals that are no settings of the service.
-NOT_SETTINGS = {"NAME", "ORDERCONFIRM_API_KEY", "ORDERCONFIRM_URL", "TEST_DATABASE_URL", "UPDATE", "RFC", "SIGKILL"}
+NOT_SETTINGS = LIBPQ | {
+    "NAME",
+    "OLDEST_COMPATIBLE",
+    "ORDERCONFIRM_API_KEY",
+    "ORDERCONFIRM_URL",
+    "TEST_DATABASE_URL",
+    "UPDATE",
+    "RFC",
+    "SIGKILL",
+}
 
 #: Rows of the documentation that list the names of a part: the page, the row's start, the names.
 PARTS = (
@@ -35,8 +46,9 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`")
 MAKE = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", re.MULTILINE)
 FILE = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|md|html|txt|json|sh|example)))`")
+CONSTANT = re.compile(r"^([A-Z][A-Z_]{3,})(?:: [^=]+)? = ", re.MULTILINE)
 FOLDERS = (ROOT, ROOT / "orderconfirm", ROOT / "templates")
-FLASK = re.compile(r"flask ((?:outbox|mail) [a-z-]+)")
+FLASK = re.compile(r"flask ((?:outbox|mail|db) [a-z-]+)")
 
 
 def anchors(page: Path) -> set[str]:
@@ -55,15 +67,21 @@ def bad_links(page: Path, text: str) -> Iterator[str]:
             yield f"the link {link} leads nowhere"
 
 
+def constants() -> set[str]:
+    """The names of the constants in the package and its tests."""
+    files = [path for pattern in ("orderconfirm/**/*.py", "tests/*.py", "tests/*/*.py") for path in ROOT.glob(pattern)]
+    return {name for path in files for name in CONSTANT.findall(path.read_text(encoding="utf-8"))}
+
+
 def unknown_names(text: str) -> Iterator[str]:
     known = {name for each in fields(Settings) for name in (each.metadata["env"], each.metadata["alias"])}
-    for name in set(SETTING.findall(text)) - known - NOT_SETTINGS:
+    for name in set(SETTING.findall(text)) - known - NOT_SETTINGS - constants():
         if not name.endswith("_FILE"):
             yield f"{name} is no setting"
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield from (f"make {name} does not exist" for name in set(MAKE.findall(text)) - set(targets))
     groups = create_app(Settings()).cli.commands
-    known_commands = {f"{group} {name}" for group in ("outbox", "mail") for name in groups[group].commands}  # type: ignore[attr-defined]
+    known_commands = {f"{group} {name}" for group in ("outbox", "mail", "db") for name in groups[group].commands}  # type: ignore[attr-defined]
     yield from (f"flask {command} does not exist" for command in set(FLASK.findall(text)) - known_commands)
 
 

@@ -23,6 +23,8 @@ def emptied(postgres: str) -> str:
     """Drop the outbox's tables from a PostgreSQL database, and return its URL."""
     engine = writing_engine(postgres)
     metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version, schema_compatibility")
     engine.dispose()
     return postgres
 

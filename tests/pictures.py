@@ -18,7 +18,7 @@ SETTINGS = Settings(
     company_address="12 Harbour Lane\nBergen",
     website_url="https://shop.example",
     logo_url="https://shop.example/logo.png",
-    sender="Fjord & Field <orders@shop.example>",
+    from_header="Fjord & Field <orders@shop.example>",
     brand_color="#1f5fbf",
 )
 #: File in docs/: sample, width and colour scheme.

@@ -34,13 +34,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, port: int, relay_port: int, **more: str) -> subprocess.Popen[bytes]:
-    """Start gunicorn in a new process group, with its outbox and its log in `folder`."""
-    variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=f"sqlite:///{folder}/outbox.db", **more)
+def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str) -> subprocess.Popen[bytes]:
+    """Start gunicorn in a new process group, with its outbox and its log in `folder`, and its code in `root`."""
+    own = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
+    variables = relay_variables(relay_port, **{**own, **more})
     with (folder / "service.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "gunicorn"],
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **NO_OTHER_RELAY, **variables},
             stderr=log,
             stdout=log,
@@ -49,9 +50,11 @@ def start(folder: Path, port: int, relay_port: int, **more: str) -> subprocess.P
 
 
 @contextmanager
-def service(folder: Path, port: int, relay_port: int, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+def service(
+    folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a service that responds on `port`, and stop it at the end."""
-    process = start(folder, port, relay_port, **more)
+    process = start(folder, port, relay_port, root, **more)
     try:
         wait_until_healthy(port, process)
         yield process

@@ -26,7 +26,8 @@ class Sink:
     `refused` maps recipients to the reply that each gets at RCPT. `replies` maps a stage (MAIL, RCPT, DATA) to replies
     that are used up one a mail. `fault` is asked at each stage and for each mail (counted from 1) and answers with a
     reply, DROP, HANG or None; at DATA a mail that is dropped is kept. While `held_at` names a stage (MAIL, RCPT, DATA
-    for the command, DOT for the finished message) nothing is answered there; `reached` is set once somebody waits.
+    or QUIT for the command, DOT for the finished message) nothing is answered there; `reached` is set once somebody
+    waits.
     `most_connections` may be open at once. With `pipelining` it offers PIPELINING, and `overlapped` holds the
     numbers of the mails that came together with the next envelope. `most_open` connections were open at once.
     """
@@ -153,6 +154,10 @@ class _StagedSMTP(SMTP):
     async def smtp_DATA(self, argument: str) -> None:
         await self.event_handler.hold("DATA")
         await super().smtp_DATA(argument)
+
+    async def smtp_QUIT(self, argument: str) -> None:
+        await self.event_handler.hold("QUIT")
+        await super().smtp_QUIT(argument)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.event_handler.open_servers.add(self)

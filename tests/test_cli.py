@@ -118,7 +118,7 @@ def test_resend_is_a_new_mail(outbox: Type, sink: tuple[Sink, int], shop: Flask)
     assert "No order nobody was accepted" in outbox("resend", "nobody").stderr
 
 
-def test_cancel_withdraws_what_waits(outbox: Type, shop: Flask) -> None:
+def test_a_waiting_mail_can_be_cancelled(outbox: Type, shop: Flask) -> None:
     assert outbox("cancel", "Q1").output == "1 mail is cancelled.\n"
     assert shop.test_client().get(f"{URL}/Q1").get_json()["state"] == "cancelled"
     assert outbox("cancel", "S1").stderr == "S1 cannot be cancelled: it is sent\n"

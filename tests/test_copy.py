@@ -83,7 +83,7 @@ def execute(url: str, sql: str) -> list[tuple[object, ...]]:
 def test_a_copy_to_a_wrong_target_is_refused_without_its_password(source: str, tmp_path: Path) -> None:
     for target, words in (
         ("mysql://me:secret@127.0.0.1/shop", "must be sqlite:///file or postgresql://"),
-        ("postgresql://me:secret@127.0.0.1:1/shop", "the postgresql database shop cannot be opened"),
+        ("postgresql://me:secret@127.0.0.1:1/shop", "the target (postgresql shop) cannot be opened"),
         (source, "the same database"),
     ):
         code, output = run(source, target)

@@ -14,6 +14,7 @@ from conftest import relay_variables
 from factories import make_body
 from flask import Flask
 from outboxes import emptied
+from processes import wait_until
 from smtp_server import Sink
 
 from orderconfirm import create_app
@@ -249,14 +250,30 @@ def test_ready_and_metrics_report_the_counts_of_the_outbox(start_app: StartApp, 
         "status": "ready",
         "reason": None,
         "relay": "in use",
+        "pause": None,
+        "senders": 1,
         "mails": {"failed": 1},
         "oldest_due_seconds": 0.0,
         "possible_copies": 0,
     }
     metrics = client.get("/metrics")
     assert metrics.content_type.startswith("text/plain")
-    for line in ('orderconfirm_mails{state="failed"} 1.0', "orderconfirm_relay_paused 0.0"):
+    for line in ('orderconfirm_mails{state="failed"} 1.0', "orderconfirm_relay_paused 0.0", "orderconfirm_senders 1.0"):
         assert line in metrics.get_data(as_text=True).splitlines()
+
+
+def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+    mailbox, port = sink
+    mailbox.replies["MAIL"] = ["535 5.7.8 no access for john@example.com"] * 5
+    client = start_app(**relay_variables(port)).test_client()
+    client.post(URL, json=make_body())
+    wait_until(lambda: client.get("/ready").get_json()["pause"])
+    ready = client.get("/ready")
+    pause = ready.get_json()["pause"]
+    assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
+    assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
+    assert pause["since"] <= pause["next_try_at"]
+    assert "orderconfirm_relay_paused 1.0" in client.get("/metrics").get_data(as_text=True).splitlines()
 
 
 def test_a_service_that_is_not_started_is_not_ready() -> None:

@@ -30,7 +30,7 @@ def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize(
     "variables",
-    [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"}],
+    [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": "sqlite:////dev/null/outbox.db"}],
     ids=["no such language", "no database"],
 )
 def test_a_service_that_cannot_start_does_not_report_ready(tmp_path: Path, variables: dict[str, str]) -> None:

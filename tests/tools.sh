@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
-# PHP and curl for the examples, Redis for the rate limit.
+# PHP and curl for the examples, PgBouncer for the outbox, Redis for the rate limit.
 # What cannot be installed is named with the tests that are skipped without it, and on Debian with the command that
 # installs it; the exit code is then 1.
 set -u
@@ -22,11 +22,17 @@ has_playwright() {
     ../.venv/bin/python -m playwright --version >/dev/null 2>&1
 }
 
+# Debian has it in a folder that is not on every user's PATH.
+has_pgbouncer() {
+    has pgbouncer || [ -x /usr/sbin/pgbouncer ]
+}
+
 missing_packages() {
     has_browser || echo chromium
     has spamassassin || echo spamassassin
     has php || echo php-cli
     has curl || echo curl
+    has_pgbouncer || echo pgbouncer
     has redis-server || echo redis-server
     for library in $libraries; do
         dpkg -s "$library" >/dev/null 2>&1 || echo "$library"
@@ -63,6 +69,7 @@ has_playwright || skipped "those in a browser" "Playwright does not start"
 has spamassassin || skipped test_spam.py "no SpamAssassin"
 has php || skipped "test_examples.py for PHP" "no PHP"
 has curl || skipped "test_examples.py for curl" "no curl"
+has_pgbouncer || skipped test_pgbouncer.py "no PgBouncer"
 has redis-server || skipped "test_shop_limit.py with Redis" "no redis-server"
 has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 

@@ -1,10 +1,10 @@
-"""The command line: `flask outbox …` for the person on call, `flask mail …` for template authors."""
+"""The command line: `flask outbox …` for the person on call, `flask mail …` for template authors, `flask db …`."""
 
 from __future__ import annotations
 
 from flask import Flask
 
-from orderconfirm.cli import mail, outbox
+from orderconfirm.cli import db, mail, outbox
 from orderconfirm.cli.transfer import copy
 
 
@@ -13,3 +13,4 @@ def init_app(app: Flask) -> None:
     outbox.outbox.add_command(copy)
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(mail.mail)
+    app.cli.add_command(db.db)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,11 +19,12 @@ from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
 from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import ResendSchema, field_errors
+from orderconfirm.settings import ROOT
 
 if TYPE_CHECKING:
     from orderconfirm.runtime import Runtime
 
-outbox = AppGroup("outbox", help="List, show, retry, cancel, resend and purge mails.")
+outbox = AppGroup("outbox", help="Send, list, show, retry, cancel, resend and purge mails.")
 
 _SHOP = click.option("--shop", help="Needed only when several shops have an order with this id.")
 
@@ -93,7 +96,7 @@ def retry(order_ids: tuple[str, ...], all_mails: bool, state: str, shop: str | N
 @click.argument("order_ids", nargs=-1, required=True)
 @_SHOP
 def cancel(order_ids: tuple[str, ...], shop: str | None) -> None:
-    """Withdraw mails that have not been sent."""
+    """Cancel mails that have not been sent."""
     with _confirmations() as confirmations:
         cancel_one = partial(_cancel, confirmations)
         _do_each(confirmations, order_ids, shop, cancel_one, "cancelled", "cannot be cancelled", _state_of)
@@ -134,6 +137,13 @@ def purge(days: int | None) -> None:
     with _confirmations() as confirmations:
         count = confirmations.purge(days * 86400)
     click.echo(f"Deleted the content of {count} orders.")
+
+
+@outbox.command()
+def run() -> None:
+    """Send mails, and take no orders, until SIGTERM. Serves /health, /ready and /metrics at PORT."""
+    os.chdir(ROOT)  # gunicorn looks for gunicorn.conf.py here
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], {**os.environ, "SENDER": "only"})  # noqa: S606
 
 
 @contextmanager
@@ -184,7 +194,7 @@ def _state_of(entry: OutboxEntry) -> str:
 def _why_not_retried(entry: OutboxEntry) -> str:
     """A retryable mail with content is refused only because its address is suppressed."""
     is_suppressed = entry.recipient is not None and entry.state in State.RETRYABLE
-    return f"{_state_of(entry)}{', and its address is suppressed: resend releases it' if is_suppressed else ''}"
+    return f"{_state_of(entry)}{', and its address is suppressed: use resend to release it' if is_suppressed else ''}"
 
 
 def _shop_of(confirmations: OrderConfirmations, order_id: str, given: str | None) -> str:
@@ -233,5 +243,5 @@ def _words(*words: object) -> str:
     return " ".join(str(word) for word in words if word is not None)
 
 
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}Z"

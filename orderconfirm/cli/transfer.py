@@ -7,7 +7,6 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from orderconfirm.errors import OutboxUnavailable, TransferRefused
-from orderconfirm.outbox.transfer import transfer
 from orderconfirm.settings import values
 
 
@@ -25,7 +24,7 @@ def copy(target: str) -> None:
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--to") from exc
     try:
-        counts = transfer(current_app.extensions["orderconfirm"].settings.database_url, target, click.progressbar)
+        counts = current_app.extensions["orderconfirm"].copy_to(target, click.progressbar)
     except (OutboxUnavailable, TransferRefused) as exc:
         raise click.ClickException(str(exc)) from exc
     for table, count in counts.items():

@@ -1,7 +1,7 @@
-"""Inlining of CSS rules into a template once, when it is loaded, instead of into every mail.
+"""Inlining of CSS rules into a template when it is loaded, instead of into every mail.
 
 The inliner parses HTML, not Jinja: it would move a loop's tags out of their table. So each Jinja tag is replaced by a
-placeholder that an HTML parser leaves in place (a comment between elements, a word within quotes and style rules), and
+placeholder that an HTML parser does not move (a comment between elements, a word within quotes and style rules), and
 restored afterwards.
 """
 

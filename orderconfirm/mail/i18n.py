@@ -65,7 +65,7 @@ class Languages:
         self.available = sorted(self._catalogues)
         match = self._match(default)
         if match is None:
-            raise TemplateError(f"DEFAULT_LOCALE {default} is none of {', '.join(self.available)}")
+            raise TemplateError(f"DEFAULT_LOCALE {default} is not one of {', '.join(self.available)}")
         self._default = match
         self.get = lru_cache(maxsize=256)(self._get)
 
@@ -80,7 +80,7 @@ class Languages:
         self._catalogues[name] = catalogue
 
     def _get(self, tag: str) -> Language:
-        """Return the best available language for a tag like de, de-AT or zh_TW, or else the default."""
+        """Return the best available language for a tag like de, de-AT or zh_TW, otherwise the default."""
         locale, name = self._match(tag) or self._default
         translations = self._catalogues[name]
         is_rtl = locale.text_direction == "rtl"
@@ -96,7 +96,7 @@ class Languages:
     def _match(self, tag: str) -> tuple[Locale, str] | None:
         """Return the Babel locale and the catalogue's name for `tag`, or None when its language has no catalogue.
 
-        An unknown territory or variant is left out.
+        An unknown territory or variant is ignored.
         """
         parts = re.split(r"[-_.@]", tag)
         for length in range(len(parts), 0, -1):
@@ -180,7 +180,7 @@ def _compile(path: Path) -> Translations:
 
 
 def _check(message: Message, path: Path) -> None:
-    """Raise TemplateError when a translation has other placeholders than its source text, or contains markup."""
+    """Raise TemplateError when a translation contains markup, or its placeholders differ from the source text's."""
     if not message.id or message.fuzzy:  # fuzzy translations are not compiled
         return
     ids, strings = ([part] if isinstance(part, str) else list(part) for part in (message.id, message.string))

@@ -20,7 +20,7 @@ from orderconfirm.settings import Settings
 MAX_LINES = 50
 #: Maximum size of the HTML part in bytes. Lines are left out until it fits.
 MAX_BYTES = 100_000
-#: Seconds between two looks for edited templates.
+#: Seconds between two checks for edited templates.
 LOOK_INTERVAL = 0.05
 #: Length to which the texts of an order are cut when its HTML part is too large even without lines.
 MAX_CHARACTERS = 60
@@ -60,7 +60,7 @@ class MailRenderer:
                 shown //= 2
                 html = templates.html(self._context(order, language, shown))
             else:
-                # Only abusive input is this long. The text part still has all of it.
+                # Only abusive input is this long. The text part still contains all of it.
                 without_lines = self._context(order, language, 0)
                 short_order = shorten(without_lines["order"], MAX_CHARACTERS)
                 return templates.html({**without_lines, "order": short_order})
@@ -68,7 +68,7 @@ class MailRenderer:
         return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
 
     def _templates_in(self, language: Language) -> Templates:
-        translated = self._translated  # the one of these templates, if another thread loads them again meanwhile
+        translated = self._translated  # local reference: another thread may reload the templates
         templates = translated.get(language.catalogue)
         if templates is None:
             # Two threads may compile them at the same time.
@@ -90,7 +90,7 @@ class MailRenderer:
             self._context(order, self._languages.get(order.locale), MAX_LINES) for order in SAMPLES.values()
         )
         self._templates = templates
-        #: By catalogue. Each is compiled for its first mail.
+        #: By catalogue, each compiled for its first mail.
         self._translated: dict[str, Templates] = {}
         self._loaded_times = times
 

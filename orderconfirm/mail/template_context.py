@@ -82,7 +82,7 @@ class OrderView:
 
 
 def company_view(settings: Settings) -> CompanyView:
-    """Return the shop's name, links and colours as the settings have them."""
+    """Return the shop's name, links and colours from the settings."""
     color_dark = on_dark(settings.brand_color)
     return CompanyView(
         name=settings.company_name,

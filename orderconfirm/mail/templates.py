@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Context = dict[str, Any]
 
-#: Suffixes of template files. A template folder may contain other files.
+#: Suffixes of template files. A template folder may contain other files too.
 SUFFIXES = ("html", "htm", "txt", "j2", "jinja", "jinja2")
 
 #: Markup that mail clients remove or block, or that makes the CSS inliner read another file.

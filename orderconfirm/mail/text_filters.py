@@ -11,7 +11,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def width(text: str) -> int:
-    """Return the display width: wide East Asian characters and emoji count two, combining and invisible ones none."""
+    """Return the display width: 2 for wide East Asian characters and emoji, 0 for combining and invisible ones."""
     if text.isascii():
         return len(text)
     # Grapheme by grapheme, because wcwidth takes quadratic time for a long run of regional indicators.
@@ -33,7 +33,7 @@ def columns(left: str, right: str, total: int) -> str:
     """Put `left` and `right` at the two ends of a row of `total` columns. A long `left` is wrapped into rows above."""
     room = total - width(right) - 2
     if room < total // 3:
-        # An order number is copied and searched for, so it is not broken.
+        # An order number is copied and searched for, so it must not be broken.
         return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
     line = " ".join(left.split())
     *before, last = [line] if width(line) <= room else _lines(left, room)

@@ -36,7 +36,7 @@ class TranslatedEnvironment(jinja2.Environment):
 
 
 class _Translator(NodeTransformer):
-    """Replaces `_("text")` by the translation, which is safe in HTML, as the i18n extension has it."""
+    """Replaces `_("text")` with the translation, marked as safe in HTML, as the i18n extension does."""
 
     def __init__(self, gettext: Gettext) -> None:
         self._gettext = gettext

@@ -14,8 +14,8 @@ from marshmallow import ValidationError, fields, validate
 
 from orderconfirm.order.money import plain
 
-#: C0 and C1 controls, separators, bidi overrides (which disguise text) and lone surrogates. None is text, and none may
-#: reach a header.
+#: C0 and C1 controls, separators, bidi overrides (which disguise text) and lone surrogates. They are not text, and
+#: must not reach a header.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: Closed entities only: "AT&amp;T" means AT&T, but "a&copy=2" has no entity.
@@ -24,9 +24,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
 _OFFSET_AFTER_SPACE = re.compile(r"\s+(?=[+-]\d\d:?\d\d\Z)")
 
 _MAX = Decimal(10) ** 12
-#: Characters of a time that are read, several times what ISO 8601 needs.
+#: Maximum characters of a time, several times what ISO 8601 needs.
 MAX_TIME_LENGTH = 100
-#: A float written out in full has up to about 60.
+#: Maximum decimals of a number. A float written out in full has up to about 60.
 _MAX_DECIMALS = 100
 
 
@@ -39,9 +39,9 @@ def _character(entity: re.Match[str]) -> str:
 class Text(fields.Field[str | None]):
     """A string of at most `max_length` characters, trimmed, with spaces for control characters. NUL is an error.
 
-    `numbers`: a JSON number is accepted and becomes its digits, because shops send ids so. `lines`: line breaks stay.
-    `entities`: HTML entities are decoded, because WooCommerce sends names so. `exact`: a control character is an error,
-    because an id must not change. An empty string and a lone "-" count as absent.
+    `numbers`: a JSON number is accepted as its digits, because some shops send numeric ids. `lines`: line breaks are
+    kept. `entities`: HTML entities are decoded, because WooCommerce encodes names. `exact`: a control character is an
+    error, because an id must not change. An empty string and a lone "-" count as absent.
     """
 
     default_error_messages = {
@@ -50,8 +50,8 @@ class Text(fields.Field[str | None]):
         "text": "must be a string",
         "empty": "must not be empty",
         "long": "must have at most {max_length} characters, has {length}",
-        "nul": "must not have a NUL (\\u0000)",
-        "control": "must not have control characters or line breaks",
+        "nul": "must not contain NUL (\\u0000)",
+        "control": "must not contain control characters or line breaks",
     }
 
     def __init__(
@@ -161,7 +161,7 @@ class Timestamp(fields.Field[datetime | None]):
 
     default_error_messages = {
         "null": "must not be null",
-        "moment": "must be an ISO 8601 time like 2025-03-15T14:30:00Z",
+        "time": "must be an ISO 8601 time like 2025-03-15T14:30:00Z",
         "year": "must be a year from 1970 to 2999",
     }
 
@@ -170,19 +170,19 @@ class Timestamp(fields.Field[datetime | None]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime | None:
         if not isinstance(value, str):
-            raise self.make_error("moment")
+            raise self.make_error("time")
         text = value.strip()
         if not text or text == "-":
             return None
         if len(text) > MAX_TIME_LENGTH:
-            raise self.make_error("moment")
+            raise self.make_error("time")
         try:
-            moment = datetime.fromisoformat(_OFFSET_AFTER_SPACE.sub("", text).upper())
+            time = datetime.fromisoformat(_OFFSET_AFTER_SPACE.sub("", text).upper())
         except ValueError as exc:
-            raise self.make_error("moment") from exc
-        if not 1970 <= moment.year <= 2999:
+            raise self.make_error("time") from exc
+        if not 1970 <= time.year <= 2999:
             raise self.make_error("year")
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 class DigitsInteger(fields.Integer):

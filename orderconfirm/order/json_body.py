@@ -1,4 +1,4 @@
-"""Strict JSON: what an order's body is read with, over HTTP and from a file."""
+"""The strict JSON parser for order bodies, over HTTP and from a file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from decimal import Decimal
 from typing import Any
 
-#: Decimal exponents beyond this are refused. A double ends at 308.
+#: Maximum decimal exponent. That of a double is 308.
 _MAX_EXPONENT = 1000
-#: Digits of an integer that lenient parsing keeps.
+#: Integers with at least this many characters become text in lenient parsing.
 _MAX_DIGITS = 40
 
 
@@ -17,10 +17,10 @@ class InvalidJson(ValueError):
 
 
 def parse_json(body: bytes, is_strict: bool = True) -> Any:
-    """Return the value of a JSON text, its numbers as `Decimal`. Raises InvalidJson.
+    """Return the value of a JSON text. Integers are int; numbers with a fraction or an exponent are Decimal.
 
-    Without `is_strict`, duplicate names and bytes that are not UTF-8 are accepted, and numbers become floats, or text
-    when they have too many digits.
+    Without `is_strict`, duplicate names and bytes that are not UTF-8 are accepted, numbers with a fraction or an
+    exponent are floats, and integers of 40 or more digits are text. Raises InvalidJson.
     """
     hooks = _STRICT if is_strict else _LENIENT
     try:
@@ -30,7 +30,7 @@ def parse_json(body: bytes, is_strict: bool = True) -> Any:
     except UnicodeDecodeError as exc:
         raise InvalidJson(f"The body is not UTF-8: byte {exc.start} is not valid.") from exc
     except RecursionError as exc:
-        raise InvalidJson("The body's JSON is nested too deep.") from exc
+        raise InvalidJson("The body's JSON is nested too deeply.") from exc
     except ArithmeticError as exc:
         raise InvalidJson("The body has a number that is too large or too small.") from exc
     except ValueError as exc:

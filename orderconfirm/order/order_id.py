@@ -1,4 +1,4 @@
-"""The ids that an order may have. The API puts an order's id into a path, so some ids cannot be used."""
+"""The ids that an order may have. An order's id is part of its path in the API, so some ids cannot be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 MAX_ORDER_ID_LENGTH = 128
 
-#: Names that follow an order's id in a path, and the one that stands in its place.
+#: Path segments that follow an order id, and the reserved segment used instead of one.
 VERBS = ("cancel", "resend")
 PREVIEW = "preview"
 #: Ids whose path belongs to another route: /order-confirmation/preview, or the cancel or resend of another order. The
@@ -18,5 +18,5 @@ _UNREACHABLE = re.compile(rf"/.*|{RESERVED}|(?:.*/)?\.\.?(?:/.*)?")
 
 
 def is_reachable(order_id: str) -> bool:
-    """Whether the path with this id leads to this order."""
+    """Whether the path with this id leads to the order."""
     return _UNREACHABLE.fullmatch(order_id) is None

@@ -53,9 +53,9 @@ class Part(Schema):
 
 
 class CustomerSchema(Part):
-    name = Text(200, required=True, metadata=about("the name with which the mail greets the customer"))
-    email = MailAddress(required=True, metadata=about("where the confirmation goes; its local part in ASCII"))
-    address = Text(1000, lines=True, entities=True, metadata=about("as text; `shipping_address` can say more"))
+    name = Text(200, required=True, metadata=about("name used in the greeting"))
+    email = MailAddress(required=True, metadata=about("recipient; ASCII local part"))
+    address = Text(1000, lines=True, entities=True, metadata=about("as text; `shipping_address` can be an object"))
     phone = Text(60, numbers=True)
 
 
@@ -73,12 +73,12 @@ class ItemSchema(Part):
         required=True,
         minimum="zero",
         negative="must not be negative: send a coupon as `discount`, a gift card or refund in `adjustments`",
-        metadata=about("price of one piece"),
+        metadata=about("unit price"),
     )
     variant = Text(500, entities=True, metadata=about("size, colour and the like"))
     sku = Text(100, numbers=True)
-    image_url = WebUrl(metadata=about("picture next to the line"))
-    url = WebUrl(metadata=about("link of the line"))
+    image_url = WebUrl(metadata=about("picture of the product"))
+    url = WebUrl(metadata=about("link to the product"))
     line_total = Number(minimum="zero", metadata=about("default: price times quantity"))
 
 
@@ -130,11 +130,11 @@ class OrderSchema(Part):
         numbers=True,
         exact=True,
         validate=_expect_reachable,
-        metadata=about("unique for ever: the same order sent again causes no second mail"),
+        metadata=about("unique forever: the same order sent again causes no second mail"),
     )
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = BoundedList(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, minimum=1, required=True)
-    total = Number(required=True, minimum="zero", metadata=about("printed as the shop sends it"))
+    total = Number(required=True, minimum="zero", metadata=about("shown as given, formatted for the locale"))
     order_date = Timestamp(metadata=about("ISO 8601; UTC without a zone; default: now"))
     shipping_method = Text(200, entities=True)
     estimated_delivery = Timestamp(metadata=about("ISO 8601; UTC without a zone"))

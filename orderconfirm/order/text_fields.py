@@ -21,13 +21,13 @@ _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:[_.@-][A-Za-z0-9-]{1,16}){0,8}\Z")
 
 
 class MailAddress(Text):
-    """An address that every SMTP relay accepts: ASCII local part, domain in IDNA 2008 form. Makes no DNS look-up.
+    """An address that every SMTP relay accepts: ASCII local part, domain in IDNA 2008 form. Makes no DNS lookup.
 
-    Domains under .test (RFC 6761) are accepted, because shops try their checkout with them.
+    Domains under .test (RFC 6761) are accepted, because shops test their checkout with them.
     """
 
     default_error_messages = {
-        "ascii": "has a letter before the @ that relays cannot carry (it needs SMTPUTF8): ask for an ASCII address",
+        "ascii": "has a non-ASCII character before the @, which requires SMTPUTF8: ask for an ASCII address",
         "address": "is not a mail address: {reason}",
     }
 

@@ -1,4 +1,4 @@
-"""The rows between an order's lines and its total, and the check whether its amounts add up."""
+"""The rows between an order's lines and its total, and the check that its amounts add up."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What waits: the outbox, and the dispatcher that empties it."""
+"""The outbox of pending mails, and the dispatcher that sends them."""

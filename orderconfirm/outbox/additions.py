@@ -15,6 +15,7 @@ from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.rows import new_entry, new_values, to_entry
+from orderconfirm.outbox.session_locks import NOTIFY_DUE
 from orderconfirm.outbox.sql import REVISIONS, insert_mail
 from orderconfirm.outbox.tables import outbox
 
@@ -46,18 +47,23 @@ class Addition:
 
 
 class Additions:
-    """The operation that adds mails, as the writer carries it out."""
+    """The operation that adds mails, for the writer."""
 
-    def __init__(self, database: Database, capacity: Capacity) -> None:
+    def __init__(self, database: Database, capacity: Capacity, notifies: bool = False) -> None:
+        """With `notifies`, each transaction that adds a mail notifies the senders (PostgreSQL only)."""
         self._insert = database.compiled(
             insert_mail(database.dialect, *(outbox.c[name] for name in ("id", "state", "reason", "accepted_at")))
         )
         self._keys = IdempotencyKeys(database)
         self._capacity = capacity
+        self._notifies = notifies
 
     def add_all(self, connection: Connection, additions: Sequence[Addition]) -> list[AddResult | KeyConflict | None]:
         """Add mails. A result is None when there is no room for the mail."""
-        return [self._add(connection, addition) for addition in additions]
+        results = [self._add(connection, addition) for addition in additions]
+        if self._notifies and any(isinstance(result, AddResult) and result.is_new for result in results):
+            connection.exec_driver_sql(NOTIFY_DUE).close()
+        return results
 
     def _add(self, connection: Connection, addition: Addition) -> AddResult | KeyConflict | None:
         values, key = addition.values, addition.key
@@ -73,7 +79,7 @@ class Additions:
             if not known:
                 return conflict
             result = AddResult(to_entry(known[-1]), known[0].fingerprint, known[0].payload, is_new=False)
-        # The key of a request with another content, or with content that is deleted, is not looked at.
+        # Ignore the key if the stored order differs or its content is deleted.
         if key and result.fingerprint == key.fingerprint and result.payload is not None:
             if conflict:
                 return conflict

@@ -1,4 +1,4 @@
-"""The outbox as people use it: find and search orders, put mails back, withdraw them, send them again."""
+"""Operations on single mails and orders: find, search, retry, cancel, resend."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from orderconfirm.outbox.suppressions import release
 from orderconfirm.outbox.tables import outbox
 from orderconfirm.outbox.writer import run_jobs
 
-#: Mails put back in one transaction, at most: new orders wait for it.
+#: Maximum number of mails queued again in one transaction: new orders wait for it.
 MAX_BATCH = 500
 
 _all_chosen = and_(
@@ -41,7 +41,7 @@ _one_chosen = and_(
     state_of_few.in_(bindparam("states", expanding=True)),
 )
 # Mails to a suppressed address stay held until a resend releases it.
-_can_come_back = and_(outbox.c.payload.is_not(None), ~is_suppressed)
+_can_be_retried = and_(outbox.c.payload.is_not(None), ~is_suppressed)
 _requeue = (
     update(outbox)
     .values(
@@ -51,17 +51,17 @@ _requeue = (
         due_at=now,
         tried_at=null(),
         attempts=0,
-        # A person wants it sent although its time has passed.
+        # A retry on request sends the mail even if this time has passed.
         send_before=case((outbox.c.send_before > now, outbox.c.send_before)),
     )
     .returning(outbox.c.id)
 )
-_REQUEUE = _requeue.where(_one_chosen, _can_come_back)
-#: The next mails of a shop behind the id `after`.
+_REQUEUE = _requeue.where(_one_chosen, _can_be_retried)
+#: The shop's next mails after the id `after`.
 _REQUEUE_BATCH = _requeue.where(
     outbox.c.id.in_(
         select(outbox.c.id)
-        .where(_all_chosen, _can_come_back, outbox.c.id > bindparam("after"))
+        .where(_all_chosen, _can_be_retried, outbox.c.id > bindparam("after"))
         .order_by(outbox.c.id)
         .limit(bindparam("limit"))
     )
@@ -79,10 +79,10 @@ _SHOPS_OF = _SHOPS.where(outbox.c.order_id == bindparam("order_id"))
 
 
 def _search_statement(shop: str, search: Search, after: tuple[float, int] | None, limit: int) -> Select[Any]:
-    """Return the SELECT of a shop's mails, newest first, behind (accepted_at, id) `after`. Each case has its index.
+    """Return the SELECT of a shop's mails, newest first, from (accepted_at, id) `after` on. Every case uses an index.
 
-    The index on states has the mails of one state in order, but not those of several. So the newest of each state are
-    read, and the newest among those returned.
+    The index on states lists the mails of one state in order of time, but not those of several states. So the newest
+    mails of each state are read, and the newest of these are returned.
     """
     mails = outbox.c
     newest_first = (mails.accepted_at.desc(), mails.id.desc())
@@ -105,9 +105,9 @@ def _search_statement(shop: str, search: Search, after: tuple[float, int] | None
 
 
 class OutboxAdmin:
-    """Looks at single mails and changes them on request.
+    """Reads and changes single mails on request.
 
-    Every method raises OutboxUnavailable when the database does not do its part.
+    Every method raises OutboxUnavailable when the database fails.
     """
 
     def __init__(self, database: Database) -> None:
@@ -155,14 +155,14 @@ class OutboxAdmin:
             return list(connection.execute(statement, values).scalars())
 
     def requeue(self, shop: str, order_id: str) -> int:
-        """Make an order's mail due now if it can be retried. Returns how many mails that were, 0 or 1.
+        """Make an order's mail due now if it can be retried. Returns the number of changed mails, 0 or 1.
 
-        Its attempts and the time until it is given up start again. A mail without content cannot come back.
+        Its attempts and the time until it is given up start again. A mail without content cannot be retried.
         """
         return self._change(_REQUEUE, shop, order_id, State.RETRYABLE, Event.REQUEUED, State.QUEUED)
 
     def requeue_all(self, shop: str, states: Collection[str] = State.RETRYABLE) -> int:
-        """Make all of the shop's mails in `states` due now that can be retried. Returns how many."""
+        """Make the shop's mails in `states` due now, if they can be retried. Returns how many."""
         total, after = 0, 0
         while True:
             values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
@@ -173,16 +173,16 @@ class OutboxAdmin:
             after = max(ids)
 
     def cancel(self, shop: str, order_id: str) -> bool:
-        """Withdraw a mail that is not sent. Returns False when it is sent, being sent, or withdrawn already."""
+        """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""
         return self._change(_CANCEL, shop, order_id, State.CANCELLABLE, Event.CANCELLED, State.CANCELLED) > 0
 
     def resend(self, resend: Resend, message_id_of: Callable[[int], str]) -> tuple[OutboxEntry, bool] | None:
         """Add a new mail for a known order, due now; None for an unknown order.
 
-        `message_id_of` makes the Message-ID of a revision. A mail that waits for a person is withdrawn, and the address
-        is released from the suppression list. Returns the order's newest mail, and False when the same request used
-        its key before, so that nothing was done. Raises KeyConflict when another request did, WrongState while the
-        last mail is queued or being sent, ContentDeleted when the order has no content.
+        `message_id_of` returns the Message-ID of a revision. A held, failed or unknown mail is cancelled, and the
+        address is removed from the suppression list. Returns the order's newest mail, and False when the same request
+        used its key before, so that nothing was done. Raises KeyConflict when another request used the key, WrongState
+        while the last mail is queued or being sent, ContentDeleted when the order's content is deleted.
         """
         shop, order_id, reason = resend.shop, resend.order_id, resend.reason
         digest = fingerprint({"email": resend.email or "", "reason": reason or ""})
@@ -206,8 +206,8 @@ class OutboxAdmin:
             values = resend_values(first, resend.email, revision, message_id_of(revision))
             release(connection, shop, values["recipient"])
             row = connection.execute(self._insert, values).first()
-            if row is None:  # a process on PostgreSQL waited for the lock and does not see the other one's new row
-                raise WrongState("it was sent again this moment")
+            if row is None:  # on PostgreSQL: this request waited for the lock and does not see the other's new row
+                raise WrongState("another request has just resent this order")
             history.record(connection, [row.id], Event.RESENT, State.QUEUED, reason)
             return to_entry(row), True
 

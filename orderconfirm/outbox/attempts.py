@@ -1,4 +1,4 @@
-"""One attempt to send a claimed mail: render it, send it, and draw conclusions about the relay."""
+"""Attempts to send claimed mails: rendering, sending, and conclusions about the relay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class MailSender(Protocol):
-    """What sends mails, as the outbox sees it."""
+    """The interface through which the outbox sends mails."""
 
     def prepare(self, mail: ClaimedMail) -> Any:
         """Return the finished message of a mail. Raises an exception if the order itself is at fault."""
@@ -45,11 +45,11 @@ class MailSender(Protocol):
         """
 
     def abandon(self, message: Any) -> None:
-        """Do not send a message that was announced."""
+        """Drop a message that was announced."""
 
     @property
     def open_connections(self) -> int:
-        """How many connections to the relay are open, or being opened."""
+        """The number of connections to the relay that are open or being opened."""
 
     def close_idle(self, above: int) -> None:
         """Close the connections that have been idle for a while, and idle ones while more than `above` are open."""
@@ -65,7 +65,7 @@ class MailSender(Protocol):
 class Attempt:
     """A mail that this process has begun to send, and its finished message.
 
-    It `began` at that moment of the monotonic clock. After `send_by` its lease might end before the send does.
+    `began` is the monotonic time of its start. A send begun after `send_by` may outlast the lease.
     """
 
     mail: ClaimedMail
@@ -99,9 +99,9 @@ class AttemptRunner:
         self._is_cut_off = threading.Event()
 
     def must_give_back(self) -> bool:
-        """Whether mails that no thread has begun must wait in the outbox.
+        """Whether mails that no thread has begun must be returned to the outbox.
 
-        That is so while the relay is paused, and once after each reply that asks for less.
+        True while the relay is paused, and once after each reply that asks to slow down.
         """
         has_asked, self._has_asked_for_less = self._has_asked_for_less, False
         return has_asked or self._breaker.is_open
@@ -134,21 +134,21 @@ class AttemptRunner:
         return FinishedAttempt.of(attempt.mail, SENT, result)
 
     def must_release(self, attempt: Attempt) -> bool:
-        """Whether a mail must not be sent: the one before it took too long, or the relay has been paused meanwhile."""
+        """Whether a mail must not be sent: the previous one took too long, or the relay has been paused meanwhile."""
         return self._breaker.is_open or time.monotonic() > attempt.send_by
 
     def release(self, attempt: Attempt) -> FinishedAttempt:
-        """Do not send a mail that may have been announced."""
+        """Drop a mail that may have been announced."""
         self._mail_sender.abandon(attempt.message)
         return FinishedAttempt.of(attempt.mail, RELEASED)
 
     def cut_off(self) -> None:
-        """End what is under way: its row still tells how far it came."""
+        """Abort all sends in progress: before the end of the data they are released, after it they become unknown."""
         self._is_cut_off.set()
         self._mail_sender.abort()
 
     def _failed(self, mail: ClaimedMail, exc: Exception, began: float) -> FinishedAttempt:
-        failure = self._denials.judge(exc, mail, time.monotonic()) if isinstance(exc, DeliveryFailure) else exc
+        failure = self._denials.classify(exc, mail, time.monotonic()) if isinstance(exc, DeliveryFailure) else exc
         self._learn(failure, began)
         result = _result(failure, time.monotonic() - began)
         if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):

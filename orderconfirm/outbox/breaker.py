@@ -14,7 +14,7 @@ MAX_PAUSE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why and since when no mails are sent, and the moment of the next probe."""
+    """Why and since when no mails are sent, and the time of the next probe."""
 
     reason: str
     since: float
@@ -25,7 +25,7 @@ class Breaker:
     """Closed: all mails may be sent. Open: none until the pause is over, then one probe at a time.
 
     Times are seconds of a monotonic clock, passed in. `login_pause` is the pause, in seconds, while the relay refuses
-    the login or the sender: tried more often, it ends in a locked account.
+    the login or the sender: more frequent attempts could lock the account.
     """
 
     def __init__(self, login_pause: float) -> None:
@@ -44,7 +44,7 @@ class Breaker:
 
     @property
     def pause(self) -> Pause | None:
-        """The present pause; None while the breaker is closed."""
+        """The current pause; None while the breaker is closed."""
         with self._lock:
             return Pause(self._reason, self._opened_at, self._open_until) if self._pause else None
 
@@ -68,7 +68,7 @@ class Breaker:
     def reset(self, began: float) -> bool:
         """Record that the relay handled a mail begun at `began`. Returns True if this closed the breaker.
 
-        A mail that was under way when trouble came up says nothing about a new login.
+        A mail that was already being sent when the trouble arose says nothing about a new login.
         """
         with self._lock:
             if self._pause and began < self._tripped_at:
@@ -77,12 +77,12 @@ class Breaker:
             self._pause = self._open_until = 0.0
             return was_open
 
-    def allowance(self, seats: int, busy: int, now: float) -> int:
-        """Return how many mails may start now, with `seats` free threads and `busy` mails being sent."""
+    def allowance(self, room: int, busy: int, now: float) -> int:
+        """Return how many mails may start now, with `room` for further leases and `busy` mails leased."""
         with self._lock:
             if not self._pause:
-                return seats
-            return 0 if busy or now < self._open_until else min(seats, 1)
+                return room
+            return 0 if busy or now < self._open_until else min(room, 1)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds until the next probe; None when the breaker is closed."""

@@ -1,4 +1,4 @@
-"""The limit of waiting mails, and whether this process refuses orders."""
+"""The limit on pending mails, and whether this process refuses orders."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orderconfirm.outbox.tables import outbox
 
 #: Seconds between two counts of a full outbox.
 RECOUNT_SECONDS = 1.0
-#: Seconds for which a refused order makes the process unready. A load balancer then sends it no orders that
-#: could show whether they are still refused.
+#: Seconds for which a refused order makes the process unready. It then becomes ready by itself, because a load
+#: balancer sends no further orders to an unready process.
 REFUSAL_SECONDS = 10.0
 
 _limit: Any = bindparam("limit")
@@ -26,7 +26,7 @@ _PENDING = select(
 
 
 class Capacity:
-    """Room for up to `max_pending` waiting mails."""
+    """Room for up to `max_pending` pending mails."""
 
     def __init__(self, max_pending: int) -> None:
         self.max_pending = max_pending

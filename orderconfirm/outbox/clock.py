@@ -1,6 +1,6 @@
-"""A watch on the database's clock: whether it jumped, and whether its times can still be trusted.
+"""A monitor of the database's clock: whether it jumped, and whether its times can be trusted.
 
-Leases, retention and giving up compare times of the database's clock. A machine that starts with its clock 40 days
+Leases, retention and giving up depend on the database's clock. A machine that starts with its clock 40 days
 ahead must not delete the content of every finished order, nor give up mails that are still retried.
 """
 

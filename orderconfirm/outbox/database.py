@@ -15,14 +15,14 @@ from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.outbox.driver_statement import DriverStatement
 from orderconfirm.outbox.engines import (
     LOCK_TIMEOUT,
-    create_tables,
-    missing_columns,
+    migrating_engine,
     reading_engine,
     session_engine,
     writing_engine,
 )
 from orderconfirm.outbox.file_locks import FileLocks
 from orderconfirm.outbox.process_locks import ProcessLocks
+from orderconfirm.outbox.schema import Schema
 from orderconfirm.outbox.session_locks import SessionLocks
 from orderconfirm.outbox.sqlite_files import SqliteFiles
 from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_jobs
@@ -30,22 +30,26 @@ from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_job
 T = TypeVar("T")
 
 #: Seconds that a shop's request waits for its write on PostgreSQL, and then for the end of a commit that has begun. So
-#: the shop is answered within two seconds while the server is away. On SQLite it waits longer: for another's lock.
+#: the shop gets a response within two seconds during an outage. On SQLite it waits longer: for another process's lock.
 POSTGRES_ORDER_TIMEOUTS = (1.5, 0.5)
 #: Seconds that a checkpoint waits for other processes to stop reading the write-ahead log.
 CHECKPOINT_TIMEOUT = 1
 
 
 class Database:
-    """The database that holds the outbox. Every method raises OutboxUnavailable when it does not do its part."""
+    """The database that holds the outbox. Every method raises OutboxUnavailable when it fails."""
 
-    def __init__(self, url: str, password_file: str = "", write_timeout: float = WRITE_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, password_file: str = "", write_timeout: float = WRITE_TIMEOUT, auto_migrate: bool = True
+    ) -> None:
         """Open nothing yet. `url` is a DATABASE_URL. `password_file` has the password for it, if `url` has none.
 
-        A caller waits up to `write_timeout` seconds for its write.
+        A caller waits up to `write_timeout` seconds for its write. With `auto_migrate`, `open` applies migrations.
         """
         self._writing = writing_engine(url, password_file)
         self._reading = reading_engine(url, password_file)
+        self._auto_migrate = auto_migrate
+        self.schema = Schema(self._reading, migrating_engine(url, password_file))
         self.dialect = self._writing.dialect.name
         name = self._writing.url.database
         self._files = SqliteFiles(Path(name)) if self.dialect == "sqlite" and name else None
@@ -57,23 +61,17 @@ class Database:
         )
 
     def open(self, must_exist: bool = False) -> None:
-        """Create missing tables and start to accept writes. Call it after the fork.
+        """Bring the tables up to date and start to accept writes. Call it after the fork.
 
         With `must_exist`, no new SQLite file is created in place of one that is missing.
         """
         if must_exist and self._files and not self._files.database.exists():
             raise OutboxUnavailable(f"{self._files.database} is missing: put it back")
         try:
-            create_tables(self._writing)
-            missing = missing_columns(self._writing)
-        except (DBAPIError, OSError) as exc:
+            self.schema.make_usable(self._auto_migrate)
+        except OutboxUnavailable:
             self.close()
-            reason = getattr(exc, "orig", exc)
-            where = f"{self.dialect} {self._writing.url.database}"
-            raise OutboxUnavailable(f"the database of DATABASE_URL ({where}) cannot be opened: {reason}") from exc
-        if missing:
-            self.close()
-            raise OutboxUnavailable(f"the database of DATABASE_URL was made by another version: no {missing}")
+            raise
         if self._files:
             self._files.remember()
         self._writer.start()
@@ -108,7 +106,7 @@ class Database:
         return self._writer.do_all(writes)
 
     def write_order(self, operation: Operation[T], item: T) -> Any:
-        """Carry out a write that the shop is told is stored. SQLite's files must be in place before and after it.
+        """Carry out a write whose success is reported to the shop. SQLite's files must be in place before and after it.
 
         Raises UnconfirmedWrite when they went away during the write.
         """

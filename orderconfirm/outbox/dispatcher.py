@@ -1,4 +1,4 @@
-"""The loop that records how attempts ended, claims due mails, as many as the relay takes, and has them sent."""
+"""The loop that records finished attempts, claims as many due mails as the relay accepts, and has them sent."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two polls of the outbox. A mail of another process does not wake this one.
 POLL_INTERVAL = 2.0
-#: Seconds between two rounds, at least, so that one transaction serves many mails.
+#: Minimum seconds between two rounds, so that one transaction serves many mails.
 ROUND_INTERVAL = 0.005
-#: Seconds until the next look at an outbox that had no further due mails a moment ago.
+#: Seconds until the next poll after one that found no further due mails.
 QUIET_INTERVAL = 0.05
 #: Seconds between tries to record an outcome while the database is unavailable.
 RECORD_RETRY_SECONDS = 0.5
-#: Mails that are leased for each connection: one is being sent, the envelope of the next has left, and two wait for the
-#: next claim to bring more.
+#: Mails leased for each connection: one is being sent, the envelope of the next has been sent, and two bridge the time
+#: until the next claim.
 MAILS_PER_CONNECTION = 4
 #: The last seconds of the drain, in which the outcomes of interrupted mails are recorded.
 DRAIN_MARGIN = 2.0
@@ -43,7 +43,7 @@ DRAIN_MARGIN = 2.0
 class Limits:
     """Connections to the relay, the lease of each mail, and the time that a stop leaves mails in flight to finish.
 
-    `send_seconds` is how long the longest send takes.
+    `send_seconds` is the maximum duration of a send.
     """
 
     connections: int
@@ -99,11 +99,6 @@ class Dispatcher:
         self._last_round = time.monotonic()
 
     @property
-    def is_relay_paused(self) -> bool:
-        """Whether the circuit breaker is open."""
-        return self._breaker.is_open
-
-    @property
     def seconds_since_last_round(self) -> float:
         """Seconds since the last completed round. It grows while the loop is stuck or the outbox is unavailable."""
         return time.monotonic() - self._last_round
@@ -135,7 +130,7 @@ class Dispatcher:
                 self._loop.join(DRAIN_MARGIN)
         self._ended.set()
         self._mail_sender.close()
-        with suppress(OutboxUnavailable):  # the others will notice that this process has ended
+        with suppress(OutboxUnavailable):  # otherwise the others find out that this process has ended
             self._senders.leave()
         self._process_locks.release()
 
@@ -146,25 +141,24 @@ class Dispatcher:
             try:
                 pause = self._round()
             except Exception as exc:
-                # The loop survives every exception: otherwise a healthy process would no longer send mails.
+                # Continue after every exception: otherwise a healthy process would no longer send mails.
                 self._note_failure(exc)
                 pause = RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL
             self._wake.wait(pause)
             time.sleep(max(0.0, began + ROUND_INTERVAL - time.monotonic()))
 
     def _round(self) -> float:
-        """Record what has ended and start as many mails as possible now. Returns the seconds until the next round."""
+        """Record finished attempts and start as many mails as possible. Returns the seconds until the next round."""
         self._mail_sender.close_idle(self._share.connections)
         failure: Exception | None = None
         allowed = 0
         if not self._stopping.is_set():
             try:
-                self._expect_visibility()
                 self._take_share(time.monotonic())
                 self._maintenance.run(self._tokens(), time.monotonic())
                 allowed = self._allowance(time.monotonic())
             except OutboxUnavailable as exc:
-                failure = exc  # outcomes are recorded all the same
+                failure = exc  # outcomes are recorded nevertheless
         if self._stopping.is_set() or self._breaker.is_open or not self._process_locks.is_visible:
             for mail in self._threads.give_back():
                 self._note_settled(FinishedAttempt.of(mail, RELEASED))
@@ -181,16 +175,20 @@ class Dispatcher:
         pause = min(pause, self._senders.seconds_to_look(time.monotonic()))
         return min(pause, RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL)
 
-    def _expect_visibility(self) -> None:
-        """Raise OutboxUnavailable when other processes cannot see that this one lives, so that they take its mails."""
-        if not self._process_locks.is_visible:
-            raise OutboxUnavailable("the process lock is lost")
-
     def _take_share(self, now: float) -> None:
-        """Keep to this process's share of the relay's limits."""
+        """Keep to this process's share of the relay's limits.
+
+        Raises OutboxUnavailable, and closes all idle connections, when the others cannot see that this process lives:
+        they take its share and its mails.
+        """
+        if not self._process_locks.is_visible:
+            self._keep_to(Share(), now)
+            raise OutboxUnavailable("the process lock is lost")
         share = self._senders.share(self._mail_sender.open_connections, self._breaker.pause, now)
-        if share == self._share:
-            return
+        if share != self._share:
+            self._keep_to(share, now)
+
+    def _keep_to(self, share: Share, now: float) -> None:
         self._share = share
         self._threads.limit = share.connections
         self._limiter.set_share(share.connections, self._limits.connections, not share.others, now)
@@ -207,7 +205,7 @@ class Dispatcher:
     def _start(self, mails: Sequence[ClaimedMail], claimed_at: float) -> None:
         if not mails:
             return
-        # Before any of them can expire or be given up because of a clock that jumped since the last maintenance.
+        # First, so that none of them expires or is given up because the clock jumped since the last maintenance.
         self._maintenance.clock.check_claim(mails[0].claimed_at.timestamp(), time.monotonic())
         for mail in mails:
             self._limiter.started()
@@ -220,7 +218,7 @@ class Dispatcher:
         if probe_wait is not None:
             return max(0.05, probe_wait)
         if claimed == allowed:
-            # The next mail that finishes wakes the loop, unless the rate is what limits.
+            # The next finished mail wakes the loop, unless the rate is the limit.
             return self._limiter.seconds_left(now) or POLL_INTERVAL
         if claimed or has_recorded:
             return QUIET_INTERVAL

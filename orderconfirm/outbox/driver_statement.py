@@ -1,7 +1,7 @@
 """Statements that are compiled once and executed by the database driver itself.
 
-SQLAlchemy's execution takes two to three times as long as the statement on SQLite, and SQLite's write lock is held
-meanwhile. So the statements of every mail's way are executed like this, and all others by SQLAlchemy.
+On SQLite, executing a statement through SQLAlchemy takes two to three times as long as the statement itself, while the
+write lock is held. So the statements that run for every mail are executed like this, and all others by SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class DriverStatement:
         try:
             getattr(cursor, method)(self._sql, parameters)
         except connection.dialect.loaded_dbapi.Error as exc:
-            raise DBAPIError(self._sql, None, exc) from exc  # without the values, which are personal
+            raise DBAPIError(self._sql, None, exc) from exc  # without the values, which contain personal data
         return cursor
 
     def _parameters(self, values: Mapping[str, Any]) -> Any:

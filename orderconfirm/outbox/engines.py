@@ -1,4 +1,4 @@
-"""The outbox's SQLAlchemy engines: one connection for writing, a pool for reading, and on PostgreSQL one for locks."""
+"""The outbox's SQLAlchemy engines: for writing, for reading, for migrations, and on PostgreSQL for process locks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, NullPool, create_engine, event, inspect
+from sqlalchemy import Engine, NullPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orderconfirm.outbox import postgres_connection
 from orderconfirm.outbox.sqlite_lock import TurnstileLock
-from orderconfirm.outbox.tables import metadata
 
 #: Seconds that a connection waits for another process's write lock on SQLite.
 LOCK_TIMEOUT = 10
+#: The same for one try of a migration to begin.
+SHORT_LOCK_TIMEOUT = 1
 #: Seconds that a reader waits for a connection of the pool.
 POOL_TIMEOUT = 10
 
@@ -28,8 +28,7 @@ def writing_engine(url: str, password_file: str = "") -> Engine:
     """
     engine = _engine(_driver_url(url), password_file, pool_size=1, max_overflow=0)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
-        event.listen(engine, "begin", TurnstileLock(Path(str(engine.url.database)).resolve(), LOCK_TIMEOUT).begin)
+        _take_write_lock_at_begin(engine, LOCK_TIMEOUT)
     return engine
 
 
@@ -45,30 +44,19 @@ def session_engine(url: str, password_file: str = "") -> Engine:
     return _engine(_driver_url(url), password_file, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
 
-def create_tables(engine: Engine) -> None:
-    """Create missing tables and indexes. Several processes may do so at once."""
-    if engine.dialect.name == "sqlite" and engine.url.database:
-        file = Path(engine.url.database)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # it contains personal data; SQLite gives the log files the same mode
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # IF NOT EXISTS alone is not safe against concurrent CREATEs in PostgreSQL.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20250315)")
-        for table in metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+def migrating_engine(url: str, password_file: str = "") -> Engine:
+    """Return an engine for migrations. Its transactions take SQLite's write lock at once, or fail soon.
 
-
-def missing_columns(engine: Engine) -> list[str]:
-    """Return the columns that are missing from existing tables, as table.column."""
-    inspector = inspect(engine)
-    return [
-        f"{table.name}.{name}"
-        for table in metadata.sorted_tables
-        for name in {*table.columns.keys()} - {column["name"] for column in inspector.get_columns(table.name)}
-    ]
+    Statements may take as long as they need. SQLite does not check references, because a table whose columns change is
+    replaced by a copy.
+    """
+    engine = _engine(_driver_url(url), password_file, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF"))
+        _take_write_lock_at_begin(engine, SHORT_LOCK_TIMEOUT)
+    else:
+        event.listen(engine, "connect", postgres_connection.remove_time_limits)
+    return engine
 
 
 def _driver_url(url: str) -> URL:
@@ -94,6 +82,11 @@ def _engine(url: URL, password_file: str, **options: Any) -> Engine:
     if password_file:
         event.listen(engine, "do_connect", postgres_connection.password_from(password_file))
     return engine
+
+
+def _take_write_lock_at_begin(engine: Engine, timeout: float) -> None:
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
+    event.listen(engine, "begin", TurnstileLock(Path(str(engine.url.database)).resolve(), timeout).begin)
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:

@@ -91,7 +91,7 @@ class FileLocks:
 
     def verdict(self, connection: Connection, owners: Mapping[str, float]) -> Verdict:
         """Look at the files of `owners`. One whose file is missing is neither dead nor alive."""
-        if not self._holds_lock():
+        if self.owner and not self._holds_lock():
             self._lock()  # somebody deleted or replaced the file
         is_dead = {path.name: _is_unlocked(path) for path in self._others() if path.name in owners}
         return Verdict([name for name in is_dead if is_dead[name]], [name for name in is_dead if not is_dead[name]])

@@ -11,7 +11,6 @@ from orderconfirm.models import Event, State
 from orderconfirm.outbox.sql import now
 from orderconfirm.outbox.tables import history
 
-#: Adds an event.
 ADD = insert(history).values(
     mail_id=bindparam("mail_id"),
     at=now,
@@ -36,7 +35,7 @@ def record(
     code: int | None = None,
     seconds: float | None = None,
 ) -> None:
-    """Add one event to the history of each mail. `stage`, `code` and `text` quote the relay if it answered."""
+    """Add one event to the history of each mail. `stage`, `code` and `text` are the relay's reply, if there was one."""
     values = {"event": event, "state": state, "text": text, "stage": stage, "code": code, "seconds": seconds}
     if rows := [{"mail_id": mail_id, **values} for mail_id in mail_ids]:
         connection.execute(ADD, rows)

@@ -30,7 +30,7 @@ class KeyUse(NamedTuple):
 
 
 class IdempotencyKeys:
-    """The keys that were used. Its methods run inside a transaction of the caller."""
+    """The keys in use. The methods run in the caller's transaction."""
 
     def __init__(self, database: Database) -> None:
         self._find = database.compiled(_FIND)
@@ -43,7 +43,7 @@ class IdempotencyKeys:
     def take(self, connection: Connection, use: KeyUse) -> bool:
         """Remember a key. Returns False when the same request used it before.
 
-        Raises KeyConflict when another request did.
+        Raises KeyConflict when another request used it.
         """
         if self._insert.changes(connection, use._asdict()):
             return True
@@ -52,7 +52,7 @@ class IdempotencyKeys:
         return False
 
     def conflict(self, connection: Connection, use: KeyUse) -> KeyConflict | None:
-        """Return the reason why `take` would fail, or None."""
+        """Return the error that `take` would raise, or None."""
         for known in self._find.rows(connection, {"shop": use.shop, "idempotency_key": use.idempotency_key}):
             if (known.order_id, known.fingerprint) != (use.order_id, use.fingerprint):
                 return KeyConflict(use.idempotency_key, known.order_id)

@@ -1,4 +1,4 @@
-"""The leases of mails that are being sent: take them, end them, and take back those of processes that died."""
+"""Leases on mails that are being sent: claiming, settling, and reclaiming those of dead processes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _SETTLE = (
     )
 )
 _release = update(outbox).values(state=State.QUEUED, changed_at=now, due_at=now, **NO_LEASE).returning(outbox.c.id)
-#: The mails of unconfirmed claims, which nobody has begun to send.
+#: The mails of unconfirmed claims, none of which has been begun.
 _RELEASE_UNCONFIRMED = _release.where(outbox.c.lease_token.in_(bindparam("tokens", expanding=True)), is_leased_state)
 #: The mails of a dead process, except those that it had begun to send.
 _RELEASE_UNBEGUN = _release.where(
@@ -63,11 +63,11 @@ _RELEASE_UNBEGUN = _release.where(
 )
 #: The owners of leases, with the time when each last took one.
 _OWNERS = select(outbox.c.lease_owner, func.max(outbox.c.changed_at)).where(is_leased_state).group_by("lease_owner")
-#: Whose rows `Senders` deletes, which it can do only while their locks can be looked at.
+#: Senders whose lock files must be kept: `Senders` checks them before it deletes the rows.
 _SENDERS = select(senders.c.name)
 
-#: The leases of `dead` owners, and those that have run out, unless their owner is known to be `living` or the mail is
-#: being sent by this process (`tokens`): a jump of the clock must not have a mail sent twice.
+#: The leases of `dead` owners, and expired ones, unless their owner is known to be `living` or this process is sending
+#: the mail (`tokens`): a jump of the clock must not cause a mail to be sent twice.
 _RECLAIM = (
     update(outbox)
     .where(
@@ -93,12 +93,12 @@ _RECLAIM = (
     )
     .returning(outbox.c.id)
 )
-_ABANDONED = "the process that was sending it ended without a word"
+_ABANDONED = "the process that was sending this mail died"
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """Where an attempt ended and what the relay answered. `seconds` is how long it took."""
+    """The stage at which an attempt ended, and the relay's reply. `seconds` is how long it took."""
 
     stage: str | None = None
     code: int | None = None
@@ -112,7 +112,7 @@ NO_REPLY = AttemptResult()
 
 @dataclass(frozen=True, slots=True)
 class FinishedAttempt:
-    """How the attempt to send a mail ended that is leased with `token`."""
+    """The outcome of one attempt to send the mail leased with `token`."""
 
     mail_id: int
     token: str
@@ -121,15 +121,15 @@ class FinishedAttempt:
 
     @classmethod
     def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> FinishedAttempt:
-        """Return how the attempt to send a claimed mail ended."""
+        """Return the finished attempt to send a claimed mail."""
         return cls(mail.id, mail.lease_token, outcome, result)
 
 
 @dataclass(frozen=True, slots=True)
-class Abandoned:
-    """What a process knows about leases: its own `tokens`, those of unconfirmed claims, and whose leases may end.
+class ReclaimRequest:
+    """The leases that a process knows of: those of mails that it is sending, and those of unconfirmed claims.
 
-    A lease that has run out ends only if the clock is trusted. With `holds`, mails that may arrive twice are held.
+    Expired leases are reclaimed only if `trusts_clock`. With `holds`, mails that may arrive twice are held.
     """
 
     own_tokens: Collection[str]
@@ -139,7 +139,7 @@ class Abandoned:
 
 
 class Leases:
-    """The operations on leases, as the writer carries them out."""
+    """The operations on leases, for the writer."""
 
     def __init__(self, database: Database) -> None:
         self._process_locks = database.process_locks
@@ -149,10 +149,11 @@ class Leases:
 
     def claim_all(self, connection: Connection, requests: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
         """Lease due mails for each request, longest due first, and return their rows."""
-        return [self._claim.rows(connection, request) for request in requests]
+        # An UPDATE returns its rows in any order.
+        return [sorted(self._claim.rows(connection, request), key=_due_order) for request in requests]
 
     def settle_all(self, connection: Connection, finished_attempts: Sequence[FinishedAttempt]) -> list[bool]:
-        """End leases. A result is False, and nothing is changed, when the lease has been lost."""
+        """Record outcomes and end leases. A result is False, and nothing is changed, when the lease has been lost."""
         are_ours = [self._settle.changes(connection, _values(finished)) == 1 for finished in finished_attempts]
         ours = list(compress(finished_attempts, are_ours))
         if ours:
@@ -162,9 +163,9 @@ class Leases:
                 hold_if_suppressed(connection, finished.mail_id)
         return are_ours
 
-    def reclaim(self, connection: Connection, abandoned: Abandoned) -> int:
-        """Take back the mails of dead processes and of leases that have run out. Returns how many may arrive twice."""
-        self._release(connection, _RELEASE_UNCONFIRMED, {"tokens": list(abandoned.unconfirmed_tokens)})
+    def reclaim(self, connection: Connection, request: ReclaimRequest) -> int:
+        """Reclaim the mails of dead processes and expired leases. Returns the number of mails that may arrive twice."""
+        self._release(connection, _RELEASE_UNCONFIRMED, {"tokens": list(request.unconfirmed_tokens)})
         owners = {owner: claimed_at for owner, claimed_at in connection.execute(_OWNERS)}
         owners.pop(self._process_locks.owner, None)
         dead, living = self._process_locks.verdict(connection, owners)
@@ -172,12 +173,12 @@ class Leases:
         for owner in dead:
             if (begun := self._process_locks.begun_by(owner)) is not None:
                 self._release(connection, _RELEASE_UNBEGUN, {"owner": owner, "begun": list(begun)})
-        state = State.HELD if abandoned.holds else State.QUEUED
+        state = State.HELD if request.holds else State.QUEUED
         values = {
             "dead": dead,
             "living": living,
-            "tokens": list(abandoned.own_tokens),
-            "trusts_clock": abandoned.trusts_clock,
+            "tokens": list(request.own_tokens),
+            "trusts_clock": request.trusts_clock,
             "to_state": state,
             "why": _ABANDONED,
         }
@@ -190,6 +191,10 @@ class Leases:
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
         history.record(connection, ids, Event.RELEASED, State.QUEUED)
+
+
+def _due_order(row: Any) -> tuple[float, int]:
+    return row.due_at, row.id
 
 
 def _values(finished: FinishedAttempt) -> dict[str, Any]:

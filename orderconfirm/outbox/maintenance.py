@@ -1,4 +1,4 @@
-"""Maintenance between two rounds of sending: watch the clock, reclaim abandoned mails, purge old content."""
+"""Maintenance between two rounds of sending: clock checks, abandoned mails, purges of old content."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PURGE_INTERVAL = 600.0
 
 @dataclass
 class Maintenance:
-    """The work of the dispatcher's thread between two rounds of sending.
+    """Maintenance tasks of the dispatcher's thread between two rounds of sending.
 
     `keep_seconds` is how long the content of a finished order is kept. With `holds_unknown`, mails of dead processes
-    are held for a person.
+    that may have been sent are held for a person.
     """
 
     database: Database
@@ -51,7 +51,7 @@ class Maintenance:
             )
         self.clock.check(now)
         self._reclaim(own_tokens, now)
-        # Right after the check of the clock, so that no jump is missed.
+        # Right after the clock check, so that no jump is missed.
         if now >= self._next_purge and self.clock.is_trusted:
             purged = self.retention.purge(self.keep_seconds)
             # A full batch means that there is more to purge. Sending comes first, so the next batch waits.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import psycopg
 
 #: Seconds to connect, and for a statement. Beyond that, the server or the network counts as unavailable.
 TIMEOUT = 10
-#: Seconds after which a connection without an answer is given up.
+#: Seconds after which an unresponsive connection is given up.
 _UNANSWERED_SECONDS = 5
+
+#: The server answered, and an operator must change something. Such errors have no SQLSTATE in libpq.
+_REFUSED = re.compile(r"authentication failed|does not exist|no pg_hba.conf entry|DATABASE_PASSWORD_FILE")
 
 #: Parameters of libpq: TCP detects a server that has disappeared.
 CONNECT_ARGUMENTS: dict[str, Any] = {
@@ -46,10 +50,22 @@ def tune(session: psycopg.Connection[Any], record: Any) -> None:
     session.autocommit = was_autocommit
 
 
+def remove_time_limits(session: psycopg.Connection[Any], record: Any) -> None:
+    """Let a new connection's statements and pauses take any time. A listener like `tune`, after it."""
+    was_autocommit, session.autocommit = session.autocommit, True
+    session.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+    session.autocommit = was_autocommit
+
+
 def is_pooled(session: psycopg.Connection[Any]) -> bool:
-    """Whether a pooler answers in the server's place: it gives its clients process ids of its own."""
+    """Whether a pooler is in between: it gives its clients process ids of its own."""
     row = session.execute("SELECT pg_backend_pid()").fetchone()
     return row is None or row[0] != session.info.backend_pid
+
+
+def is_unreachable(error: object) -> bool:
+    """Whether a connection failed for a reason that may pass: not because of a wrong password or database name."""
+    return isinstance(error, psycopg.OperationalError) and not _REFUSED.search(str(error))
 
 
 def password_from(file: str) -> Callable[[Any, Any, Any, dict[str, Any]], None]:

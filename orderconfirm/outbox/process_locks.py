@@ -1,8 +1,8 @@
 """Locks that show which of the sending processes are alive.
 
 With leases alone, the mails of a killed process would wait until its lease ends, and a jump of the clock would end the
-leases of living processes. So each process that sends holds a lock, which its death releases: a file lock beside a
-SQLite file (`file_locks`), an advisory lock of a PostgreSQL server (`session_locks`).
+leases of living processes. So each process that sends holds a lock, which its death releases: a file lock next to
+SQLite's file (`file_locks`), an advisory lock of a PostgreSQL server (`session_locks`).
 """
 
 from __future__ import annotations

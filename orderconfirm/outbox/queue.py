@@ -1,4 +1,4 @@
-"""The queue of mails: add an order's mail, claim what is due, settle it, reclaim what was abandoned."""
+"""The queue of mails: add an order's mail; claim, settle and reclaim mails (their SQL is in `leases`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orderconfirm.models import ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.leases import Abandoned, FinishedAttempt, Leases
+from orderconfirm.outbox.leases import FinishedAttempt, Leases, ReclaimRequest
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.rows import to_claimed
 from orderconfirm.outbox.sql import is_due_state, now
@@ -28,10 +28,10 @@ _NEXT = select(select(func.min(outbox.c.due_at)).where(is_due_state).scalar_subq
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What became of finished attempts and a claim.
+    """The results of recording finished attempts and of a claim.
 
     `settled` has an element for each attempt: False, and nothing was changed, when the lease had been lost; an
-    OutboxUnavailable when the database did not do its part. `failure` is the reason why nothing could be claimed.
+    OutboxUnavailable when the database failed. `failure` is the reason why nothing could be claimed.
     """
 
     settled: list[bool | Exception]
@@ -42,16 +42,19 @@ class Exchange:
 class OutboxQueue:
     """The outbox as a queue. Every write is committed when its method returns.
 
-    The methods raise OutboxUnavailable when the database does not do its part.
+    The methods raise OutboxUnavailable when the database fails.
     """
 
-    def __init__(self, database: Database, max_pending: int) -> None:
-        """`max_pending` is how many mails may wait; further ones are refused with OutboxFull."""
+    def __init__(self, database: Database, max_pending: int, wakes_others: bool = False) -> None:
+        """`max_pending` is how many mails may wait; further ones are refused with OutboxFull.
+
+        With `wakes_others`, new mails wake the senders of other machines, if they share a PostgreSQL database.
+        """
         self._database = database
         self._capacity = Capacity(max_pending)
-        self._additions = Additions(database, self._capacity)
+        self._additions = Additions(database, self._capacity, wakes_others and database.dialect == "postgresql")
         self._leases = Leases(database)
-        #: Leases that this process may hold without knowing for which mails.
+        #: Tokens of unconfirmed claims: this process may hold leases without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()
 
     @property
@@ -62,13 +65,13 @@ class OutboxQueue:
     def add(self, mail: NewMail) -> AddResult:
         """Add an order's mail, due at once or held. When its (shop, order_id) is known, nothing changes.
 
-        The idempotency key is stored unless the known order is another one. Raises KeyConflict when another request
-        used that key, OutboxFull when too many mails wait.
+        The idempotency key is stored unless the known order differs. Raises KeyConflict when another request used that
+        key, OutboxFull when too many mails are pending.
         """
         try:
             result: AddResult | None = self._database.write_order(self._additions.add_all, Addition.of(mail))
             if result is None:
-                raise OutboxFull(f"{self._capacity.max_pending} mails wait already (OUTBOX_MAX_PENDING)")
+                raise OutboxFull(f"{self._capacity.max_pending} mails are already pending (OUTBOX_MAX_PENDING)")
         except OutboxUnavailable as exc:
             self._capacity.note_refusal(str(exc))
             raise
@@ -77,10 +80,10 @@ class OutboxQueue:
         return result
 
     def exchange(self, finished_attempts: Sequence[FinishedAttempt], limit: int, lease_seconds: float) -> Exchange:
-        """Record how attempts ended, and lease up to `limit` due mails for `lease_seconds`, longest due first.
+        """Record finished attempts, and lease up to `limit` due mails for `lease_seconds`, longest due first.
 
-        No other process gets the leased mails before their lease ends. A row that cannot be read fails alone. Raises
-        nothing: what the database did not do is in the result.
+        No other process gets the leased mails before their lease ends. An unreadable row fails alone. Never raises:
+        database failures are in the result.
         """
         token = secrets.token_hex(16)
         owner = self._database.process_locks.owner
@@ -89,22 +92,22 @@ class OutboxQueue:
         results = self._database.write_all([*((self._leases.settle_all, each) for each in finished_attempts), *claim])
         rows = results.pop() if claim else []
         if isinstance(rows, UnconfirmedWrite):
-            # There may be leased mails that nobody knows of. `reclaim_abandoned` releases them.
+            # Some mails may be leased to this process without its knowledge. `reclaim_abandoned` releases them.
             self._unconfirmed_tokens.add(token)
         if isinstance(rows, Exception):
             return Exchange(results, [], rows)
         return Exchange(results, [claimed for row in rows if (claimed := self._read(row))], None)
 
     def reclaim_abandoned(self, own_tokens: Collection[str], trusts_clock: bool, holds: bool) -> int:
-        """Take back the mails of processes that died while sending, or whose lease has run out.
+        """Reclaim the mails of processes that died while sending, and those whose lease has expired.
 
-        `own_tokens` are the leases of mails that this process is sending; leases run out only if `trusts_clock`. With
-        `holds`, mails that may arrive twice wait for a person; otherwise they are due at once. Returns how many these
-        are. Mails that nobody began to send are released as well.
+        `own_tokens` are the leases of mails that this process is sending; leases expire only if `trusts_clock`. With
+        `holds`, mails that may arrive twice are held for a person; otherwise they are due at once. Returns the number
+        of mails that may arrive twice. Leased mails of which no send had begun are released as well.
         """
         unconfirmed = set(self._unconfirmed_tokens)
-        abandoned = Abandoned(own_tokens, unconfirmed, trusts_clock, holds)
-        count = self._database.write(lambda connection: self._leases.reclaim(connection, abandoned))
+        request = ReclaimRequest(own_tokens, unconfirmed, trusts_clock, holds)
+        count = self._database.write(lambda connection: self._leases.reclaim(connection, request))
         self._unconfirmed_tokens -= unconfirmed
         return count
 

@@ -1,4 +1,4 @@
-"""Deletion of personal data: on request, and of an order's content after the retention time."""
+"""Deletion of personal data: on request, and of an order's content after the retention period."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
 from orderconfirm.outbox.tables import IS_FINISHED_WITH_CONTENT, outbox
 
-#: Orders purged in one transaction, at most. New orders wait while it runs.
+#: Maximum number of orders purged in one transaction. New orders wait while it runs.
 MAX_BATCH = 500
 
 _NO_CONTENT = {"payload": null(), "recipient": null(), "address_hash": null(), "reason": null()}
-#: All mails of an order are purged together: while one of them has its content, the order can be sent again. Each order
+#: All mails of an order are purged together: as long as one of them has content, the order can be resent. Each order
 #: is left to the process that has begun to purge it. A CTE, as in `leases`.
 _old = (
     select(outbox.c.shop, outbox.c.order_id)
@@ -56,7 +56,7 @@ _ERASE = (
 class Retention:
     """Deletion of personal data. Order ids are kept, so that a replayed order never sends a second mail.
 
-    Every method raises OutboxUnavailable when the database does not do its part.
+    Every method raises OutboxUnavailable when the database fails.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The retry rule: what follows from an attempt. Pure functions, with time and chance as arguments."""
+"""The retry rule: the mail's next state after a failure. Pure functions: the mail carries its claim time, in UTC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Outcome:
 
 
 SENT = Outcome(State.SENT, Event.SENT)
-#: Not sent, because the service is stopping. The mail is as if it had never been claimed.
+#: Returned to the queue unsent: service stopping, relay paused, lease too short, or claim abandoned.
 RELEASED = Outcome(State.QUEUED, Event.RELEASED, spends_attempt=False)
 EXPIRED = Outcome(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
 #: Neither sent nor expired, because the clock is not trusted.
@@ -54,19 +54,21 @@ def is_expired(mail: ClaimedMail) -> bool:
     return mail.send_before is not None and mail.send_before <= mail.claimed_at
 
 
-def decide(failure: Exception, mail: ClaimedMail, policy: Policy, chance: float, trusts_clock: bool = True) -> Outcome:
+def decide(
+    failure: Exception, mail: ClaimedMail, policy: Policy, random_value: float, trusts_clock: bool = True
+) -> Outcome:
     """Return what follows from `failure`.
 
-    `chance` is a random number from 0 to 1. Unless `trusts_clock`, nothing is given up and nothing expires. A failure
-    that is no DeliveryFailure (a template, an unreadable row) is the order's own fault.
+    `random_value` is from 0 to 1. Unless `trusts_clock`, no mail is given up and none expires. A failure that is not a
+    DeliveryFailure (a template error, an unreadable order) is permanent.
     """
     if isinstance(failure, RelayTrouble | Denied):
-        delay = failure.retry_after or _delay_of_trouble(failure, policy, chance)
+        delay = failure.retry_after or _delay_of_trouble(failure, policy, random_value)
         return Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay, spends_attempt=False)
     if isinstance(failure, UnknownOutcome):
         return _after_unknown(failure, mail, policy, trusts_clock)
     if isinstance(failure, TryLater):
-        delay = failure.retry_after or _delay(mail.attempts, policy, chance)
+        delay = failure.retry_after or _delay(mail.attempts, policy, random_value)
         again = Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay)
         return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
     return Outcome(State.FAILED, Event.FAILED, str(failure))
@@ -82,24 +84,29 @@ def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy, t
 
 
 def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay: float) -> Outcome | None:
-    """The end of a mail whose next try would come too late; None while there is time."""
+    """Return the final outcome of a mail whose next attempt would be too late; None while there is time."""
     is_unknown = isinstance(failure, UnknownOutcome)
     age = (mail.claimed_at - mail.tried_at).total_seconds() if mail.tried_at else 0.0
     if age + delay > policy.give_up_after:
         reason = f"given up after {age / 3600:.0f} h: {failure}"
         return Outcome(State.FAILED, Event.FAILED, reason, may_be_copy=is_unknown)
     if mail.send_before and (mail.send_before - mail.claimed_at).total_seconds() <= delay:
-        reason = f"send_before comes before the next try: {failure}"
+        reason = f"send_before comes before the next attempt: {failure}"
         return Outcome(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
     return None
 
 
-def _delay_of_trouble(failure: DeliveryFailure, policy: Policy, chance: float) -> float:
-    """Before the breaker or the pace lets the next mail go, this one need not be held back for long, or at all."""
-    return _delay(0, policy, chance) if failure.stage in ORDER_STAGES and not isinstance(failure, SlowDown) else 0.0
+def _delay_of_trouble(failure: DeliveryFailure, policy: Policy, random_value: float) -> float:
+    """Return the minimum delay after relay trouble, in seconds.
+
+    From RCPT TO on it is the first retry delay, because the mail itself may be the cause; otherwise 0, because the
+    breaker or the rate limiter decides.
+    """
+    may_be_mail = failure.stage in ORDER_STAGES and not isinstance(failure, SlowDown)
+    return _delay(0, policy, random_value) if may_be_mail else 0.0
 
 
-def _delay(attempts: int, policy: Policy, chance: float) -> float:
-    """The delay before the next try; the last one repeats."""
+def _delay(attempts: int, policy: Policy, random_value: float) -> float:
+    """Return the delay before the next attempt. The last one in the policy repeats."""
     base = policy.delays[min(attempts, len(policy.delays) - 1)]
-    return base * (1 - JITTER + 2 * JITTER * chance)
+    return base * (1 - JITTER + 2 * JITTER * random_value)

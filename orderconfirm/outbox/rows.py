@@ -13,12 +13,12 @@ from orderconfirm.logs import mask_addresses, printable
 from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, HistoryEntry, NewMail, OutboxEntry, State
 from orderconfirm.order.serialization import decode_payload, encode_payload
 
-#: Characters stored of a relay's words.
+#: Maximum number of characters stored of a relay's reply.
 MAX_TEXT_LENGTH = 1000
 
 
 def stored_text(text: str | None) -> str | None:
-    """Return a relay's words without addresses and unprintable characters, cut to MAX_TEXT_LENGTH."""
+    """Return a relay's reply without addresses and unprintable characters, cut to MAX_TEXT_LENGTH."""
     return mask_addresses(printable(text))[:MAX_TEXT_LENGTH] if text else text
 
 
@@ -28,7 +28,7 @@ def to_entry(
     deliveries: Iterable[DeliveryEvent] = (),
     earlier: Iterable[OutboxEntry] = (),
 ) -> OutboxEntry:
-    """Return a mail. Damaged times do not raise."""
+    """Return a mail. A damaged time does not raise an exception."""
     return OutboxEntry(
         id=row.id,
         shop=row.shop,
@@ -114,7 +114,7 @@ def resend_values(row: Row[Any], email: str | None, revision: int, message_id: s
 
 
 def address_hash(address: str) -> str:
-    """Return the hash under which an address is compared and suppressed."""
+    """Return the hash by which addresses are compared and suppressed."""
     return sha256(address.strip().lower().encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""The threads that send leased mails, and the mails that wait for one of them.
+"""The threads that send leased mails, and the mails that wait for a thread.
 
-While the relay's reply to one mail is on its way, a thread prepares the next one, so that its envelope leaves together
+While the relay's reply to one mail is on its way, a thread prepares the next one, so that its envelope is sent together
 with the end of the first (RFC 2920).
 """
 
@@ -18,7 +18,7 @@ from orderconfirm.outbox.retry import RELEASED
 
 
 class SenderThreads:
-    """Up to `count` threads, of which `limit` send at once. They start with the first mails and end with `stop`."""
+    """Up to `count` threads, of which `limit` send at once. They start with the first mails and end at `stop`."""
 
     def __init__(self, count: int, runner: AttemptRunner, on_settled: Callable[[FinishedAttempt], None]) -> None:
         """`on_settled` is called, in any thread, with each finished attempt."""
@@ -26,7 +26,7 @@ class SenderThreads:
         self._runner = runner
         self._on_settled = on_settled
         self._threads: list[threading.Thread] = []
-        #: Each mail with the moment of the monotonic clock until which its send may begin.
+        #: Each mail with the monotonic time until which its send may begin.
         self._waiting: deque[tuple[ClaimedMail, float]] = deque()
         self._changed = threading.Condition()
         self._idle = 0
@@ -44,7 +44,7 @@ class SenderThreads:
 
     @property
     def limit(self) -> int:
-        """How many threads may send at once. After it has been lowered, threads end the mails that they have begun."""
+        """How many threads may send at once. If it is lowered, threads first finish the mails that they have begun."""
         return self._limit
 
     @limit.setter
@@ -59,7 +59,7 @@ class SenderThreads:
         return len(self._waiting)
 
     def put(self, mails: Iterable[ClaimedMail], send_by: float) -> None:
-        """Send mails, each unless its turn comes after `send_by`, when its lease might end before the send does."""
+        """Send mails. A mail not begun by `send_by` is not sent, because the send could outlast the lease."""
         with self._changed:
             self._waiting.extend((mail, send_by) for mail in mails)
             missing = min(len(self._waiting) - self._idle, self._count - len(self._threads))
@@ -70,7 +70,7 @@ class SenderThreads:
             thread.start()
 
     def give_back(self) -> list[ClaimedMail]:
-        """Return the mails that no thread has begun to send, which then are not sent."""
+        """Remove and return the mails that no thread has begun to send."""
         with self._changed:
             mails = [mail for mail, _ in self._waiting]
             self._waiting.clear()

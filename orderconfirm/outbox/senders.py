@@ -1,19 +1,23 @@
-"""The processes that send mails, and how they share the limits of the relay account.
+"""The processes that send mails, and the division of the relay account's limits among them.
 
 A relay counts connections and mails by account, not by process. So each sender has a row with the number of connections
 that it may have open, and all rows together never exceed MAIL_MAX_CONNECTIONS. A sender that joins takes only what is
-free: it waits until the others have closed what they have too many.
+free: it waits until the others have closed their surplus connections.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Double, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, Double, Row, bindparam, delete, func, insert, select, text
 
+from orderconfirm.models import RelayPause
 from orderconfirm.outbox.breaker import Pause
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import now as database_now
 from orderconfirm.outbox.tables import senders
@@ -21,8 +25,8 @@ from orderconfirm.outbox.tables import senders
 #: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
 LOOK_INTERVAL = 2.0
 UNSETTLED_INTERVAL = 0.25
-#: Seconds between two signs of life, and without one after which a row is deleted. They count only where nobody can
-#: tell whether a process lives (see `process_locks`).
+#: Seconds between two signs of life, and without one after which a row is deleted. They count only where no lock
+#: shows whether a process lives (see `process_locks`).
 SIGN_INTERVAL = 20.0
 SILENCE = 60.0
 
@@ -44,7 +48,7 @@ _ADD = insert(senders).values(
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A process's part of the relay's limits: how many connections it may open, beside how many other senders."""
+    """A process's part of the relay's limits: how many connections it may open, and the number of other senders."""
 
     connections: int = 0
     others: int = 0
@@ -54,7 +58,7 @@ class Share:
 class _Division:
     """This process's share, what its row must say, and the rows of `gone` processes.
 
-    It is settled when nobody has to open or close a connection because of it.
+    It is settled when no process has to open or close a connection because of it.
     """
 
     share: Share
@@ -68,7 +72,7 @@ class _Division:
 class Senders:
     """This process's row among those of all senders. Only the dispatcher's thread uses it.
 
-    Its methods raise OutboxUnavailable when the database does not do its part. Times are seconds of a monotonic clock.
+    Its methods raise OutboxUnavailable when the database fails. Times are seconds of a monotonic clock.
     """
 
     def __init__(self, database: Database, max_connections: int) -> None:
@@ -116,8 +120,7 @@ class Senders:
         """Divide the connections among the living senders. This one may have `held` open."""
         rows = {row.name: row for row in connection.execute(_READ)}
         own = rows.pop(self._locks.owner, None)
-        dead, living = self._locks.verdict(connection, {name: row.seen_at for name, row in rows.items()})
-        gone = {name for name, row in rows.items() if name in dead or (name not in living and row.silence > SILENCE)}
+        gone = _gone(connection, self._locks, rows)
         others = {name: row for name, row in rows.items() if name not in gone}
         part, rest = divmod(self._max_connections, len(others) + 1)
         earlier = [
@@ -131,7 +134,7 @@ class Senders:
             Share(connections, len(others)),
             held,
             own.joined_at if own else None,
-            frozenset(gone),
+            gone,
             is_settled=connections == part == held,
             is_recorded=own is not None and own.connections == held and not gone,
         )
@@ -152,3 +155,27 @@ class Senders:
         }
         connection.execute(_ADD, values).close()
         return division
+
+
+def read_senders(database: Database) -> tuple[int, RelayPause | None]:
+    """Return how many processes send, and the longest of their pauses. Raises OutboxUnavailable."""
+    with database.reading() as connection:
+        rows = {row.name: row for row in connection.execute(_READ)}
+        gone = _gone(connection, database.process_locks, rows)
+    living = [row for name, row in rows.items() if name not in gone]
+    return len(living), _longest_pause(living)
+
+
+def _gone(connection: Connection, locks: ProcessLocks, rows: Mapping[str, Row[Any]]) -> frozenset[str]:
+    """Return the names of the senders that have ended without leaving."""
+    dead, living = locks.verdict(connection, {name: row.seen_at for name, row in rows.items()})
+    is_gone = {name: name in dead or (name not in living and row.silence > SILENCE) for name, row in rows.items()}
+    return frozenset(name for name in rows if is_gone[name])
+
+
+def _longest_pause(rows: Iterable[Row[Any]]) -> RelayPause | None:
+    paused = min((row for row in rows if row.paused_since is not None), key=lambda row: row.paused_since, default=None)
+    if paused is None:
+        return None
+    since, next_try_at = (datetime.fromtimestamp(at, UTC) for at in (paused.paused_since, paused.next_try_at))
+    return RelayPause(paused.pause_reason, since, next_try_at)

@@ -18,7 +18,8 @@ import select
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from contextlib import closing
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import Connection, Engine, text
@@ -30,8 +31,9 @@ from orderconfirm.outbox.process_locks import Verdict
 
 log = logging.getLogger(__name__)
 
-#: The notification that mails are due.
-CHANNEL = "orderconfirm_due"
+#: The notification that mails are due. It is sent when the transaction is committed, and wakes all that listen.
+NOTIFY_DUE = "NOTIFY orderconfirm_due"
+_LISTEN = "LISTEN orderconfirm_due"
 #: Seconds that a start waits for the lock.
 CLAIM_TIMEOUT = 10.0
 #: Seconds between two checks of the connection, and between two tries to connect again.
@@ -129,8 +131,7 @@ class SessionLocks:
     def _run(self, on_due: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             try:
-                with self._engine.connect() as connection:
-                    session: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+                with closing(self._connect()) as session:
                     if is_pooled(session):
                         self.owner = _WITHOUT_LOCK + self.owner[: 16 - len(_WITHOUT_LOCK)]
                         log.warning("DATABASE_URL leads to a connection pooler: due mails are found by polling")
@@ -144,14 +145,19 @@ class SessionLocks:
                 self._is_held, self._lost_at = False, time.monotonic()
             self._stopping.wait(RECONNECT_INTERVAL)
 
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = self._engine.raw_connection()
+        connection.detach()  # SQLAlchemy would try to reset it when it is lost
+        return cast("psycopg.Connection[Any]", connection.dbapi_connection)
+
     def _hold(self, session: psycopg.Connection[Any], on_due: Callable[[], None]) -> None:
         """Hold the lock and pass notifications on until the stop. Raises psycopg.Error when the connection is lost."""
-        session.execute(f"LISTEN {CHANNEL}")
+        session.execute(_LISTEN)
         # The server may not have noticed yet that this process's last connection is gone.
         session.execute("SELECT pg_advisory_lock(%s)", (_signed(int(self.owner, 16)),))
         self._is_held = True
-        self._is_settled.set()
         on_due()
+        self._is_settled.set()
         while not self._stopping.is_set():
             readable, _, _ = select.select([session.fileno(), self._wake_reader], [], [], CHECK_INTERVAL)
             if not readable:

@@ -13,7 +13,7 @@ from orderconfirm.models import State
 from orderconfirm.outbox.tables import IS_DUE_STATE, IS_LEASED_STATE, outbox, suppressions
 
 #: The reason of a mail that is held because its address is suppressed.
-SUPPRESSED = "mail to this address bounced for good, or its reader complained: resend releases it"
+SUPPRESSED = "this address bounced permanently or reported spam: use resend to release it"
 
 
 class database_now(FunctionElement[float]):
@@ -50,7 +50,6 @@ is_leased = (is_leased_state, outbox.c.lease_until > 0)
 #: statistics here, would use the index on states for the plain column and read all sent mails of a shop.
 state_of_few = outbox.c.state.concat("")
 
-#: Whether a mail's address is suppressed.
 is_suppressed = (
     select(suppressions.c.since)
     .where(

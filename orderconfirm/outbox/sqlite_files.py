@@ -1,6 +1,6 @@
-"""SQLite's file and its companions, and whether they are still the ones that this process has open.
+"""SQLite's files, and whether they are still the ones that this process has open.
 
-SQLite goes on writing into a file that was deleted under it. What it writes there is lost when the process ends.
+SQLite continues to write to a file that has been deleted. Those writes are lost when the process ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class SqliteFiles:
     """The database file, its write-ahead log (-wal), and the log's index that all processes share (-shm)."""
 
     def __init__(self, database: Path) -> None:
-        #: Links resolved, because several processes may reach the file by different links.
+        #: With links resolved, because processes may open the file through different links.
         self.database = database.resolve()
         self._inodes: dict[Path, int | None] = {}
 
@@ -25,7 +25,7 @@ class SqliteFiles:
         return self.database.with_name(f"{self.database.name}.alive")
 
     def remember(self) -> None:
-        """Take the files as they are for the ones that this process has open."""
+        """Record the current inodes as those that this process has open."""
         paths = (self.database.with_name(f"{self.database.name}{suffix}") for suffix in ("", "-wal", "-shm"))
         self._inodes = {path: _inode(path) for path in paths}
 
@@ -37,15 +37,15 @@ class SqliteFiles:
     def refusal(self, is_order: bool) -> str | None:
         """Return why a write must not be carried out now, or None.
 
-        After the loss of the log nothing is written: other processes may have opened a new log, and two logs would
+        After the loss of the log, nothing is written: other processes may have opened a new log, and two logs would
         destroy the database. When only the database file is gone, no order (`is_order`) is accepted, but those that
         are waiting in it are still sent.
         """
         changed = self._changed()
         if not changed or (self.database in changed and not is_order):
             return None
-        cure = "put it back, or restart the service" if self.database in changed else "restart the service"
-        return f"{changed[0]} was deleted or replaced: {cure}"
+        remedy = "put it back, or restart the service" if self.database in changed else "restart the service"
+        return f"{changed[0]} was deleted or replaced: {remedy}"
 
     @property
     def are_changed(self) -> bool:

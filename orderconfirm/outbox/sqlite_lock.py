@@ -1,8 +1,8 @@
-"""A fair way to SQLite's write lock for processes that share a file.
+"""Fair access to SQLite's write lock for processes that share a file.
 
-SQLite's busy handler sleeps up to 100 ms between its tries, while a busy process takes the lock again within
-microseconds: the others wait for seconds. Here a process passes a turnstile first (a lock on a file beside the
-database) and holds it until it has the write lock, so that whoever had the lock last queues behind it.
+SQLite's busy handler sleeps up to 100 ms between two tries, while a busy process takes the lock again within
+microseconds, so that the others wait for seconds. Here a process first takes the turnstile, a lock on a file next to
+the database, and holds it until it has the write lock. The previous holder of the write lock then queues behind it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 #: Seconds between two tries.
 POLL_INTERVAL = 0.001
-#: Seconds that a process waits for its turn before it asks for the lock all the same.
+#: Seconds that a process waits for the turnstile before it requests the write lock without it.
 TURNSTILE_TIMEOUT = 1.0
 
 
@@ -27,7 +27,7 @@ class TurnstileLock:
     """Begins write transactions on one SQLite file."""
 
     def __init__(self, database: Path, timeout: float) -> None:
-        """`timeout` is how many seconds one transaction waits for the lock."""
+        """A transaction waits up to `timeout` seconds for the lock."""
         self._turnstile = database.with_name(f"{database.name}.turnstile")
         self._timeout = timeout
 
@@ -48,7 +48,7 @@ class TurnstileLock:
 
 
 def _poll(is_done: Callable[[], bool], give_up_at: float) -> bool:
-    """Whether `is_done` came true in time."""
+    """Return True once `is_done` does, False after `give_up_at`."""
     while not is_done():
         if time.monotonic() > give_up_at:
             return False

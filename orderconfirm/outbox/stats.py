@@ -1,4 +1,4 @@
-"""Counts of mails, for health checks and metrics."""
+"""The numbers of mails, for health checks and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suppression list: addresses that bounced permanently or whose reader complained. Mail to them is held."""
+"""The suppression list: addresses that bounced permanently or reported spam. Mail to them is held."""
 
 from __future__ import annotations
 

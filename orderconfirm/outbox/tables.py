@@ -128,18 +128,16 @@ delivery_events = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("event_id", String(128), nullable=False, unique=True),
-    Column("mail_id", _Id, ForeignKey("outbox.id")),
+    Column("mail_id", _Id, ForeignKey("outbox.id"), index=True),
     Column("received_at", Double, nullable=False),
     Column("at", Double, nullable=False),
     Column("event", String(32), nullable=False),
     Column("code", Integer),
     Column("text", Text),
     Column("raw", Text),
-    #: With the time, so that old events without a mail are found.
-    Index("delivery_events_mail", "mail_id", "received_at"),
 )
 
-#: Hashes of the addresses that bounced permanently or complained. Mails to them are held.
+#: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.
 suppressions = Table(
     "suppressions",
     metadata,

@@ -1,4 +1,4 @@
-"""Rate and connection limits: the configured one, and those learned from the relay's replies."""
+"""Rate and connection limits: the configured rate, and limits learned from the relay's replies."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import deque
 
 from orderconfirm.settings.values import Rate
 
-#: Seconds over which accepted mails are counted: the longest window that relays are known to use.
+#: Seconds over which accepted mails are counted: the longest known window of a relay.
 MEMORY = 10.0
-#: Seconds from which a rate is estimated, at least.
+#: Minimum seconds from which a rate is estimated.
 MIN_SAMPLE = 0.25
 #: A rate is learned when this many mails, and this share of all, were refused: a few refusals occur under any load.
 MIN_REFUSALS = 3
 REFUSED_SHARE = 0.1
-#: A learned rate grows by this factor each second. Above FASTEST mails a second it is dropped.
+#: A learned rate grows by this factor each second. Above MAX_LEARNED_RATE mails per second it is dropped.
 RECOVERY = 1.05
-FASTEST = 1000.0
+MAX_LEARNED_RATE = 1000.0
 #: After this many refusals in a row the relay accepts nothing now: sending pauses, twice as long each time.
 REFUSALS_IN_A_ROW = 5
 MAX_HOLD = 10.0
@@ -26,10 +26,10 @@ UNLIMITED = 1_000_000
 
 
 class RateLimiter:
-    """Says how many mails may be claimed, so that no thread and no lease waits for its turn.
+    """Limits how many mails may be claimed, so that neither a thread nor a lease waits for its turn.
 
-    Times are seconds of a monotonic clock, passed in. Against `limit` a mail counts from its claim until one window
-    after its end: whenever the relay counts it, between MAIL FROM and its last reply, the limit holds.
+    Times are seconds of a monotonic clock, passed in. A mail counts against `limit` from its claim until one window
+    after its end, so the limit holds whenever the relay counts it, between MAIL FROM and its last reply.
     """
 
     def __init__(self, limit: Rate | None = None) -> None:
@@ -51,7 +51,7 @@ class RateLimiter:
     def set_share(self, part: int, whole: int, is_alone: bool, now: float) -> None:
         """Keep to `part` of `whole` equal parts of the limit.
 
-        What that allows more than before counts as used, because another sender may just have used it.
+        A newly gained part counts as used, because another sender may just have used it.
         """
         if not self._total or not part:
             return
@@ -63,15 +63,14 @@ class RateLimiter:
 
     @property
     def rate(self) -> float | None:
-        """The learned rate in mails a second; None while no rate is learned."""
+        """The learned rate in mails per second; None without one."""
         return self._rate
 
-    def allowance(self, seats: int, busy: int, now: float) -> int:
-        """Return how many mails may start now, with `seats` free threads and `busy` mails being sent."""
+    def allowance(self, room: int, busy: int, now: float) -> int:
+        """Return how many mails may start now, with `room` for further leases and `busy` mails leased."""
         with self._lock:
             if now < self._held_until:
                 return 0
-            room = seats
             if self._limit:
                 _forget(self._ended, now - self._limit.seconds)
                 room = min(room, self._limit.count - len(self._ended) - busy)
@@ -87,9 +86,9 @@ class RateLimiter:
             self._credit -= 1
 
     def ended(self, now: float, was_refused: bool) -> bool:
-        """Record the end of an attempt. `was_refused` means: because of the rate. Every other end counts as accepted.
+        """Record the end of an attempt. Unless it `was_refused` because of the rate, it counts as accepted.
 
-        True when this is what taught a rate.
+        Return True if this call caused a rate to be learned.
         """
         with self._lock:
             was_free = self._rate is None
@@ -125,11 +124,11 @@ class RateLimiter:
     def _learn(self, now: float) -> None:
         self._refused.append(now)
         self._refusals_in_a_row += 1
-        for moments in (self._taken, self._refused):
-            _forget(moments, now - MEMORY)
+        for times in (self._taken, self._refused):
+            _forget(times, now - MEMORY)
         taken, refused = len(self._taken), len(self._refused)
         if refused >= MIN_REFUSALS and refused > REFUSED_SHARE * (taken + refused):
-            # What the relay took lately is what it takes.
+            # Use the rate at which the relay accepted mail recently.
             sample = max(MIN_SAMPLE, now - self._taken[0]) if taken else MEMORY
             self._rate = max(1, taken) / sample
             self._credit = min(self._credit, 1.0)
@@ -144,10 +143,10 @@ class RateLimiter:
         self._counted_at = now
         self._credit = min(self._credit + rate * passed, max(1.0, rate))
         self._rate = rate * RECOVERY**passed
-        if self._rate > FASTEST:
+        if self._rate > MAX_LEARNED_RATE:
             self._rate = None
 
 
-def _forget(moments: deque[float], before: float) -> None:
-    while moments and moments[0] <= before:
-        moments.popleft()
+def _forget(times: deque[float], before: float) -> None:
+    while times and times[0] <= before:
+        times.popleft()

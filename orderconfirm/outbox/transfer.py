@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from sqlalchemy import Connection, Engine, Row, Table, event, func, insert, sele
 from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.errors import OutboxUnavailable, TransferRefused
-from orderconfirm.outbox.engines import create_tables, missing_columns, writing_engine
+from orderconfirm.outbox.engines import migrating_engine, reading_engine, writing_engine
+from orderconfirm.outbox.schema import Schema
 from orderconfirm.outbox.tables import metadata, outbox, senders
 
 #: Rows in one transaction.
 BATCH = 1000
 #: All tables, those that others refer to first. The processes that send are left out: none of them runs.
 _TABLES = [table for table in metadata.sorted_tables if table is not senders]
+_NAMES = ", ".join(table.name for table in _TABLES)
 _OTHER_SESSIONS = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
@@ -35,9 +38,9 @@ Progress = Callable[..., AbstractContextManager[Any]]
 def transfer(source_url: str, target_url: str, progress: Progress, source_password_file: str = "") -> dict[str, int]:
     """Copy all rows to the target, with their ids, and compare both. Returns how many rows each table has.
 
-    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it writes
-    anything, when another process uses one of the databases or when the target holds other orders, and
-    OutboxUnavailable when a database fails.
+    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it copies a row,
+    when another process uses one of the databases or when the target holds other orders, and OutboxUnavailable when a
+    database fails.
     """
     source, target = writing_engine(source_url, source_password_file), writing_engine(target_url)
     if source.url == target.url:
@@ -45,6 +48,8 @@ def transfer(source_url: str, target_url: str, progress: Progress, source_passwo
     if source.dialect.name == "sqlite" and not Path(str(source.url.database)).exists():
         raise TransferRefused(f"{_name(source)} does not exist")
     try:
+        _prepare("the source", source_url, source_password_file)
+        _prepare("the target", target_url)
         with _opened(source), _opened(target):
             with source.connect() as reading:
                 _keep_writers_away(reading)
@@ -109,17 +114,15 @@ class _Transfer:
 
 def _missing(connection: Connection, table: Table, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Return those rows of another database that this one lacks. Raises TransferRefused if it has one that differs."""
-    key = [*table.primary_key.columns]
-    keys = [tuple(getattr(row, column.name) for column in key) for row in rows]
-    if len(key) == 1:
-        condition = key[0].in_([value for (value,) in keys])
-    else:
-        condition = tuple_(*key).in_(keys)
-    found = connection.execute(select(table).where(condition)).all() if rows else []
-    known = {tuple(getattr(row, column.name) for column in key): tuple(row) for row in found}
-    if any(known.get(each, tuple(row)) != tuple(row) for each, row in zip(keys, rows, strict=True)):
+    columns = [*table.primary_key.columns]
+    key = itemgetter(*(table.c.keys().index(column.name) for column in columns))
+    keys = [key(row) for row in rows]
+    condition = columns[0].in_(keys) if len(columns) == 1 else tuple_(*columns).in_(keys)
+    known = {key(row): tuple(row) for row in connection.execute(select(table).where(condition))} if keys else {}
+    pairs = list(zip(keys, rows, strict=True))
+    if any(known.get(each, tuple(row)) != tuple(row) for each, row in pairs):
         raise TransferRefused(f"{_OTHER_ORDERS} ({table.name} differs)")
-    return [row for each, row in zip(keys, rows, strict=True) if each not in known]
+    return [row for each, row in pairs if each not in known]
 
 
 def _count(connection: Connection, table: Table) -> int:
@@ -132,31 +135,28 @@ def _finish_postgres(connection: Connection) -> None:
         last = connection.execute(select(func.max(table.c.id))).scalar() if "id" in table.c else None
         if last is not None:
             connection.execute(_SET_SEQUENCE, {"name": table.name, "last": last}).close()
-    connection.exec_driver_sql("ANALYZE")
+    connection.exec_driver_sql(f"ANALYZE {_NAMES}")
 
 
 @contextmanager
 def _opened(engine: Engine) -> Iterator[None]:
-    """Keep the engine's one connection to a database that nobody else uses, with all tables."""
+    """Keep the engine's one connection to a database that nobody else uses."""
     take = _take_sqlite if engine.dialect.name == "sqlite" else _take_postgres
     event.listen(engine, "connect", partial(take, _name(engine)))
     try:
-        _prepare(engine)
+        engine.connect().close()
         yield
     finally:
         engine.dispose()
 
 
-def _prepare(engine: Engine) -> None:
+def _prepare(label: str, url: str, password_file: str = "") -> None:
+    """Bring the tables up to date: both databases must have the same ones."""
+    reading = reading_engine(url, password_file)
     try:
-        create_tables(engine)
-        missing = missing_columns(engine)
-    except DBAPIError as exc:
-        raise OutboxUnavailable(f"{_name(engine)} cannot be opened: {_first_line(exc)}") from exc
-    except OSError as exc:
-        raise OutboxUnavailable(f"{_name(engine)} cannot be opened: {exc}") from exc
-    if missing:
-        raise TransferRefused(f"{_name(engine)} was made by another version: no {missing}")
+        Schema(reading, migrating_engine(url, password_file), label=label).make_usable(may_migrate=True)
+    finally:
+        reading.dispose()
 
 
 def _take_sqlite(name: str, connection: sqlite3.Connection, record: Any) -> None:
@@ -182,7 +182,7 @@ def _take_postgres(name: str, session: psycopg.Connection[Any], record: Any) -> 
 def _keep_writers_away(connection: Connection) -> None:
     """Keep others from writing until the transaction ends. A SQLite file is locked already."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"LOCK TABLE {', '.join(table.name for table in _TABLES)} IN EXCLUSIVE MODE")
+        connection.exec_driver_sql(f"LOCK TABLE {_NAMES} IN EXCLUSIVE MODE")
 
 
 def _first_line(exc: DBAPIError) -> str:

@@ -1,7 +1,7 @@
 """The thread that does all writes of a process, and commits waiting ones as one transaction.
 
-Several writing connections would only compete for SQLite's lock, and one flush for many writes keeps the rate high. A
-caller that stops waiting withdraws its write, because a write that it reports as failed must never be stored later.
+Several writing connections would only compete for SQLite's lock, and one flush serves many writes. A caller that stops
+waiting withdraws its write, because a write that it reports as failed must never be stored later.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Writes in one commit, at most.
+#: Maximum number of writes in one commit.
 MAX_GROUP = 256
 #: Seconds that a caller waits for its write, and then again for the end of a commit that has begun.
 WRITE_TIMEOUT = 10.0
-#: Attempts of a write whose transaction the server rolled back in favour of another one.
+#: Maximum attempts at a write whose transaction the server rolls back because of another one.
 MAX_TRIES = 4
 #: PostgreSQL's deadlock_detected and serialization_failure.
 _ROLLED_BACK_FOR_ANOTHER = ("40P01", "40001")
@@ -61,7 +61,7 @@ class _Write:
         self.is_order = is_order
         self.is_withdrawn = self.is_committing = self.is_done = False
         self.result: Any = None
-        # A lock costs a tenth of a Future, and there is one for each order.
+        # A lock takes a tenth of a Future's time, and each order needs one.
         self._done = threading.Lock()
         self._done.acquire()
 
@@ -71,9 +71,9 @@ class _Write:
         self.is_done = True
         self._done.release()
 
-    def is_done_by(self, moment: float) -> bool:
-        """Wait until `moment` of the monotonic clock."""
-        return self.is_done or self._done.acquire(timeout=max(0.0, moment - time.monotonic()))
+    def is_done_by(self, deadline: float) -> bool:
+        """Wait until the monotonic time `deadline`; return whether the write is done."""
+        return self.is_done or self._done.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
 
 class _Withdrawn(Exception):
@@ -90,10 +90,9 @@ class Writer:
         files: SqliteFiles | None = None,
         order_timeouts: tuple[float, float] | None = None,
     ) -> None:
-        """`timeout`, in seconds, is how long a caller waits for its writes, and for a commit that has begun.
+        """A caller waits `timeout` seconds for its writes, and as long again for a commit that has begun.
 
-        `files` are checked before and after each transaction. `order_timeouts` are both times for orders, if they are
-        others.
+        `order_timeouts` replace these two times for orders. `files` are checked before and after each transaction.
         """
         self._engine = engine
         self._timeout = timeout
@@ -125,8 +124,8 @@ class Writer:
 
         The result of a write that failed is an exception: OutboxUnavailable when nothing was written, UnconfirmedWrite
         when the commit's outcome is unknown, or what its operation returned or raised. Operations may run several times
-        (the writes of a failed group are repeated one by one), so they must do nothing but SQL. `is_order` says that a
-        shop will be told that they are stored.
+        (the writes of a failed group are repeated one by one), so they must do nothing but SQL. With `is_order`, a
+        shop is told that they are stored.
         """
         pending = [_Write(operation, item, is_order) for operation, item in writes]
         if reason := self._refusal():
@@ -145,9 +144,9 @@ class Writer:
 
     def _wait_for(self, write: _Write, began: float, timeout: float, commit_timeout: float) -> Any:
         if not write.is_done_by(began + timeout) and self._withdraw(write):
-            return OutboxUnavailable(f"the database did not answer in {timeout:g} s")
+            return OutboxUnavailable(f"the database did not respond within {timeout:g} s")
         if not write.is_done_by(began + timeout + commit_timeout):
-            return UnconfirmedWrite(f"the database did not end the commit in {commit_timeout:g} s")
+            return UnconfirmedWrite(f"the database did not finish the commit within {commit_timeout:g} s")
         return write.result
 
     def _withdraw(self, write: _Write) -> bool:
@@ -167,7 +166,7 @@ class Writer:
         try:
             with self._engine.begin() as connection:
                 has_begun = True
-                # After BEGIN, which may have waited for another process: callers may have come or withdrawn meanwhile.
+                # BEGIN may have waited for another process: writes may have been added or withdrawn meanwhile.
                 group = self._not_withdrawn([*group, *(self._take_waiting(len(group)) if takes_more else ())])
                 group = self._refuse_without_files(group)
                 results = _carry_out(group, connection)
@@ -191,7 +190,7 @@ class Writer:
             self._conclude(group, results)
 
     def _take_waiting(self, count: int) -> list[_Write]:
-        """Return waiting writes for a group that has `count` already."""
+        """Return waiting writes for a group that already has `count`."""
         taken: list[_Write] = []
         while count + len(taken) < MAX_GROUP:
             try:
@@ -211,7 +210,7 @@ class Writer:
             return [write for write in group if not write.is_withdrawn]
 
     def _refuse_without_files(self, group: list[_Write]) -> list[_Write]:
-        """Return the writes that are safe with SQLite's files as they are now. The others fail."""
+        """Return the writes that are safe with SQLite's current files. The others fail."""
         if self._files is None or not self._files.are_changed:
             return group
         refusals = {is_order: self._files.refusal(is_order) for is_order in (False, True)}

@@ -1,1 +1,1 @@
-"""How gunicorn serves the application. gunicorn's master imports this package without the application."""
+"""gunicorn's worker and its hooks. gunicorn's master imports this package without the application."""

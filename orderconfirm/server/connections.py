@@ -1,4 +1,4 @@
-"""Client connections for the poller: sockets that never block, and the phases of a connection."""
+"""Client connections for the poller: non-blocking sockets, and the phases of a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderconfirm.server.request_buffer import RequestBuffer
 
 #: Bytes that one `recv` reads.
 RECEIVE_BYTES = 65536
-#: Bytes of unsent responses that are kept for all clients together.
+#: Maximum bytes of unsent responses of all clients together.
 MAX_UNSENT_BYTES = 96 * 1024 * 1024
 
 
@@ -38,7 +38,7 @@ _unsent = _SharedTotal()
 class ClientSocket(socket.socket):
     """A socket that buffers requests and responses.
 
-    The poller receives a request with `receive` and sends what is left of a response with `flush`. In between, a thread
+    The poller receives a request with `receive` and sends the rest of a response with `flush`. In between, a thread
     handles the request: gunicorn reads it with `recv` and sends the response with `sendall`, and neither blocks.
     """
 
@@ -54,7 +54,7 @@ class ClientSocket(socket.socket):
         return super().recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
 
     def flush(self) -> None:
-        """Send as much of the unsent bytes as the client takes."""
+        """Send as many of the unsent bytes as possible without blocking."""
         del self.outgoing[: self._send_now(self.outgoing)]
         self._count()
 
@@ -71,8 +71,8 @@ class ClientSocket(socket.socket):
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Keep a small response for `flush`, so that its headers and its body are sent together.
 
-        Of a larger one, send what can be sent without blocking. Closes the connection and raises ConnectionResetError
-        when the unsent bytes of all clients exceed the limit.
+        Send as much of a larger response as possible without blocking. Close the connection and raise
+        ConnectionResetError when the unsent bytes of all clients exceed the limit.
         """
         self.outgoing += data
         if len(self.outgoing) > RECEIVE_BYTES:
@@ -153,6 +153,6 @@ class Phase:
         return overdue
 
     def shorten(self, seconds: float, now: float) -> None:
-        """Let no connection wait for more than `seconds` from now."""
+        """Limit each connection's wait to `seconds` from now."""
         self.seconds = min(self.seconds, seconds)
         self._deadlines = {conn: min(deadline, now + seconds) for conn, deadline in self._deadlines.items()}

@@ -22,28 +22,28 @@ from orderconfirm.server.roles import remote_sender
 #: Seconds before a worker that cannot start is replaced.
 RESTART_DELAY_SECONDS = 3.0
 
-#: Seconds between two looks of the sender process at its pipe, at least: one look serves many new orders.
+#: Minimum seconds between two reads of the sender's pipe: one read serves many new orders.
 WAKE_INTERVAL = 0.005
 
-#: Two bytes of memory that the master shares with all workers: whether one has started, and whether one has failed to.
-_HAS = mmap.mmap(-1, 2)
+#: Two bytes that the master shares with all workers: whether one has started, and whether one has failed to start.
+_shared_flags = mmap.mmap(-1, 2)
 _STARTED, _FAILED = 0, 1
 
 
 class Worker(PollingWorker):
-    """A worker process. With `is_sender` it only sends mails, and no client reaches it."""
+    """A worker process. With `is_sender` it only sends mails and accepts no clients."""
 
     is_sender = False
 
     @property
     def is_first(self) -> bool:
-        """Whether no worker has started yet. Only then a failure may end the service."""
-        return not _HAS[_STARTED]
+        """Whether no worker has started yet. Only then may a failure end the service."""
+        return not _shared_flags[_STARTED]
 
     @property
     def has_failed_before(self) -> bool:
-        """Whether another worker has said why the service cannot start."""
-        return bool(_HAS[_FAILED])
+        """Whether another worker has already reported why the service cannot start."""
+        return bool(_shared_flags[_FAILED])
 
     def init_process(self) -> None:
         """Start and run the worker.
@@ -71,10 +71,10 @@ class Worker(PollingWorker):
         if self.has_failed_before:
             time.sleep(1.0)
             sys.exit(0)
-        _HAS[_FAILED] = 1
+        _shared_flags[_FAILED] = 1
 
     def run(self) -> None:
-        _HAS[_STARTED] = 1
+        _shared_flags[_STARTED] = 1
         if self.is_sender:
             self._run_sender()
         else:
@@ -82,13 +82,13 @@ class Worker(PollingWorker):
 
     def _run_sender(self) -> None:
         for listener in self.sockets:
-            # Otherwise clients would connect, and wait in vain, until the mails in flight are finished at a stop.
+            # Otherwise clients could still connect while this process finishes its mails at a stop.
             listener.close()
         runtime = self.wsgi.extensions["orderconfirm"]
         while self.alive and self.is_parent_alive():
             self.notify()
             if sender := runtime.sender:
-                remote_sender.report(sender.seconds_since_last_round, sender.is_relay_paused)
+                remote_sender.report(sender.seconds_since_last_round)
             if remote_sender.wait(self.method_queue.fileno(), seconds=1.0):
                 runtime.wake()
                 time.sleep(WAKE_INTERVAL)

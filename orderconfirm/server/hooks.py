@@ -11,19 +11,28 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
 from gunicorn.util import parse_address
 
-from orderconfirm.errors import OrderConfirmError, SettingsError
-from orderconfirm.server.memory import spare_collector, tune_allocator
+from orderconfirm.errors import DatabaseUnreachable, OrderConfirmError, SettingsError
+from orderconfirm.server.memory import freeze_gc, tune_allocator
 from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
 
-#: An exit code of a worker with which gunicorn ends the service instead of starting another worker.
+#: Seconds for which the first start tries to reach the database, and between two tries.
+START_TIMEOUT = 60.0
+RESTART_INTERVAL = 3.0
+
+#: A worker's exit code at which gunicorn ends the service instead of starting another worker.
 _APP_LOAD_ERROR = 4
+#: Seconds between two signs of life of a worker that starts.
+NOTIFY_INTERVAL = 0.5
 
 
 def load_settings() -> Settings:
@@ -51,9 +60,9 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Replace gunicorn's reload, which stops the old workers before it knows that new ones can start.
+    """Replace gunicorn's reload, which stops the old workers before new ones are known to start.
 
-    And its SIGTTOU, which would stop the only worker that answers requests.
+    Also replace its SIGTTOU handler, which would stop the only worker that handles requests.
     """
     server.handle_hup = partial(_reload, server, server.handle_hup)
     server.handle_ttou = partial(remove_worker, server, server.handle_ttou)
@@ -66,17 +75,31 @@ def post_worker_init(worker: Any) -> None:
     # shops may share it, with several connections each.
     worker.max_per_address = None if runtime.settings.trusted_proxies else worker.cfg.worker_connections // 4
     try:
-        # A missing database ends the service only at its first start.
-        sends_itself = worker.is_sender or not runtime.settings.has_sender_process
-        runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
+        with _kept_alive(worker):
+            _start(runtime, worker)
     except OrderConfirmError as exc:
         if worker.has_failed_before:
             raise SystemExit(_APP_LOAD_ERROR) from None
         _exit(_APP_LOAD_ERROR, str(exc))
-    if worker.age == 1 + runtime.settings.has_sender_process:  # once per service, not once per worker
+    if worker.age == (2 if runtime.settings.has_sender_process else 1):  # once per service, not once per worker
         _log_ready(worker.log, runtime.settings)
     _begin_stop_at_sigterm(runtime)
-    spare_collector()
+    freeze_gc()
+
+
+def _start(runtime: Any, worker: Any) -> None:
+    """Start the runtime. The service's first start waits START_TIMEOUT for a database that cannot be reached."""
+    sends_itself = worker.is_sender or not runtime.settings.has_sender_process
+    give_up_at = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            runtime.start(not worker.is_first, remote_sender=None if sends_itself else remote_sender)
+            return
+        except DatabaseUnreachable as exc:
+            if time.monotonic() > give_up_at or not worker.alive:
+                raise
+            worker.log.warning("%s; trying again for %d s", exc, give_up_at - time.monotonic())
+        time.sleep(RESTART_INTERVAL)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -85,10 +108,28 @@ def worker_exit(server: Any, worker: Any) -> None:
         app.extensions["orderconfirm"].stop()
 
 
+@contextmanager
+def _kept_alive(worker: Any) -> Iterator[None]:
+    """Show the master that the worker lives: a migration may take longer than the worker's timeout."""
+    is_over = threading.Event()
+
+    def notify() -> None:
+        while not is_over.wait(NOTIFY_INTERVAL):
+            worker.notify()
+
+    thread = threading.Thread(target=notify, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def _begin_stop_at_sigterm(runtime: Any) -> None:
     """Start to drain the mails at SIGTERM.
 
-    After the last request would be too late: a client that sends its body slowly would use up the mails' time.
+    Waiting for the last request would be too late: a client that sends its body slowly would use up the mails' time.
     """
     stop_worker = signal.getsignal(signal.SIGTERM)
 
@@ -121,7 +162,7 @@ def _reload(server: Any, reload: Callable[[], None]) -> None:
 
 
 def _reload_problem(bound: list[Any]) -> str | None:
-    """Return why the present settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
+    """Return why the current settings and templates cannot be loaded, or None. `bound` are the addresses in use."""
     load = "import wsgi; print(wsgi.app.extensions['orderconfirm'].settings.bind)"
     trial = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)  # noqa: S603
     if trial.returncode:

@@ -1,4 +1,4 @@
-"""Settings of the C library's allocator and of Python's garbage collector that keep the service small and fast."""
+"""Settings of the C library's allocator and of Python's garbage collector that save memory and CPU time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import suppress
 #: thread has read: 260 MB for 32 threads and hostile bodies, instead of 150 MB with one arena. A single arena costs
 #: little, because only one Python thread runs at a time.
 _ARENA_MAX = -8
-#: glibc's M_MMAP_THRESHOLD. glibc raises it with the first large body, and then allocates large bodies between small
-#: objects, from where their memory is not returned. A threshold that was set explicitly stays.
+#: glibc's M_MMAP_THRESHOLD. glibc raises it with the first large body, and then allocates large bodies among small
+#: objects, where their memory is not returned to the system. An explicitly set threshold does not change.
 _MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 128 * 1024
 
@@ -28,8 +28,8 @@ def tune_allocator() -> None:
         mallopt(_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
-def spare_collector() -> None:
-    """Exclude what the process has loaded from garbage collection, which would look at all of it again and again."""
+def freeze_gc() -> None:
+    """Exclude the objects loaded so far from garbage collection, which would traverse them again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTION_THRESHOLD)

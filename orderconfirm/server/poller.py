@@ -24,14 +24,14 @@ from orderconfirm.server.connections import Connection, Phase
 SILENT_SECONDS = 5.0
 READ_SECONDS = 10.0
 WRITE_SECONDS = 30.0
-#: Seconds and bytes that are still received after the last response (RFC 9112 section 9.6), because many clients read
-#: a response only after they have sent their whole body.
+#: Limits of what is still received after the last response (RFC 9112 section 9.6), because many clients read a
+#: response only after they have sent their whole body.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
-#: Seconds for each of these phases once the service stops.
+#: Maximum seconds of each phase once the service stops.
 STOP_SECONDS = 2.0
-#: Bytes of buffered requests and responses of all clients together. The sum is checked only for a client with more than
-#: MIN_CHECKED_BYTES.
+#: Bytes of buffered requests and responses of all clients together. The sum is checked only when a client has more
+#: than MIN_CHECKED_BYTES.
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 MIN_CHECKED_BYTES = 128 * 1024
 
@@ -39,7 +39,7 @@ MIN_CHECKED_BYTES = 128 * 1024
 class PollingWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with limits on the time, connections and memory that clients use.
 
-    `max_per_address` is how many connections one address may have; None for no limit.
+    `max_per_address` is the maximum number of connections from one address; None for no limit.
     """
 
     max_per_address: int | None = None
@@ -51,7 +51,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._sending = Phase(WRITE_SECONDS, EVENT_WRITE, self._send)
         self._idle = Phase(self.cfg.keepalive, EVENT_READ, self._receive)
         self._lingering = Phase(LINGER_SECONDS, EVENT_READ, self._discard)
-        #: In the order in which connections are closed in favour of new ones.
+        #: In the order in which connections are closed to make room for new ones.
         self._phases = (self._silent, self._lingering, self._idle, self._receiving, self._sending)
         self._connections: set[Connection] = set()
         self._per_address: Counter[str | None] = Counter()
@@ -73,7 +73,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._wait(conn, self._silent)
         if self.max_per_address and conn.address and self._per_address[conn.address] > self.max_per_address:
             self._close_oldest(lambda other: other.address == conn.address)
-        self._proceed(conn)  # its first bytes may be there already
+        self._proceed(conn)  # its first bytes may have arrived already
         return True
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
@@ -104,7 +104,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
             phase.shorten(0.0 if phase in (self._silent, self._idle) else STOP_SECONDS, now)
 
     def _proceed(self, conn: Connection, _: Any = None) -> None:
-        if conn.phase:  # None if it was closed in favour of another one after the poll
+        if conn.phase:  # None if it was closed after the poll to make room for another one
             self._attempt(conn.phase.proceed, conn)
 
     def _attempt(self, step: Callable[[Connection], None], conn: Connection) -> None:

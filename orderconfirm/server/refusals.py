@@ -10,7 +10,7 @@ from orderconfirm.response_headers import DEFAULT_HEADERS, FIXED_HEADERS
 
 
 def refusal(exc: Exception, request_id: str) -> bytes:
-    """Return the complete HTTP response to a request that the parser refused, or the server failed at, with `exc`."""
+    """Return the complete HTTP response to a request for which the parser or the server raised `exc`."""
     # Imported here, because gunicorn's master imports this module and must not load the application.
     from orderconfirm.web import problem_types
 

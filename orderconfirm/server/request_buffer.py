@@ -1,6 +1,6 @@
 """A buffer that collects the bytes of an HTTP request until it is complete (RFC 9112).
 
-It only finds the request's end. Bytes that are not HTTP are ready at once, and gunicorn's parser refuses them.
+It only finds the end of the request. Bytes that are not HTTP count as ready at once; gunicorn's parser refuses them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 from orderconfirm.limits import MAX_HEAD_BYTES, MAX_WEBHOOK_BODY_BYTES
 
-#: The largest body that is collected. Larger ones exceed every limit of the application, which refuses them unread.
+#: The largest body that is collected. A larger one exceeds every limit of the application, which refuses it unread.
 MAX_BUFFERED_BODY_BYTES = MAX_WEBHOOK_BODY_BYTES
 #: A chunked body also contains the sizes of its chunks.
 MAX_CHUNKED_BYTES = MAX_BUFFERED_BODY_BYTES * 5 // 4
@@ -22,9 +22,9 @@ _CHUNK_SIZE = re.compile(rb"([0-9a-f]{1,16})[ \t]*(?:;|$)", re.IGNORECASE)
 
 
 class RequestBuffer:
-    """The received bytes of a connection's next request, and of those behind it.
+    """The received bytes of a connection's next request, and of those after it.
 
-    `is_ready`: no more bytes of the request will be collected. `is_complete`: all its bytes are there.
+    `is_ready`: no more bytes of the request will be collected. `is_complete`: all its bytes have arrived.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class RequestBuffer:
         self.end()
 
     def read(self, size: int) -> bytes:
-        """Remove and return up to `size` bytes of a ready request; b"" at its end. Later requests stay."""
+        """Remove and return up to `size` bytes of a ready request; b"" at its end. Later requests remain."""
         size = min(size, len(self._data) if self._end is None else self._end)
         with memoryview(self._data) as view:
             part = bytes(view[:size])
@@ -69,7 +69,7 @@ class RequestBuffer:
         return part
 
     def next(self) -> None:
-        """Begin the next request after a complete one was read. Some of its bytes may be there already."""
+        """Begin the next request after a complete one was read. Some of its bytes may have arrived already."""
         self._start()
         self._find_end()
 
@@ -124,7 +124,7 @@ class RequestBuffer:
             self.is_ready = True
 
     def _skip_chunk(self) -> bool:
-        """Move behind the next chunk. Returns False at the last chunk, and at one that is incomplete or not valid."""
+        """Skip the next chunk. Returns False at the last chunk and at one that is incomplete or invalid."""
         line_end = self._data.find(b"\r\n", self._position, self._position + MAX_CHUNK_LINE_BYTES)
         if line_end < 0:
             self.is_ready = len(self._data) - self._position > MAX_CHUNK_LINE_BYTES

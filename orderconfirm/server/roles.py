@@ -1,4 +1,4 @@
-"""The roles of worker processes: one may do nothing but send the mails of all others.
+"""The roles of worker processes: one may send the mails of all others and handle no requests.
 
 gunicorn's master imports this module, and its workers inherit `remote_sender`.
 """
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-#: The monotonic time of the dispatcher's last round, and whether the relay is paused.
-_STATUS = struct.Struct("=d?")
+#: The monotonic time of the dispatcher's last round.
+_STATUS = struct.Struct("=d")
 
 
 class RemoteSender:
-    """The dispatcher of the sender process, as the other processes see it. All share its memory and its pipe."""
+    """The interface to the sender process's dispatcher. All processes share its memory and its pipe."""
 
     def __init__(self) -> None:
         self._status = mmap.mmap(-1, _STATUS.size)
@@ -29,21 +29,17 @@ class RemoteSender:
         os.set_blocking(self._writer, False)
 
     @property
-    def is_relay_paused(self) -> bool:
-        return bool(_STATUS.unpack_from(self._status)[1])
-
-    @property
     def seconds_since_last_round(self) -> float:
-        """Seconds since the last completed round, to a second. It grows while there is no sender process."""
+        """Seconds since the last completed round, to a second. It also grows while there is no sender process."""
         return time.monotonic() - float(_STATUS.unpack_from(self._status)[0])
 
     def wake(self) -> None:
-        """Let the sender process look for due mails now."""
-        with suppress(BlockingIOError):  # a full pipe will wake it
+        """Make the sender process look for due mails now."""
+        with suppress(BlockingIOError):  # a full pipe wakes it anyway
             os.write(self._writer, b"\0")
 
     def wait(self, other_file: int, seconds: float) -> bool:
-        """Wait, in the sender process, until there may be due mails or `other_file` is readable. True for the mails."""
+        """Wait, in the sender process, until there may be due mails (return True) or `other_file` is readable."""
         readable, _, _ = select.select([self._reader, other_file], [], [], seconds)
         if self._reader not in readable:
             return False
@@ -51,9 +47,9 @@ class RemoteSender:
             os.read(self._reader, 65536)
         return True
 
-    def report(self, seconds_since_last_round: float, is_relay_paused: bool) -> None:
-        """Tell the other processes how the sender is."""
-        _STATUS.pack_into(self._status, 0, time.monotonic() - seconds_since_last_round, is_relay_paused)
+    def report(self, seconds_since_last_round: float) -> None:
+        """Publish the sender's status to the other processes."""
+        _STATUS.pack_into(self._status, 0, time.monotonic() - seconds_since_last_round)
 
 
 remote_sender = RemoteSender()
@@ -67,13 +63,13 @@ def make_sender(server: Any, worker: Any) -> None:
 
 
 def retire_sender(server: Any) -> None:
-    """Let the next new worker be the sender, and the present one be stopped first."""
+    """Make the next new worker the sender, and let the current sender be stopped first."""
     for worker in server.WORKERS.values():
         if worker.is_sender:
             worker.is_sender, worker.age = False, 0
 
 
 def remove_worker(server: Any, remove: Callable[[], None]) -> None:
-    """Let `remove` stop a worker, unless only the sender would be left to answer requests."""
+    """Let `remove` stop a worker, unless it is the last one that handles requests."""
     if server.num_workers > 1 + any(worker.is_sender for worker in server.WORKERS.values()):
         remove()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from secrets import token_bytes
 
+from orderconfirm.settings.fields import ROOT
 from orderconfirm.settings.loading import load_environment, unknown_names
-from orderconfirm.settings.model import ROOT, Settings
+from orderconfirm.settings.model import Settings
 from orderconfirm.settings.relay import Relay
 from orderconfirm.settings.values import ApiKey, Rate
 

@@ -25,6 +25,7 @@ def contradictions(settings: Settings) -> list[str]:
         *_sender_problems(settings),
         *_log_problems(settings),
         *_process_problems(settings),
+        *_database_problems(settings),
     ]
 
 
@@ -80,7 +81,7 @@ def _api_problems(settings: Settings) -> list[str]:
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "
             "these headers, so set it to true"
         )
-    if settings.is_production and not settings.api_keys:
+    if settings.is_production and not settings.api_keys and settings.takes_orders:
         problems.append("API_KEYS is missing: production requires API keys, like shop1:long-random-key")
     if settings.is_production and settings.demo_page:
         problems.append("DEMO_PAGE is true: the demo page requires no key and is not available in production")
@@ -89,13 +90,13 @@ def _api_problems(settings: Settings) -> list[str]:
 
 def _sender_problems(settings: Settings) -> list[str]:
     problems = []
-    if not settings.sender and (settings.is_production or settings.relay):
+    if not settings.from_header and (settings.is_production or settings.relay):
         problems.append("EMAIL_SENDER is missing: set the From address of the confirmations")
-    if settings.sender and not _ADDRESS.match(settings.sender_address):
+    if settings.from_header and not _ADDRESS.match(settings.sender_address):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
     if settings.support_email and not _ADDRESS.match(settings.support_email):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")
-    for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.sender)):
+    for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.from_header)):
         if not text.isprintable():
             problems.append(f"{name} contains a line break or another unprintable character")
     return problems
@@ -109,8 +110,6 @@ def _log_problems(settings: Settings) -> list[str]:
 
 def _process_problems(settings: Settings) -> list[str]:
     problems = []
-    if settings.senders > settings.mail_max_connections:
-        problems.append("WEB_CONCURRENCY is above MAIL_MAX_CONNECTIONS: each worker needs at least one connection")
     if settings.templates_dir and not Path(settings.templates_dir).is_dir():
         problems.append("TEMPLATES_DIR is not a folder")
     if settings.mail_timeout >= settings.drain_seconds:
@@ -120,3 +119,9 @@ def _process_problems(settings: Settings) -> list[str]:
             "stopTimeout), or lower MAIL_TIMEOUT"
         )
     return problems
+
+
+def _database_problems(settings: Settings) -> list[str]:
+    if settings.database_password_file and not settings.database_url.startswith("postgres"):
+        return ["DATABASE_PASSWORD_FILE is set, but DATABASE_URL is not postgresql://…: a file has no password"]
+    return []

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orderconfirm.settings import dotenv_file
-from orderconfirm.settings.model import ROOT, Settings
+from orderconfirm.settings.fields import ROOT
+from orderconfirm.settings.model import Settings
 from orderconfirm.settings.names import describe_unknown
 from orderconfirm.settings.variables import variable_names
 

@@ -16,9 +16,8 @@ _MIN_SIMILARITY = 0.85
 def describe_unknown(names: Iterable[str], known: Collection[str], is_shared: bool) -> dict[str, str]:
     """Return, by name, the rest of an error sentence that begins with that name.
 
-    Only those of `names` are in it that are not `known` and look like a misspelt setting.
-
-    With `is_shared` other programs use the same environment, so a name without one of our prefixes is not reported.
+    The result contains only names that are not `known` and look like a misspelt setting. With `is_shared` other
+    programs use the same environment, so a name without one of our prefixes is not reported.
     """
     return {name: _describe(name, known) for name in names if _looks_like_a_setting(name, known, is_shared)}
 

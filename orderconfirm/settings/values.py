@@ -23,8 +23,8 @@ def boolean(text: str) -> bool:
 
 
 def sender_role(text: str) -> str:
-    if text not in ("process", "thread"):
-        raise ValueError("must be process or thread")
+    if text not in ("process", "thread", "off", "only"):
+        raise ValueError("must be process, thread, off or only")
     return text
 
 
@@ -117,7 +117,7 @@ class Rate:
         return f"{self.count}/{self.seconds:g}s"
 
     def share(self, part: int, whole: int) -> Rate:
-        """Return `part` of `whole` equal parts: over a longer time where it would be less than one."""
+        """Return `part` of `whole` equal parts, over a longer time if that is less than one mail or request."""
         count = self.count * part // whole
         return Rate(count, self.seconds) if count else Rate(1, self.seconds * whole / (self.count * part))
 
@@ -184,7 +184,7 @@ def api_keys(text: str) -> tuple[ApiKey, ...]:
 
 def signing_secret(text: str) -> str:
     if len(text) < 16:
-        raise ValueError("is shorter than 16 characters: it is not a Mailtrap signing secret")
+        raise ValueError("is shorter than 16 characters: it is not a signing secret")
     return text
 
 

@@ -33,7 +33,7 @@ class RelaySMTP(TimedSMTP):
     """An SMTP session that tracks its stage and raises every failure as a DeliveryFailure."""
 
     def __init__(self, relay: Relay, ehlo_name: str, reply_timeout: float, trust: ssl.SSLContext) -> None:
-        """Open nothing yet. `reply_timeout` is in seconds; `ehlo_name` avoids a look-up of this host's name."""
+        """Open nothing yet. `reply_timeout` is in seconds; `ehlo_name` avoids a lookup of this host's name."""
         super().__init__(ehlo_name, reply_timeout, trust if relay.security == "tls" else None)
         self.mails_sent = 0
         self.opened_at = self.last_used = time.monotonic()
@@ -41,7 +41,7 @@ class RelaySMTP(TimedSMTP):
         self._host = relay.host  # smtplib verifies the certificate of STARTTLS against it
         self._relay = relay
         self._trust = trust
-        #: The message whose envelope has left already, and the one whose envelope is to leave next.
+        #: The message whose envelope has been sent, and the one whose envelope is to be sent next.
         self.announced: OrderMessage | None = None
         self._next: OrderMessage | None = None
 
@@ -69,7 +69,7 @@ class RelaySMTP(TimedSMTP):
     ) -> dict[str, tuple[int, bytes]]:
         """Send one message to one recipient. When this returns, the relay has accepted it.
 
-        Raises a DeliveryFailure otherwise. The session may be used again if `is_usable` then says so.
+        Raises a DeliveryFailure otherwise. The session may be used again only if `is_usable`.
         """
         recipient = to_addrs if isinstance(to_addrs, str) else to_addrs[0]
         is_announced, self.announced = self.announced is not None, None
@@ -86,10 +86,10 @@ class RelaySMTP(TimedSMTP):
         return {}
 
     def announce_next(self, message: OrderMessage) -> None:
-        """Let the envelope of `message` leave with the end of the message before it, if the relay offers PIPELINING.
+        """Send the envelope of `message` together with the end of the previous one, if the relay offers PIPELINING.
 
-        `announced` is then that message, and the next `sendmail` must be for it. A connection that is lost before the
-        relay has replied to both has not sent it.
+        `announced` is then that message, and the next `sendmail` must be for it. If the connection is
+        lost before the relay has replied to both, `message` has not been sent.
         """
         self._next = message if self.has_extn("pipelining") else None
 
@@ -102,11 +102,19 @@ class RelaySMTP(TimedSMTP):
     def is_usable(self) -> bool:
         return self.sock is not None
 
-    def quit_nowait(self) -> None:
-        """Send QUIT and close, without waiting for the reply: it says nothing about the mails sent before."""
+    def begin_quit(self) -> None:
+        """Send QUIT. The reply says nothing about the mails sent before, so an error is ignored."""
         with suppress(OSError, smtplib.SMTPException):
             if self.sock is not None:
                 self.send(b"QUIT\r\n")
+
+    def end_quit(self, give_up_at: float) -> None:
+        """Close the connection once the relay has, or at this moment of the monotonic clock."""
+        with suppress(OSError):
+            while self.sock is not None and (left := give_up_at - time.monotonic()) > 0:
+                self.sock.settimeout(left)
+                if not self.sock.recv(4096):
+                    break
         self.close()
 
     def abort(self) -> None:
@@ -154,7 +162,7 @@ class RelaySMTP(TimedSMTP):
     def _send_envelope(self, envelope: Envelope, is_announced: bool) -> None:
         """Send MAIL, RCPT and DATA: pipelined if the relay offers it (RFC 2920), else one by one. Read the replies.
 
-        With `is_announced` they have left already.
+        With `is_announced`, they have already been sent.
         """
         is_pipelined = self.has_extn("pipelining")
         self._enter("mail")
@@ -166,21 +174,21 @@ class RelaySMTP(TimedSMTP):
             if not is_pipelined:
                 self.send(command)
             replies.append((stage, *self.getreply()))
-            if replies[-1][1] == 421 or not (is_pipelined or _is_welcome(stage, replies[-1][1])):
+            if replies[-1][1] == 421 or not (is_pipelined or _is_positive(stage, replies[-1][1])):
                 break
         for stage, code, text in replies:
-            if not _is_welcome(stage, code):
-                self._take_back({stage: code for stage, code, _ in replies})
+            if not _is_positive(stage, code):
+                self._reset_session({stage: code for stage, code, _ in replies})
                 raise read_reply(stage, code, decode_text(text))
 
-    def _take_back(self, codes: dict[str, int]) -> None:
+    def _reset_session(self, codes: dict[str, int]) -> None:
         """Reset the session after a refusal, so that it can be used again. Close it if that fails."""
         self._allow(self._reply_timeout)
-        is_data_welcome = codes.get("data") == 354
+        is_data_accepted = codes.get("data") == 354
         try:
-            if 421 in codes.values() or (is_data_welcome and _is_welcome("rcpt", codes["rcpt"])):
+            if 421 in codes.values() or (is_data_accepted and _is_positive("rcpt", codes["rcpt"])):
                 self.close()  # in the second case the recipient would get an empty message
-            elif is_data_welcome:
+            elif is_data_accepted:
                 # RFC 2920 section 3.1: the relay waits for content although every recipient was refused.
                 self.send(b".\r\n")
                 self.getreply()
@@ -190,7 +198,7 @@ class RelaySMTP(TimedSMTP):
             self.close()
 
     def _send_content(self, message: bytes) -> None:
-        # Without its final dot the message cannot be accepted, so up to here a lost connection is a clear "not sent".
+        # Without its final dot the message cannot be accepted, so up to here a lost connection means "not sent".
         self._enter("data")
         # Dot-stuffing (RFC 5321 section 4.5.2). The first line is a header, so it needs none.
         self.send(message.replace(b"\r\n.", b"\r\n.."))
@@ -201,16 +209,16 @@ class RelaySMTP(TimedSMTP):
         code, text = self.getreply()
         self.last_used = time.monotonic()
         self.last_reply = (code, decode_text(text))
-        is_answer = not 300 <= code < 400
-        if code == 421 or not is_answer:
+        is_final = not 300 <= code < 400
+        if code == 421 or not is_final:
             self.close()
-        if not is_answer:
-            raise UnknownOutcome("end_of_data", f"an answer that is none: {decode_text(text)}", code)
+        if not is_final:
+            raise UnknownOutcome("end_of_data", f"unexpected 3xx reply to the message: {decode_text(text)}", code)
         if code >= 400:
             raise read_reply("end_of_data", code, decode_text(text))
 
     def _announcement(self) -> bytes:
-        """Return the next message's envelope, which RFC 2920 section 3.1 allows right behind the final dot."""
+        """Return the next message's envelope, which RFC 2920 section 3.1 allows right after the final dot."""
         message, self._next = self._next, None
         if message is None:
             return b""
@@ -226,5 +234,5 @@ def _joined(envelope: Envelope) -> str:
     return "".join(command for _, command in envelope)
 
 
-def _is_welcome(stage: str, code: int) -> bool:
+def _is_positive(stage: str, code: int) -> bool:
     return code == 354 if stage == "data" else code in (250, 251)

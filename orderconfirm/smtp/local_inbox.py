@@ -44,12 +44,12 @@ class Inbox:
     """The mails in one Maildir folder. Several processes may share it: Maildir needs no lock."""
 
     def __init__(self, folder: Path) -> None:
-        """The folder is created with the first mail."""
+        """Create nothing yet: the folder is created with the first mail."""
         self._folder = folder
         self._lock = threading.Lock()
 
     def add(self, source: bytes) -> None:
-        """Store one message as received, and delete the oldest above MAX_MAILS."""
+        """Store one message as received, and delete the oldest ones beyond MAX_MAILS."""
         with self._lock:
             box = mailbox.Maildir(self._folder)
             box.add(source)

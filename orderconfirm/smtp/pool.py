@@ -1,10 +1,10 @@
-"""A pool of open relay connections: opening one takes a dozen round trips, a mail over an open one two to four."""
+"""A pool of open relay connections: opening one takes a dozen round trips, sending a mail over it one to four."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orderconfirm.errors import DeliveryFailure, RelayTrouble, TooManyConnections, TryLater
 from orderconfirm.smtp.message import OrderMessage
@@ -12,13 +12,15 @@ from orderconfirm.smtp.relay_mail import RelayConnection
 
 #: Seconds after which an idle connection is closed. Relays drop idle connections, and limit their number.
 IDLE_SECONDS = 15.0
+#: Seconds that the relay has to close a connection after QUIT. Usually it takes a round trip.
+QUIT_SECONDS = 2.0
 #: Seconds after a refused login in which further sends fail with the same refusal instead of another login: mails that
 #: were claimed together may still be rendering. Shorter than any pause before a probe.
 SHARED_REFUSAL_SECONDS = 0.5
 
 
 class ConnectionPool:
-    """A pool of connections for the sender threads, whose number limits its size. It hands out the last used one."""
+    """A pool of connections for the sender threads, whose number limits its size. The last used one is reused first."""
 
     def __init__(self, connect: Callable[[], RelayConnection], max_mails: int) -> None:
         """`connect` returns an unopened connection. A connection is replaced after `max_mails`."""
@@ -26,19 +28,22 @@ class ConnectionPool:
         self._max_mails = max_mails
         self._idle: list[RelayConnection] = []
         self._busy: set[RelayConnection] = set()
-        #: The connections over which only the envelope of a message has left.
+        #: The connections over which only the envelope of a message has been sent.
         self._announced: dict[OrderMessage, RelayConnection] = {}
         self._lock = threading.Lock()
+        #: Connections that the relay has yet to close.
+        self._quitting = 0
+        self._has_quit = threading.Condition(self._lock)
         self._login_gate = _LoginGate()
         self._is_aborted = False
 
     def send(self, message: OrderMessage, following: OrderMessage | None = None) -> tuple[int, str]:
         """Send one message and return the relay's final reply. Raises DeliveryFailure.
 
-        `following` is the message that the same thread sends or abandons next. Its envelope leaves together with the
-        end of this one if the relay supports it.
+        `following` is the message that the same thread sends or abandons next. Its envelope is sent together with
+        the end of this one if the relay supports it.
 
-        When a kept connection turns out to be lost, or is closed with 421, before the relay accepted the mail, the
+        If a reused connection turns out to be lost, or is closed with 421, before the relay has accepted the mail, the
         message is sent over a new one.
         """
         started_at = time.monotonic()
@@ -53,7 +58,7 @@ class ConnectionPool:
         return self._send_over(self._connect(), message, following, started_at)
 
     def abandon(self, message: OrderMessage) -> None:
-        """Close the connection over which the envelope of `message` has left: the relay waits for its content."""
+        """Close the connection over which the envelope of `message` has been sent: the relay waits for its content."""
         with self._lock:
             connection = self._announced.pop(message, None)
         if connection is not None:
@@ -61,13 +66,13 @@ class ConnectionPool:
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open, or being opened."""
-        return len(self._idle) + len(self._busy) + len(self._announced)
+        """The number of connections that are open or being opened."""
+        return len(self._idle) + len(self._busy) + len(self._announced) + self._quitting
 
     def close_idle(self, older_than: float = IDLE_SECONDS, above: int | None = None) -> None:
-        """Close the connections that have been idle for `older_than` seconds, and as many as are open `above` a number.
+        """Close connections idle for `older_than` seconds, and further idle ones while more than `above` are open.
 
-        Those last used longest ago are closed first.
+        The least recently used ones are closed first.
         """
         limit = time.monotonic() - older_than
         with self._lock:
@@ -80,8 +85,7 @@ class ConnectionPool:
             self._idle = [connection for connection in self._idle if connection not in idle]
             if not self._idle and not self._busy and not self._announced:
                 self._login_gate.close()
-        for connection in idle:
-            connection.host.quit_nowait()
+        self._quit(idle)
 
     def abort(self) -> None:
         """Close every connection that is sending a mail, so that its send fails at once. Later sends fail too."""
@@ -99,6 +103,8 @@ class ConnectionPool:
         try:
             connection.host.begin(started_at)
             if not connection.host.is_usable:
+                with self._has_quit:
+                    self._has_quit.wait_for(lambda: not self._quitting, QUIT_SECONDS)
                 self._open(connection)
             if self._is_aborted:
                 connection.host.close()
@@ -137,7 +143,22 @@ class ConnectionPool:
             if host.is_usable and host.mails_sent < self._max_mails and host.opened_at >= self._login_gate.closed_at:
                 self._idle.append(connection)
                 return
-        host.quit_nowait()
+        self._quit([connection])
+
+    def _quit(self, connections: Sequence[RelayConnection]) -> None:
+        """Close connections. No new one is opened until the relay has closed them: it counts them until then."""
+        if not connections:
+            return
+        with self._lock:
+            self._quitting += len(connections)
+        give_up_at = time.monotonic() + QUIT_SECONDS
+        for connection in connections:
+            connection.host.begin_quit()
+        for connection in connections:
+            connection.host.end_quit(give_up_at)
+        with self._has_quit:
+            self._quitting -= len(connections)
+            self._has_quit.notify_all()
 
     def _is_last(self, connection: RelayConnection) -> bool:
         """Whether no further message may be sent over a connection."""
@@ -145,7 +166,7 @@ class ConnectionPool:
 
 
 class _LoginGate:
-    """Limits logins to one at a time until one has succeeded, so that a wrong password causes one attempt only."""
+    """Limits logins to one at a time until one has succeeded, so that a wrong password causes only one attempt."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -154,7 +175,7 @@ class _LoginGate:
         self.closed_at = 0.0
 
     def enter(self, log_in: Callable[[], object]) -> None:
-        """Run `log_in`, or raise the refusal of a login that has just failed. Raises RelayTrouble."""
+        """Run `log_in`, or raise again the refusal of a login that has just failed. Raises RelayTrouble."""
         entered_at = time.monotonic()
         with self._lock:
             if not self._is_open:
@@ -187,5 +208,5 @@ def _copy(exc: RelayTrouble) -> RelayTrouble:
 
 
 def _was_stale(exc: DeliveryFailure) -> bool:
-    """Whether a kept connection was lost, or closed with 421, before the relay accepted the mail."""
+    """Whether a reused connection was lost, or closed with 421, before the relay accepted the mail."""
     return exc.code == 421 or (exc.code is None and exc.stage != "end_of_data")

@@ -25,7 +25,8 @@ class RelayConnection(Connection):
         return self.host
 
     def __exit__(self, *failure: object) -> None:
-        self.host.quit_nowait()
+        self.host.begin_quit()
+        self.host.close()
 
 
 class RelayMail(Mail):

@@ -1,6 +1,6 @@
-"""What a relay's reply means, by its text first and its code second.
+"""The meaning of a relay's reply, by its text first and its code second.
 
-A code alone misleads: Mailtrap answers `550 … too many emails per second` and `535 … too many connections` to passing
+A code alone misleads: Mailtrap sends `550 … too many emails per second` and `535 … too many connections` for temporary
 conditions. Only short substrings are matched, because the wording around them has changed before.
 """
 
@@ -24,7 +24,7 @@ from orderconfirm.errors import (
 )
 from orderconfirm.logs import shortened
 
-#: Characters of a reply that are interpreted and stored.
+#: Maximum number of characters of a reply that are interpreted and stored.
 MAX_REPLY_TEXT = 2000
 
 #: The stages before a transaction. Trouble there concerns the relay, whatever the code.
@@ -34,8 +34,8 @@ SESSION_STAGES = frozenset({"connect", "banner", "ehlo", "starttls", "auth"})
 _BEFORE_RECIPIENT = SESSION_STAGES | {"mail"}
 _ANY_STAGE = _BEFORE_RECIPIENT | ORDER_STAGES
 
-#: Lower-case words in a reply, the stages where they count, and what they mean. A relay's own wording goes here; it
-#: beats all rules below. Document it in docs/operations.md.
+#: Lower-case words in a reply, the stages at which they count, and their meaning. A relay's own wording goes here; it
+#: takes precedence over all rules below. Document it in docs/operations.md.
 _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
     ("too many emails per second", _ANY_STAGE, SlowDown),
     ("too many connections", _BEFORE_RECIPIENT, TooManyConnections),
@@ -48,7 +48,7 @@ _BY_TEXT: tuple[tuple[str, frozenset[str], type[DeliveryFailure]], ...] = (
 
 #: After this, Postfix quotes the next server's reply, which is about the recipient and not about our account.
 _QUOTED = " said: "
-#: RFC 3463: security or policy, of the recipient or against everything that we send.
+#: RFC 3463: security or policy, about the recipient or about everything that we send.
 _POLICY_CODE = re.compile(r"5\.7\.\d+\b")
 #: Amazon SES: a sender, or, while the account is in its sandbox, a recipient.
 _NOT_VERIFIED = re.compile(r"\bnot verified\b", re.IGNORECASE)
@@ -63,12 +63,12 @@ _NO_RELAYING = re.compile(
 #: Codes that mean bad settings at any stage: RFC 4954 section 6, and 530 "authentication required".
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 
-#: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL there is nothing but the sender.
+#: RFC 3463: 5.7 is security or policy, 5.1.7 and 5.1.8 a bad sender address. At MAIL only the sender is known.
 _BAD_SENDER_CODE = re.compile(r"5\.(?:7\.\d+|1\.[78])\b")
 #: X.2.1 and X.2.2: the recipient's mailbox is disabled, or full (RFC 3463 section 3.3).
 _MAILBOX_CODE = re.compile(r"[45]\.2\.[12]\b")
 _ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
-# Words are searched one by one, in linear time: a pattern with ".*" between them starts again at each first word.
+# Words are searched for one by one, in linear time: a pattern with ".*" between them would restart at each first word.
 #: About the sender, at any stage: Postfix checks it once it knows the recipient. All orders have the same sender.
 _SENDER = re.compile(r"\b(?:sender|from:?)[ -](?:address|domain|header|identity)\b", re.IGNORECASE)
 _REJECTED = re.compile(r"\b(?:rejected|refused|not|denied|mismatch)\b", re.IGNORECASE)
@@ -90,7 +90,7 @@ _USED_UP = re.compile(r"\b(?:exceed|reach|used up|over)", re.IGNORECASE)
 _TRY_AGAIN = re.compile(
     r"\b(?:try|retry)(?: again)? (?:in|after) (\d{1,6}) ?(second|sec|minute|min|hour|s\b|m\b|h\b)", re.I
 )
-#: The longest pause that a reply's own words can ask for, in seconds.
+#: Maximum seconds of a pause that a reply's text can ask for.
 MAX_WAIT_SECONDS = 3600.0
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -102,7 +102,7 @@ def read_reply(stage: str, code: int, text: str) -> DeliveryFailure:
 
 
 def translate_error(failure: Exception, stage: str) -> DeliveryFailure:
-    """Return the DeliveryFailure that a foreign error means at `stage`."""
+    """Return the DeliveryFailure for a library's or the system's error at `stage`."""
     if isinstance(failure, DeliveryFailure):
         return failure
     if isinstance(failure, ssl.SSLCertVerificationError):
@@ -120,7 +120,7 @@ def translate_error(failure: Exception, stage: str) -> DeliveryFailure:
 
 
 def decode_text(text: bytes) -> str:
-    """Return a reply's text in one line."""
+    """Return a reply's text as one line."""
     return shortened(text.decode("ascii", "replace").replace("\n", " ").strip(), MAX_REPLY_TEXT)
 
 
@@ -141,7 +141,7 @@ def _failure_type(stage: str, code: int, text: str) -> type[DeliveryFailure]:
     # Postfix's default is to defer relaying, not to refuse it: 454 4.7.1.
     if _NO_RELAYING.search(text):
         return RelayMisconfigured
-    # Once a recipient is named, a 421 may be that order's fault, and must not stop all the others.
+    # From RCPT TO on, a 421 may be about that order, and must not stop all the others.
     if code == 421 and stage == "mail":
         return RelayTrouble
     if code >= 500 and (_is_bad_sender(text) or (stage == "mail" and _BAD_SENDER_CODE.match(text))):
@@ -168,7 +168,7 @@ def _is_quota_used_up(text: str) -> bool:
 
 
 def _follows(first: re.Pattern[str], second: re.Pattern[str], text: str) -> bool:
-    """Whether `second` is found somewhere after `first`."""
+    """Whether `second` occurs somewhere after `first`."""
     found = first.search(text)
     return bool(found and second.search(text, found.end()))
 

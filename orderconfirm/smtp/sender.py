@@ -1,4 +1,4 @@
-"""Sending of a claimed mail: decode the order, render the message, send it over a pooled connection."""
+"""The sending of a claimed mail: decoding, rendering, and transmission over a pooled connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SmtpSender:
     """Sends the dispatcher's mails to the relay."""
 
     def __init__(self, app: Flask, settings: Settings, renderer: MailRenderer, pool: ConnectionPool) -> None:
-        """`app` gives the context that Flask-Mail needs to send its signal for each mail."""
+        """`app` provides the context in which Flask-Mail sends its signal for each mail."""
         self._app = app
         self._settings = settings
         self._renderer = renderer
@@ -32,20 +32,20 @@ class SmtpSender:
         Raises TemplateError when the mail cannot be rendered, and UnreadableOrder when the stored order is damaged.
         """
         message = self._message(_decode_order(mail), mail)
-        message.as_bytes()  # so that nothing is left to do when the relay waits for it
+        message.as_bytes()  # built now, so that the relay does not wait for it
         return message
 
     def send(self, message: OrderMessage, following: OrderMessage | None = None) -> RelayReply:
         """Send one message and return the relay's acceptance. Raises DeliveryFailure when the relay did not accept it.
 
-        The envelope of `following` may leave together with the end of the message. It must then be sent or abandoned
-        next, by the same thread.
+        The envelope of `following` may be sent together with the end of the message. The same thread must then send or
+        abandon it next.
         """
         with self._app.app_context():
             return RelayReply(*self._pool.send(message, following))
 
     def abandon(self, message: OrderMessage) -> None:
-        """Do not send a message that was `following`."""
+        """Drop a message that was passed as `following`."""
         self._pool.abandon(message)
 
     @property

@@ -1,6 +1,6 @@
 """smtplib's client with a limit on every wait and on the length of every reply.
 
-smtplib's own timeout holds for each `recv`, so a relay that sends a byte now and then can hold a thread for ever.
+smtplib's own timeout holds for each `recv`, so a relay that sends single bytes slowly can block a thread forever.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import ssl
 import time
 from typing import Any
 
-#: Reply timeouts within which the end of a message must be sent; otherwise the mail is not sent this time.
+#: Reply timeouts within which the end of a message must be sent; otherwise the attempt is aborted.
 READY_TIMEOUT_FACTOR = 4
-#: Bytes of one reply with all its lines. The longest usual one, to EHLO, has several hundred.
+#: Maximum bytes of one reply with all its lines. The longest usual one, to EHLO, has several hundred.
 MAX_REPLY_BYTES = 65536
 
 
@@ -37,10 +37,10 @@ class _ReplyStream(io.RawIOBase):
 
 
 class TimedSMTP(smtplib.SMTP):
-    """An SMTP client that tracks its `stage`. Every wait raises TimeoutError at its end."""
+    """An SMTP client that tracks its `stage`. Every wait ends with TimeoutError at its time limit."""
 
     def __init__(self, ehlo_name: str, reply_timeout: float, tls: ssl.SSLContext | None) -> None:
-        """Open nothing yet. `reply_timeout` is in seconds; `ehlo_name` avoids a look-up of this host's name.
+        """Open nothing yet. `reply_timeout` is in seconds; `ehlo_name` avoids a lookup of this host's name.
 
         With `tls` the connection is encrypted from its first byte.
         """
@@ -51,9 +51,9 @@ class TimedSMTP(smtplib.SMTP):
         self._ready_by = self._wait_until = 0.0
         self._reply_bytes = 0
 
-    def begin(self, moment: float) -> None:
-        """Start the time limit of a send that began at `moment` of the monotonic clock."""
-        self._ready_by = moment + READY_TIMEOUT_FACTOR * self._reply_timeout
+    def begin(self, at: float) -> None:
+        """Start the time limit of a send that began at the monotonic time `at`."""
+        self._ready_by = at + READY_TIMEOUT_FACTOR * self._reply_timeout
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
@@ -62,24 +62,24 @@ class TimedSMTP(smtplib.SMTP):
         try:
             code, text = super().getreply()
         except smtplib.SMTPResponseException as garbage:
-            # A line without end: smtplib makes up a 500, which the relay never said.
+            # An endless line: smtplib invents a 500 that the relay never sent.
             raise smtplib.SMTPServerDisconnected(f"not SMTP: {garbage.smtp_error!r}") from garbage
         if not 200 <= code < 600:
-            # Replies that follow may belong to other commands, so the connection is of no use.
+            # Further replies may belong to other commands, so the connection is unusable.
             raise smtplib.SMTPServerDisconnected(f"not SMTP: {code} {text!r}")
         return code, text
 
     def seconds_left(self) -> float:
-        """Return the seconds left of the current wait. Raises TimeoutError when it is over."""
+        """Return the seconds left of the current wait. Raises TimeoutError when none are left."""
         left = self._wait_until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         return left
 
     def limit_wait(self, sock: socket.socket) -> None:
-        """Let `sock` wait no longer than the current wait may last.
+        """Limit the timeout of `sock` to the rest of the current wait.
 
-        A system call for each reply would cost more than reading it, so the limit may be exceeded by a tenth.
+        Setting it for each reply would cost more than reading the reply, so the limit may be exceeded by a tenth.
         """
         left = max(self._wait_until - time.monotonic(), 0.001)
         if not 0.9 * (timeout := sock.gettimeout() or 0.0) <= left <= timeout:
@@ -93,7 +93,7 @@ class TimedSMTP(smtplib.SMTP):
         return count
 
     def _enter(self, stage: str) -> None:
-        """Begin a stage, with one reply timeout for it, but no later than the end of the send's time limit."""
+        """Begin a stage, which may take one reply timeout, but not longer than the send's time limit."""
         self.stage = stage
         self._allow(min(self._reply_timeout, self._ready_by - time.monotonic()))
 
@@ -113,7 +113,7 @@ class TimedSMTP(smtplib.SMTP):
         return sock
 
     def _connect_to_any(self, host: str, port: int) -> socket.socket:
-        """Connect to the first of the host's addresses that answers, within one reply timeout for all."""
+        """Connect to the first of the host's addresses that responds, within one reply timeout for all."""
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         self._enter("connect")
         share = self.seconds_left() / len(addresses)

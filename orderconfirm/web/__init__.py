@@ -18,9 +18,9 @@ from orderconfirm.web.url_converters import OrderIdConverter
 def init_app(app: Flask, settings: Settings) -> None:
     """Register the middleware, the error handlers and every route."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.url_map.merge_slashes = False  # /a//b is another order than /a/b, so that a redirect would be wrong
+    app.url_map.merge_slashes = False  # /a//b is a different order from /a/b, so a redirect would be wrong
     app.url_map.converters["order_id"] = OrderIdConverter
-    # No view is a coroutine, and Flask would look at each function of each request to find out.
+    # No view is a coroutine, and Flask would check every function on every request.
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schemas
     app.extensions["authenticator"] = Authenticator(settings)
@@ -28,7 +28,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     hosts.init_app(app, settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
-    _register_blueprints(app, settings)
+    app.register_blueprint(health.bp)
+    if settings.takes_orders:
+        _register_blueprints(app, settings)
     problems.init_app(app)  # last, because it replaces flask-smorest's error handlers
     if settings.cors_origins:
         CORS(
@@ -45,7 +47,6 @@ def _register_blueprints(app: Flask, settings: Settings) -> None:
     documented_api.register_blueprint(api.bp)
     documented_api.register_blueprint(webhooks.bp)
     app.register_blueprint(document.bp)
-    app.register_blueprint(health.bp)
     app.register_blueprint(views.bp)
     if settings.has_demo_page:
         from orderconfirm.web.pages import demo  # imports Flask-WTF, which production does not need

@@ -25,9 +25,9 @@ from orderconfirm.web.problems import problem
 from orderconfirm.web.request_schemas import SearchSchema
 from orderconfirm.web.response_schemas import MailSchema, PageSchema, PlacedSchema, PreviewSchema, detail, summary
 
-#: Characters of an Accept header that are read.
+#: Longest Accept header that is evaluated; a longer one is ignored.
 MAX_ACCEPT_LENGTH = 1000
-#: Callers that may wait at the same time in one process. Each occupies a thread; half of the threads stay free for
+#: Maximum callers that wait at the same time in one process. Each occupies a thread; half of the threads stay free for
 #: orders.
 MAX_WAITING = 16
 _wait_slots = threading.BoundedSemaphore(MAX_WAITING)
@@ -37,14 +37,14 @@ _MESSAGES = {
     State.QUEUED: "Order confirmation queued",
     State.SENDING: "Order confirmation is being sent",
     State.SENT: "Order confirmation email sent",
-    State.UNKNOWN: "The relay's answer was lost: the order confirmation is sent again later",
+    State.UNKNOWN: "The relay's reply was lost: the order confirmation is sent again later",
     State.FAILED: "The order confirmation could not be sent",
     State.HELD: "The order confirmation is held",
     State.CANCELLED: "The order confirmation was cancelled",
     State.EXPIRED: "The order confirmation was not sent in time",
 }
 
-#: Characters of an order id that its path has unchanged.
+#: Characters not percent-encoded in an order's path.
 _SAFE = "!$&'()*+,/:;=@"
 _ORDER = OrderSchema()
 
@@ -90,8 +90,8 @@ def authenticate() -> None:
 @bp.alt_response(
     200,
     schema=PlacedSchema,
-    description="The order was accepted before. With `Prefer: wait`: its mail was sent or, if the order was accepted "
-    "before, is held or cancelled.",
+    description="The order was accepted before. With `Prefer: wait`: the mail was sent; for a repeated order it may "
+    "also be held or cancelled.",
     examples={
         "repeated": {"summary": "The same order again", "value": examples.REPEATED},
         "waited": {"summary": "With Prefer: wait", "value": examples.PLACED},
@@ -108,7 +108,7 @@ def place_order(order: dict[str, Any]) -> Any:
     is_done = not result.is_new
     headers = {}
     wait = _requested_wait()
-    # Only a preference (RFC 7240 section 2): without a free slot the request does not wait.
+    # A preference may be ignored (RFC 7240 section 2): without a free slot the request does not wait.
     if wait is not None and _wait_slots.acquire(blocking=False):
         try:
             with suppress(OutboxUnavailable):  # the order is stored, whether or not its outcome can be read
@@ -188,7 +188,7 @@ def show_order(order_id: str) -> Any:
 @bp.alt_response(
     200,
     schema=MailSchema,
-    description="The same request used this Idempotency-Key before, and is not carried out twice.",
+    description="The same request used this Idempotency-Key before and is not carried out twice.",
     example=examples.RESENT,
 )
 def resend_order(changes: dict[str, Any], order_id: str) -> Any:
@@ -216,7 +216,7 @@ def resend_order(changes: dict[str, Any], order_id: str) -> Any:
 )
 @bp.response(200, MailSchema, description="The mail will not be sent.", example=examples.CANCELLED)
 def cancel_order(order_id: str) -> Any:
-    """Withdraw a mail before it is sent."""
+    """Cancel a mail before it is sent."""
     return _detail(_confirmations().cancel(g.shop, order_id), order_id)
 
 
@@ -232,7 +232,7 @@ def cancel_order(order_id: str) -> Any:
 def erase_order(order_id: str) -> Any:
     """Erase an order's personal data.
 
-    Its id stays known, so that a late replay sends no mail. A waiting mail is withdrawn.
+    Its id stays known, so that a late replay sends no mail. A waiting mail is cancelled.
     """
     if not _confirmations().erase(g.shop, order_id):
         raise _unknown(order_id)
@@ -281,6 +281,6 @@ def _idempotency_key() -> str | None:
 
 
 def _requested_wait() -> int | None:
-    """Return the seconds of `Prefer: wait=N`. RFC 7240 asks to ignore what cannot be understood."""
+    """Return the seconds of `Prefer: wait=N`. What cannot be parsed is ignored (RFC 7240)."""
     found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
     return min(int(found[1]), MAX_WAIT_SECONDS) if found else None

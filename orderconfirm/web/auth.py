@@ -23,14 +23,14 @@ from orderconfirm.web.shop_limit import ShopLimit
 
 log = logging.getLogger(__name__)
 
-#: Characters of a client's address. A proxy that passes X-Forwarded-For on unchecked may name a longer one.
+#: Maximum characters of a client's address. A proxy that passes X-Forwarded-For on unchecked may send a longer one.
 MAX_ADDRESS_LENGTH = 64
-#: Wrong keys a minute from one address. Each further one is answered after WRONG_KEY_DELAY seconds, up to
-#: MAX_DELAYED at a time.
-WRONG_KEYS_A_MINUTE = 10
+#: Wrong keys per minute from one address. The response to each further one is delayed by WRONG_KEY_DELAY seconds, up
+#: to MAX_DELAYED at a time.
+WRONG_KEYS_PER_MINUTE = 10
 WRONG_KEY_DELAY = 0.25
 MAX_DELAYED = 4
-#: Beyond a limit one line a minute is logged, so that no client can fill the log.
+#: Beyond a limit, one line per minute is logged, so that no client can fill the log.
 _ONCE_A_MINUTE = RateLimitItemPerMinute(1)
 
 
@@ -44,7 +44,7 @@ class Authenticator:
         self._keys = settings.api_keys
         self._origins = frozenset(origin.lower() for origin in settings.cors_origins)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_A_MINUTE)
+        self._wrong_keys = RateLimitItemPerMinute(WRONG_KEYS_PER_MINUTE)
         self._delayed = threading.BoundedSemaphore(MAX_DELAYED)
         self._shop_limit: ShopLimit | None = None
         if rate := settings.api_rate_limit:
@@ -94,7 +94,7 @@ class Authenticator:
         )
 
     def _refuse_other_sites(self) -> None:
-        """Refuse changes that another site's page makes a visitor's browser send. Raises Forbidden.
+        """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
 
         Browsers send a POST without a body without a CORS preflight.
         """
@@ -106,7 +106,7 @@ class Authenticator:
             raise Forbidden(problem_types.CROSS_SITE.detail)
 
     def _slow_down(self) -> None:
-        """Delay the answer to a wrong key. A right key is never delayed: whole companies share an address."""
+        """Delay the response to a wrong key. A right key is never delayed: whole companies share an address."""
         if not self._delayed.acquire(blocking=False):
             reset, _ = self._limiter.get_window_stats(self._wrong_keys, _WRONG_KEY, _address())
             raise _too_many("too many wrong keys from this address", max(1, math.ceil(reset - time.time())))

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify
 
 from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.models import HealthStatus, State
+from orderconfirm.models import HealthStatus, RelayPause, State
 
 bp = Blueprint("health", __name__)
 
@@ -26,8 +26,8 @@ def health() -> Response:
 def ready() -> tuple[Response, int]:
     """Return 200 while orders are accepted and the dispatcher runs, otherwise 503.
 
-    A paused relay is reported but does not make the process unready: other processes could not send either, and orders
-    wait safely in the outbox.
+    A paused relay, or senders that are missing, are reported but do not make the process unready: orders wait safely
+    in the outbox.
     """
     try:
         status = _health_status()
@@ -39,7 +39,9 @@ def ready() -> tuple[Response, int]:
         {
             "status": "unavailable" if reason else "ready",
             "reason": reason,
-            "relay": "paused" if status.is_relay_paused else "in use",
+            "relay": "paused" if status.pause else "in use",
+            "pause": _describe(status.pause) if status.pause else None,
+            "senders": status.senders,
             "mails": status.stats.mails,
             "oldest_due_seconds": round(status.stats.oldest_due, 1),
             "possible_copies": status.stats.possible_copies,
@@ -51,9 +53,9 @@ def ready() -> tuple[Response, int]:
 def metrics() -> Response:
     """Return the same in Prometheus' format; 503 when the outbox cannot be read.
 
-    Mails are counted in the database, so every process reports the same numbers.
+    The numbers come from the database, so every process reports the same, except `dispatcher_idle_seconds`.
     """
-    # Imported on the first use, to save the memory when nothing scrapes the service.
+    # Imported on first use, to save memory when nothing scrapes the service.
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -81,14 +83,21 @@ class _StatusCollector:
         for name, meaning, value in (
             ("oldest_due_seconds", "How long the oldest due mail has been due", stats.oldest_due),
             ("possible_copies", "Total sends with an unknown outcome", stats.possible_copies),
-            ("relay_paused", "1 while this process does not send", self._status.is_relay_paused),
+            ("senders", "Processes that send mails", self._status.senders),
+            ("relay_paused", "1 while a sender's circuit breaker is open", self._status.pause is not None),
             (
                 "dispatcher_idle_seconds",
-                "Seconds since the dispatcher's last completed round",
+                "Seconds since this service's dispatcher completed a round",
                 self._status.idle_seconds,
             ),
         ):
             yield GaugeMetricFamily(f"orderconfirm_{name}", meaning, float(value))
+
+
+def _describe(pause: RelayPause) -> dict[str, str]:
+    """Return why and since when mails wait, and when the relay is tried again."""
+    times = {"since": pause.since, "next_try_at": pause.next_try_at}
+    return {"reason": pause.reason, **{name: time.isoformat(timespec="seconds") for name, time in times.items()}}
 
 
 def _health_status() -> HealthStatus:

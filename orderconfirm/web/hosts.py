@@ -1,7 +1,7 @@
 """The host names that the service accepts without API keys, and on the browser pages.
 
 A web page can make its own name resolve to this machine (DNS rebinding). The visitor's browser then takes the service
-for the page's own origin and lets the page read every response. Only the Host header shows it.
+for the page's own origin and lets the page read every response. Only the Host header reveals this.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ WRONG_STATE = ProblemType(
 )
 CONTENT_DELETED = ProblemType(
     *("content-deleted", 410, "The order's content is deleted"),
-    "The order was erased or, for a resend, its retention time is over: nothing is left to show or send.",
+    "The order was erased or, for a resend, its retention period is over: nothing is left to show or send.",
     "Order ORD-12345 was erased.",
 )
 TOO_LARGE = ProblemType(
@@ -135,7 +135,7 @@ MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
     "Without API keys, or on the browser pages: `Host` is not an IP address, `localhost`, a name without a dot, or "
     "`HOST`.",
-    "Without an API key the service answers only to an IP address, localhost, a name without a dot, or HOST. "
+    "Without an API key the service accepts only requests for an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )
 INVALID_ORDER = ProblemType(
@@ -204,7 +204,7 @@ ALWAYS = (
 )
 #: Further problems of an operation with a JSON body.
 BODY = (BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED)
-#: The type of each status that an exception of werkzeug or Flask can have. No two have the same status.
+#: The type of each status that an exception of werkzeug or Flask can have. Each has a different status.
 DEFAULTS = (
     *(BAD_REQUEST, UNAUTHORIZED, CROSS_SITE, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, REQUEST_TIMEOUT),
     *(TOO_LARGE, URI_TOO_LONG, UNSUPPORTED, MISDIRECTED, TOO_MANY, HEADERS_TOO_LARGE, INTERNAL),

@@ -27,10 +27,10 @@ from orderconfirm.web.problem_types import ProblemType
 
 log = logging.getLogger(__name__)
 
-#: Field errors in one response, at most.
+#: Maximum number of field errors in one response.
 MAX_ERRORS = 100
 
-_UNKNOWN_ADDRESS = "There is nothing at this URL; /docs describes the API."
+_UNKNOWN_URL = "There is nothing at this URL; /docs describes the API."
 _BY_STATUS = {problem_type.status: problem_type for problem_type in problem_types.DEFAULTS}
 
 
@@ -117,7 +117,7 @@ def _http_error(exc: HTTPException) -> Response:
     status = exc.code or 500
     problem_type = _BY_STATUS.get(status) or ProblemType("", status, exc.name, "", "")
     detail = exc.description or exc.name
-    response = problem(problem_type, _UNKNOWN_ADDRESS if detail == NotFound.description else detail)
+    response = problem(problem_type, _UNKNOWN_URL if detail == NotFound.description else detail)
     for name, value in exc.get_headers():  # Allow, Retry-After, WWW-Authenticate
         if name != "Content-Type":
             response.headers[name] = value

@@ -20,7 +20,7 @@ _SOME_STATES = f"^({_STATE})(,({_STATE}))*$"
 def _known_states(text: str) -> None:
     known = [state.value for state in State]
     if unknown := [part for part in text.split(",") if part not in known]:
-        raise ValidationError(f"{unknown[0][:40]!r} is none of {', '.join(known)}")
+        raise ValidationError(f"{unknown[0][:40]!r} is not one of {', '.join(known)}")
 
 
 #: A time with `+02:00` whose unescaped `+` was decoded as a space.
@@ -37,7 +37,7 @@ class SearchSchema(Part):
 
     @pre_load
     def restore_plus(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
-        """Restore an unescaped `+` that became a blank, in addresses and before a time's zone."""
+        """Restore an unescaped `+` that became a space, in addresses and before a time's zone."""
         restored = {"email": data.get("email", "").replace(" ", "+")}
         restored |= {name: _BARE_ZONE.sub(r"\1+\2", data.get(name, "")) for name in ("since", "until")}
         return {**data, **{name: text for name, text in restored.items() if name in data}}
@@ -53,10 +53,10 @@ class SearchSchema(Part):
         validate=validate.Regexp(
             r"^[0-9]{1,12}(\.[0-9]{1,20})?_[0-9]{1,18}$", error="is not valid: use next_cursor from the previous page"
         ),
-        metadata=about("`next_cursor` of the page before"),
+        metadata=about("`next_cursor` of the previous page"),
     )
     limit = DigitsInteger(
-        metadata=about("how many at most"),
+        metadata=about("maximum number of mails"),
         load_default=50,
         validate=validate.Range(1, 200, error="must be from 1 to 200"),
         error_messages={"invalid": "must be a whole number"},

@@ -99,7 +99,9 @@ class PageSchema(Schema):
     """A page of mails, newest first."""
 
     orders = fields.List(fields.Nested(SummarySchema), required=True)
-    next_cursor = _text("1742049002.25_4711", "of the next page; null on the last page", allow_none=True, required=True)
+    next_cursor = _text(
+        "1742049002.25_4711", "cursor of the next page; null on the last page", allow_none=True, required=True
+    )
 
 
 class SizeSchema(Schema):
@@ -143,7 +145,7 @@ class ProblemSchema(Schema):
     type = fields.String(
         required=True,
         metadata={
-            "description": "never changes, so that programs can decide by it",
+            "description": "stable; clients can branch on it",
             "examples": [problem_types.INVALID_ORDER.type],
         },
         validate=validate.OneOf([*(each.type for each in problem_types.ALL), "about:blank"]),

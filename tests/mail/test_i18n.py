@@ -92,7 +92,7 @@ def test_every_chinese_variant_uses_the_chinese_catalogue(tag: str) -> None:
 
 def test_the_default_language_must_have_a_catalogue() -> None:
     assert str(Languages([TEMPLATES], "pl").get("sv").locale) == "pl"
-    with pytest.raises(TemplateError, match=f"DEFAULT_LOCALE sv is none of {', '.join(SHIPPED)}"):
+    with pytest.raises(TemplateError, match=f"DEFAULT_LOCALE sv is not one of {', '.join(SHIPPED)}"):
         Languages([TEMPLATES], "sv")
 
 
@@ -160,6 +160,7 @@ def test_a_custom_language_can_be_added(tmp_path: Path) -> None:
 
 
 def test_a_new_catalogue_has_the_plural_forms_of_its_language(project: Path) -> None:
+    shutil.rmtree(project / "templates" / "locale" / "cs", ignore_errors=True)
     subprocess.run(
         ["make", "-o", ".venv/.run", "language", "LOCALE=cs"],
         cwd=project,

@@ -152,7 +152,7 @@ def test_entities_in_a_person_s_name_stay_as_typed() -> None:
 @pytest.mark.parametrize("control", ["\t", "\r", "\n", "\x1f", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"])
 def test_control_characters_become_blanks_but_are_a_fault_in_what_must_be_exact(control: str) -> None:
     assert load(**customer(name=f"John{control}Doe"))["customer"]["name"] == "John Doe"
-    detail = "must not have control characters or line breaks"
+    detail = "must not contain control characters or line breaks"
     assert errors(order_id=f"A{control}1") == {"/order_id": detail}
     assert errors(**customer(email=f"a{control}@example.com")) == {"/customer/email": detail}
     assert errors(order_url=f"https://shop.example/{control}") == {"/order_url": detail}
@@ -163,7 +163,7 @@ def test_notes_keep_their_line_breaks_and_nothing_else() -> None:
 
 
 def test_a_nul_is_a_fault_wherever_it_stands() -> None:
-    detail = "must not have a NUL (\\u0000)"
+    detail = "must not contain NUL (\\u0000)"
     assert errors(notes="a\0b", order_id="A\0", **customer(name="\0", email="a\0@example.com")) == {
         pointer: detail for pointer in ("/notes", "/order_id", "/customer/name", "/customer/email")
     }

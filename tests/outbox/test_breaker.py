@@ -24,9 +24,9 @@ def tripped(trouble: RelayTrouble = TROUBLE) -> Breaker:
     return breaker
 
 
-@pytest.mark.parametrize(("seats", "busy"), [(10, 0), (3, 7), (0, 10)])
-def test_a_closed_breaker_lets_every_free_seat_send(seats: int, busy: int) -> None:
-    assert closed().allowance(seats, busy, NOW) == seats
+@pytest.mark.parametrize(("room", "busy"), [(10, 0), (3, 7), (0, 10)])
+def test_a_closed_breaker_lets_every_free_thread_send(room: int, busy: int) -> None:
+    assert closed().allowance(room, busy, NOW) == room
 
 
 def test_a_closed_breaker_has_no_seconds_left() -> None:
@@ -38,9 +38,9 @@ def test_an_open_breaker_lets_nobody_send_until_the_pause_is_over() -> None:
     assert [breaker.allowance(10, 0, NOW + at * FIRST_PAUSE) for at in (0, 0.5, 0.99, 1, 2)] == [0, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize(("seats", "busy", "allowed"), [(10, 0, 1), (1, 0, 1), (0, 0, 0), (9, 1, 0), (5, 5, 0)])
-def test_after_the_pause_one_probe_goes_alone(seats: int, busy: int, allowed: int) -> None:
-    assert tripped().allowance(seats, busy, NOW + FIRST_PAUSE) == allowed
+@pytest.mark.parametrize(("room", "busy", "allowed"), [(10, 0, 1), (1, 0, 1), (0, 0, 0), (9, 1, 0), (5, 5, 0)])
+def test_after_the_pause_one_probe_goes_alone(room: int, busy: int, allowed: int) -> None:
+    assert tripped().allowance(room, busy, NOW + FIRST_PAUSE) == allowed
 
 
 def test_seconds_left_count_down_to_zero_and_stay_there() -> None:

@@ -60,13 +60,6 @@ def test_orders_are_refused_after_the_database_file_was_deleted(tmp_path: Path) 
         assert len(claim(queue, 5, 60)) == 1
 
 
-def test_a_table_with_a_missing_column_is_refused(url: str) -> None:
-    with opened(url) as queue:
-        run(queue, "ALTER TABLE outbox DROP COLUMN reason")
-    with pytest.raises(OutboxUnavailable, match="outbox.reason"):
-        Database(url).open()
-
-
 @pytest.mark.parametrize("companion", ["outbox.db-wal", "outbox.db-shm"])
 def test_orders_are_refused_after_a_log_file_was_deleted(tmp_path: Path, companion: str) -> None:
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:

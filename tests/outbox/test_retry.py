@@ -64,15 +64,18 @@ def test_each_new_try_waits_for_the_next_delay_and_the_last_one_repeats(attempts
     assert outcome.spends_attempt and not outcome.may_be_copy
 
 
-@pytest.mark.parametrize(("chance", "factor"), [(0.0, 1 - JITTER), (0.25, 1 - JITTER / 2), (0.5, 1), (1.0, 1 + JITTER)])
-def test_chance_moves_a_delay_by_a_fifth_at_most(chance: float, factor: float) -> None:
-    delay = decide(TryLater("rcpt", "No", 450), mail(1), POLICY, chance).delay
+@pytest.mark.parametrize(
+    ("random_value", "factor"), [(0.0, 1 - JITTER), (0.25, 1 - JITTER / 2), (0.5, 1), (1.0, 1 + JITTER)]
+)
+def test_a_random_value_moves_a_delay_by_a_fifth_at_most(random_value: float, factor: float) -> None:
+    delay = decide(TryLater("rcpt", "No", 450), mail(1), POLICY, random_value).delay
     assert delay == pytest.approx(60.0 * factor)
 
 
 def test_the_relay_s_own_wait_goes_before_ours_without_chance() -> None:
     assert {
-        decide(TryLater("end_of_data", "No", 450, 77.0), mail(2), POLICY, chance).delay for chance in (0.0, 1.0)
+        decide(TryLater("end_of_data", "No", 450, 77.0), mail(2), POLICY, random_value).delay
+        for random_value in (0.0, 1.0)
     } == {77.0}
 
 

@@ -14,7 +14,7 @@ NOW = 1000.0
 
 
 def simulate(
-    limiter: RateLimiter, relay: Rate, seconds: float, took: float = 0.05, seats: int = 10
+    limiter: RateLimiter, relay: Rate, seconds: float, took: float = 0.05, room: int = 10
 ) -> tuple[list[float], int]:
     """Run a dispatcher that always has mails against a relay that takes `relay`; the times of taken mails, refusals."""
     taken: list[float] = []
@@ -25,7 +25,7 @@ def simulate(
         for end, is_refused in [each for each in in_flight if each[0] <= now]:
             in_flight.remove((end, is_refused))
             limiter.ended(now, is_refused)
-        for _ in range(limiter.allowance(seats - len(in_flight), len(in_flight), now)):
+        for _ in range(limiter.allowance(room - len(in_flight), len(in_flight), now)):
             limiter.started()
             while window and window[0] <= now - relay.seconds:
                 window.popleft()

@@ -73,7 +73,7 @@ class SlowJob:
 
 def test_a_job_that_times_out_while_it_runs_is_rolled_back(writer: Writer) -> None:
     job = SlowJob("slow")
-    with pytest.raises(OutboxUnavailable, match="did not answer"):
+    with pytest.raises(OutboxUnavailable, match="did not respond"):
         do(writer, job)
     job.may_end.set()
     wait_until(lambda: writer._began_at is None)
@@ -127,7 +127,7 @@ def test_a_caller_waits_for_a_commit_that_has_begun(writer: Writer) -> None:
 
 
 def test_a_commit_that_does_not_end_is_unconfirmed(writer: Writer) -> None:
-    with stalled_commit(writer), pytest.raises(UnconfirmedWrite, match="did not end the commit"):
+    with stalled_commit(writer), pytest.raises(UnconfirmedWrite, match="did not finish the commit"):
         write_note(writer, "slow")
     wait_until(lambda: writer._began_at is None)
     assert notes(writer) == {"slow"}

@@ -24,7 +24,7 @@ from smtp_server import smtp_server
 
 from orderconfirm.server.poller import READ_SECONDS
 from orderconfirm.web import problem_types
-from orderconfirm.web.auth import WRONG_KEYS_A_MINUTE
+from orderconfirm.web.auth import WRONG_KEYS_PER_MINUTE
 from orderconfirm.web.problem_types import ProblemType
 
 SECRET = "s" * 32
@@ -166,11 +166,11 @@ BODIES: dict[str, tuple[bytes, ProblemType, str]] = {
     "infinity": (order_with("total", b"Infinity"), problem_types.BAD_REQUEST, "Infinity is not a JSON number"),
     "not a number": (order_with("total", b"NaN"), problem_types.BAD_REQUEST, "NaN is not a JSON number"),
     "a NUL in JSON": (b"\x00" + order(), problem_types.BAD_REQUEST, "not JSON"),
-    "a NUL in the order id": (order(order_id="A\x00B"), problem_types.INVALID_ORDER, "must not have a NUL"),
-    "a NUL in a text": (order(notes="A\x00B"), problem_types.INVALID_ORDER, "must not have a NUL"),
+    "a NUL in the order id": (order(order_id="A\x00B"), problem_types.INVALID_ORDER, "must not contain NUL"),
+    "a NUL in a text": (order(notes="A\x00B"), problem_types.INVALID_ORDER, "must not contain NUL"),
     "a NUL in the address": (
         order(customer={"name": "A", "email": "a\x00@b.example"}),
-        *(problem_types.INVALID_ORDER, "must not have a NUL"),
+        *(problem_types.INVALID_ORDER, "must not contain NUL"),
     ),
     "a line break in the order id": (
         order(order_id="A\r\nBcc: x@y.example"),
@@ -443,7 +443,7 @@ def test_callers_without_a_key_hold_nobody_up_with_long_paths(tmp_path: Path) ->
                 assert b"200 OK" in running.ask(good)
             assert time.monotonic() - began < READ_SECONDS / 2
     log = (tmp_path / "service.log").read_text()
-    assert log.count("request without a valid API key") == WRONG_KEYS_A_MINUTE + 1
+    assert log.count("request without a valid API key") == WRONG_KEYS_PER_MINUTE + 1
     assert "aaaa" not in log
 
 

@@ -57,10 +57,10 @@ def test_a_system_without_affinity_has_all_its_cpus(quotas: Path, monkeypatch: p
 def test_a_sender_process_is_the_default_with_more_than_one_cpu(quotas: Path, quota: str, has_sender: bool) -> None:
     (quotas / "cpu.max").write_text(f"{quota} 100000")
     settings = Settings.from_env({"WEB_CONCURRENCY": "3"})
-    assert (settings.has_sender_process, settings.senders) == (has_sender, 1 if has_sender else 3)
+    assert (settings.has_sender_process, settings.processes) == (has_sender, 3 + has_sender)
 
 
-@pytest.mark.parametrize(("role", "senders"), [("process", 1), ("thread", 3)])
-def test_the_setting_decides_whatever_the_cpus(quotas: Path, role: str, senders: int) -> None:
+@pytest.mark.parametrize(("role", "processes"), [("process", 4), ("thread", 3), ("off", 3), ("only", 1)])
+def test_the_setting_decides_whatever_the_cpus(quotas: Path, role: str, processes: int) -> None:
     (quotas / "cpu.max").write_text("50000 100000" if role == "process" else "400000 100000")
-    assert Settings.from_env({"WEB_CONCURRENCY": "3", "SENDER": role}).senders == senders
+    assert Settings.from_env({"WEB_CONCURRENCY": "3", "SENDER": role}).processes == processes

@@ -28,6 +28,7 @@ from orderconfirm.errors import (
 )
 from orderconfirm.models import Email
 from orderconfirm.settings import Relay
+from orderconfirm.smtp import pool
 from orderconfirm.smtp.message import OrderMessage
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
@@ -49,10 +50,10 @@ def message() -> OrderMessage:
 
 @contextmanager
 def sender(relay: Relay, max_mails: int = 100, timeout: float = 2) -> Iterator[Send]:
-    pool = ConnectionPool(RelayMail(relay, "acme.example", timeout).connect, max_mails)
+    connections = ConnectionPool(RelayMail(relay, "acme.example", timeout).connect, max_mails)
     with Flask("test").app_context():
-        yield lambda: pool.send(message())
-    pool.close_idle(older_than=0)
+        yield lambda: connections.send(message())
+    connections.close_idle(older_than=0)
 
 
 def plain(port: int) -> Relay:
@@ -65,6 +66,34 @@ def test_one_connection_carries_many_mails(sink: tuple[Sink, int]) -> None:
         assert [send() for _ in range(5)] == [(250, "2.0.0 Ok: queued")] * 5
     assert len(kept.mails) == 5
     assert len(kept.sessions) == 1
+
+
+def test_no_connection_is_opened_before_the_relay_has_closed_the_one_that_it_replaces(
+    server_tls: ssl.SSLContext, ca_file: str
+) -> None:
+    threads = 3
+    with smtp_server(server_tls) as (kept, port), ThreadPoolExecutor(threads) as pool_of_threads:
+        relay = Relay("localhost", port, "starttls", USER, PASSWORD, ca_file)
+        with sender(relay, max_mails=1) as send:
+            for sent in [pool_of_threads.submit(with_context, send) for _ in range(60)]:
+                assert sent.result()[0] == 250
+    assert (len(kept.mails), kept.most_open) == (60, threads)
+
+
+def with_context(send: Send) -> tuple[int, str]:
+    with Flask("test").app_context():
+        return send()
+
+
+def test_a_relay_that_does_not_close_after_quit_is_left_after_a_while(
+    sink: tuple[Sink, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "QUIT_SECONDS", 0.1)
+    kept, port = sink
+    kept.held_at = "QUIT"
+    with sender(plain(port), max_mails=1) as send:
+        assert [send()[0] for _ in range(3)] == [250] * 3
+    kept.held_at = None
 
 
 def test_a_connection_is_renewed_after_its_share_of_mails(sink: tuple[Sink, int]) -> None:

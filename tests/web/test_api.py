@@ -37,7 +37,7 @@ class TestWaiting:
         assert (answer.status_code, answer.get_json()["message"]) == (200, "Order confirmation email sent")
         assert answer.headers["Preference-Applied"] == "wait=10"
 
-    def test_a_mail_that_failed_for_good_is_a_502_with_the_relay_s_words(
+    def test_a_permanently_failed_mail_is_a_502_with_the_relay_s_reply(
         self, client: FlaskClient, sink: tuple[Sink, int]
     ) -> None:
         sink[0].replies["RCPT"] = ["550 5.1.1 no such user"]
@@ -447,7 +447,9 @@ class TestCancelAndErase:
             assert not [word for word in (b"john.doe", b"right@", b"+43 1 555", b"Headphones") if word in content], file
         assert (tmp_path / "outbox.db").stat().st_mode & 0o777 == 0o600
 
-    def test_what_waits_is_withdrawn_when_it_is_erased(self, client: FlaskClient, sink: tuple[Sink, int]) -> None:
+    def test_a_waiting_mail_is_cancelled_when_its_order_is_erased(
+        self, client: FlaskClient, sink: tuple[Sink, int]
+    ) -> None:
         sink[0].replies["RCPT"] = ["451 later"]
         place(client, "1")
         wait_until(lambda: client.get(f"{URL}/1").get_json()["history"])

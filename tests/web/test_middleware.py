@@ -36,6 +36,10 @@ def test_every_api_response_has_the_security_and_cache_headers(client: FlaskClie
         assert headers[name] == value
 
 
+def test_the_fixed_headers_are_these() -> None:
+    assert FIXED_HEADERS == {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
 def test_a_page_keeps_the_fixed_headers_and_has_a_policy_of_its_own(client: FlaskClient) -> None:
     headers = client.get("/docs").headers
     assert FIXED_HEADERS.items() <= dict(headers).items()

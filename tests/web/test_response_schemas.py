@@ -20,7 +20,7 @@ from smtp_server import Sink
 from orderconfirm import create_app
 from orderconfirm.models import DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
 from orderconfirm.settings import ApiKey, Settings
-from orderconfirm.web.auth import WRONG_KEY_DELAY, WRONG_KEYS_A_MINUTE
+from orderconfirm.web.auth import WRONG_KEY_DELAY, WRONG_KEYS_PER_MINUTE
 from orderconfirm.web.response_schemas import (
     DeliveryEventSchema,
     HistorySchema,
@@ -99,7 +99,7 @@ class TestKeys:
             late = [status for status, _ in threads.map(guess, range(12))]
         assert set(late) == {401, 429}
         assert log == [
-            *["request without a valid API key"] * WRONG_KEYS_A_MINUTE,
+            *["request without a valid API key"] * WRONG_KEYS_PER_MINUTE,
             "request without a valid API key: too many, not logged for the next minute",
         ]
         assert place(app.test_client(), "1", {"X-API-Key": KEY}).status_code == 202

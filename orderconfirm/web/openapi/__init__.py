@@ -1,1 +1,1 @@
-"""The API's documentation, made from its schemas."""
+"""The API's documentation, generated from its schemas."""

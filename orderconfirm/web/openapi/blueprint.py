@@ -46,8 +46,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def response(self, status: int, schema: Any = None, **options: Any) -> Callable[[View], View]:
         """Respond with what the view returns: a response, or a body in the form of `schema`.
 
-        A tuple also has a status, which replaces `status`, and maybe headers. Every response's headers are documented.
-        flask-smorest would convert the body once more, which takes as long as validating the request.
+        A tuple also has a status that replaces `status`, and optional headers. Every response's headers are documented.
+        flask-smorest would convert the body again, which takes as long as validating the request.
         """
 
         def decorate(view: View) -> View:

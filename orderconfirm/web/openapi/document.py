@@ -70,7 +70,7 @@ def init_app(app: Flask) -> DocumentedApi:
     components = documented_api.spec.components
     for unused in ("Error", "PaginationMetadata"):  # flask-smorest's own
         components.schemas.pop(unused)
-    # Schemas that are referred to by name.
+    # Schemas that are referenced by name.
     components.schema("Problem", schema=ProblemSchema)
     components.schema("Address", schema=AddressSchema)
     # Problems that no documented operation returns.

@@ -1,4 +1,4 @@
-"""What the order operations have in common in the document: headers, links, and problems with fitting examples."""
+"""Parts of the document that order operations share: headers, links, and problems with fitting examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFER: dict[str, Any] = {
     "in": "header",
     "name": "Prefer",
     "description": f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the outcome (RFC 7240); "
-    "`Preference-Applied` says that it did",
+    "the response then has `Preference-Applied`",
     "schema": {"type": "string"},
     "example": "wait=10",
 }

@@ -1,4 +1,4 @@
-"""The demo page's endpoints. They need no API key, but a CSRF token that pages of other sites cannot read or send."""
+"""The demo page's endpoints, which require a CSRF token of the page instead of an API key."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from orderconfirm.web.openapi import examples
 
 bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
-#: Mails on one page of the inbox.
+#: Maximum number of mails on one page of the inbox.
 PAGE_SIZE = 100
 #: For the service's own pages: nothing from other sites, no inline scripts or styles.
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"

@@ -25,11 +25,11 @@ from orderconfirm.web.problems import problem
 from orderconfirm.web.request_parsing import decode, raw_body
 from orderconfirm.web.response_schemas import ReceivedSchema
 from orderconfirm.web.webhooks import values
-from orderconfirm.web.webhooks.blueprint import bp
+from orderconfirm.web.webhooks.blueprint import PROBLEMS, bp
 
 log = logging.getLogger(__name__)
 
-#: Mailtrap sends up to 500 events at a time, each with up to several kilobytes of the receiver's words.
+#: Mailtrap sends up to 500 events at a time, each with up to several kilobytes of the receiving server's text.
 MAX_EVENTS = 1000
 #: What Mailtrap's events mean for the mail. Other events are stored without a meaning.
 _DELIVERIES = {
@@ -69,20 +69,7 @@ _EVENTS: dict[str, Any] = {
 
 
 @bp.post("/mailtrap")
-@bp.operation(
-    *(
-        problem_types.BAD_REQUEST,
-        problem_types.REQUEST_TIMEOUT,
-        problem_types.TOO_LARGE,
-        problem_types.BAD_SIGNATURE,
-        _NO_WEBHOOK,
-    ),
-    *(problem_types.URI_TOO_LONG, problem_types.MISDIRECTED, problem_types.HEADERS_TOO_LARGE, problem_types.INTERNAL),
-    *(problem_types.UNAVAILABLE, problem_types.UNCONFIRMED),
-    parameters=[_SIGNATURE],
-    requestBody=_EVENTS,
-    security=[],
-)
+@bp.operation(_NO_WEBHOOK, *PROBLEMS, parameters=[_SIGNATURE], requestBody=_EVENTS, security=[])
 @bp.response(200, ReceivedSchema, description="The events are on disk.", example=examples.RECEIVED)
 def take_mailtrap_events() -> Any:
     """Store Mailtrap's delivery events.
@@ -111,7 +98,7 @@ def take_mailtrap_events() -> Any:
 def read_events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
     """Return the events of a JSON or JSON Lines body, and how many others cannot be read.
 
-    Mailtrap repeats a refused batch, so one bad event must not hold up the others. Raises 400 if none can be read.
+    Mailtrap repeats a refused batch, so one bad event must not block the others. Raises 400 if none can be read.
     """
     found = _decoded(body)
     events = [event for event in found if isinstance(event, Mapping)]
@@ -128,7 +115,7 @@ def _decoded(body: bytes) -> list[Any]:
         lines = [line for line in body.split(b"\n") if line.strip()]
         if len(lines) < 2:
             raise
-        _check_count(lines)  # before the work of reading them
+        _check_count(lines)  # before the lines are parsed
         return [_decoded_line(line) for line in lines]
     inner = whole.get("events") if isinstance(whole, Mapping) else whole
     events = inner if isinstance(inner, list) else [whole]
@@ -149,9 +136,9 @@ def _check_count(events: Sized) -> None:
 
 
 def read_event(event: Mapping[str, Any]) -> RelayEvent:
-    """Return an event as it is stored. Missing and odd values are no error."""
+    """Return an event as it is stored. Missing or malformed values are not errors."""
     raw = json.dumps(event, default=str, ensure_ascii=True)
-    # Mailtrap returns here what smtp/sender.py sends in X-MT-Custom-Variables: both must use the same names.
+    # These are the X-MT-Custom-Variables that smtp/sender.py sends: both must use the same names.
     variables = event.get("custom_variables")
     names: Mapping[str, Any] = variables if isinstance(variables, Mapping) else {}
     return RelayEvent(

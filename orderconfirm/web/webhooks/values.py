@@ -1,4 +1,4 @@
-"""The values of a provider's delivery event, cleaned. Missing and odd values are no error."""
+"""The values of a provider's delivery event, cleaned. Missing or malformed values are not errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_SECONDS = 32_503_680_000
 
 
 def read_text(value: Any, max_length: int) -> str | None:
-    """Return a text without unprintable characters, cut to `max_length`; None for an empty one or anything else."""
+    """Return a string without unprintable characters, cut to `max_length`; None if it is empty or not a string."""
     if not isinstance(value, str):
         return None
     return printable(value)[:max_length] or None
@@ -28,7 +28,7 @@ def read_name(value: Any) -> str | None:
 
 
 def read_number(value: Any, maximum: int) -> int | None:
-    """Return a whole number from 0 to `maximum`, also of a text of digits; None for anything else."""
+    """Return a whole number from 0 to `maximum`, given as a number or a string of digits; None for anything else."""
     digits = str(value)
     is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(maximum))
     return int(digits) if is_number and int(digits) <= maximum else None
@@ -42,15 +42,15 @@ def read_time(timestamp: Any) -> datetime:
     now = datetime.now(UTC)
     try:
         seconds = float(timestamp)
-        moment = datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
+        time = datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        moment = _iso(timestamp) or now
-    return min(moment, now)
+        time = _iso(timestamp) or now
+    return min(time, now)
 
 
 def _iso(timestamp: Any) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(timestamp)
+        time = datetime.fromisoformat(timestamp)
     except (TypeError, ValueError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -23,7 +23,7 @@ from smtp_server import Sink
 from werkzeug.test import TestResponse
 
 from orderconfirm.outbox.admin import OutboxAdmin
-from orderconfirm.web.auth import WRONG_KEYS_A_MINUTE
+from orderconfirm.web.auth import WRONG_KEYS_PER_MINUTE
 
 HOOK = "/api/webhooks/mailtrap"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -181,7 +181,7 @@ def test_a_line_that_cannot_be_read_does_not_hold_back_the_others(client: FlaskC
 @pytest.mark.parametrize(
     "odd", [b'{"a": 1, "a": 2}', b'{"n": 1e9999}', b'{"n": NaN}', b'{"n": ' + b"9" * 5000 + b"}", b'{"text": "\xff"}']
 )
-def test_an_odd_value_in_an_event_holds_back_none(client: FlaskClient, odd: bytes, tmp_path: Path) -> None:
+def test_a_malformed_value_in_an_event_blocks_no_other_event(client: FlaskClient, odd: bytes, tmp_path: Path) -> None:
     sent(client)
     body = b'{"events": [' + json.dumps(event("open")).encode() + b", " + odd + b"]}"
     assert send(client, body).get_json() == taken(2)
@@ -209,7 +209,7 @@ def test_a_wrong_signature_takes_nothing(client: FlaskClient, signature: str, lo
 
 def test_wrong_signatures_do_not_fill_the_log(client: FlaskClient, log: list[str]) -> None:
     assert {send(client, b"{}", "0" * 64).status_code for _ in range(30)} == {401}
-    assert len(log) == WRONG_KEYS_A_MINUTE + 1
+    assert len(log) == WRONG_KEYS_PER_MINUTE + 1
     assert log[-1].endswith("too many, not logged for the next minute")
 
 
@@ -255,7 +255,7 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     answer = place(client, "next")
     assert (answer.status_code, answer.get_json()["state"]) == (202, "held")
     told = client.get(f"{URL}/next").get_json()
-    assert "resend releases it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
+    assert "use resend to release it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
     assert len(sink[0].mails) == 1
     assert desk_of(client).requeue("default", "next") == desk_of(client).requeue_all("default") == 0
     assert client.post(f"{URL}/next/resend").status_code == 202
@@ -291,7 +291,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     client.post(f"{URL}/3/resend")
     assert "retry sends the mail" in client.get(f"{URL}/2").get_json()["reason"]
     tell(client, event("bounce", 2, timestamp=time.time() + 1))
-    assert "resend releases it" in client.get(f"{URL}/2").get_json()["reason"]
+    assert "use resend to release it" in client.get(f"{URL}/2").get_json()["reason"]
     assert desk_of(client).requeue_all("default") == desk_of(client).requeue("default", "2") == 0
 
 
