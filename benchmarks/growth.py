@@ -186,7 +186,9 @@ def write_table(url: str, outbox: Outbox, orders: int) -> str:
     checkpoint(url)
     before = written(url)
     purged = sum(outbox.purge(365 * DAY) for _ in range(10))
-    rows.append([f"deletion of the content, {MAX_BATCH} in a transaction", f"{(written(url) - before) / purged:,.0f}"])
+    if purged:  # a small run has purged everything before
+        deletion = (written(url) - before) / purged
+        rows.append([f"deletion of the content, {MAX_BATCH} in a transaction", f"{deletion:,.0f}"])
     return table(["bytes written for an order", ""], rows)
 
 

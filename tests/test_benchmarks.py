@@ -43,15 +43,6 @@ def test_every_stage_of_an_order_has_its_cost() -> None:
         assert float(row(costs, stage)[1]) > 0
 
 
-def test_growth_has_its_cost() -> None:
-    costs = run("growth", "sqlite", "--finished", "2000", "--waiting", "300", "--rounds", "10")
-    for operation in ("insert 50", "claim 50", "settle 50"):
-        assert all(float(figure) > 0 for figure in row(costs, operation)[1:])
-    with_content, without = (int(figure.replace(",", "")) for figure in row(costs, "together")[1:])
-    assert with_content > 2 * without > 0
-    assert int(row(costs, "one in a transaction")[1].replace(",", "")) > 0
-
-
 def test_the_sink_finds_the_order_in_either_header() -> None:
     folded = b'Subject: x\r\nX-MT-Custom-Variables: {"shop": "a",\r\n "order_id": "A-1"}\r\n\r\nbody'
     assert order_id(folded) == "A-1"

@@ -24,7 +24,9 @@ from orderconfirm.settings import ROOT
 if TYPE_CHECKING:
     from orderconfirm.runtime import Runtime
 
-outbox = AppGroup("outbox", help="Send, list, show, retry, cancel, resend and purge mails.")
+outbox = AppGroup(
+    "outbox", help="Send, list, show, retry, cancel, resend and purge mails, or copy the outbox to another database."
+)
 
 _SHOP = click.option("--shop", help="Needed only when several shops have an order with this id.")
 
@@ -176,7 +178,7 @@ def _do_each(
     not_done: str,
     why: Callable[[OutboxEntry], str],
 ) -> None:
-    """Call `act` for each order. For those it fails for, print the reason and exit with 1."""
+    """Call `act` for each order. If any fails, print the reason for each and exit with 1."""
     shops = {order_id: _shop_of(confirmations, order_id, shop) for order_id in order_ids}
     missed = [order_id for order_id, name in shops.items() if not act(name, order_id)]
     click.echo(f"{_mails(len(shops) - len(missed))} {done}.")
@@ -198,7 +200,7 @@ def _why_not_retried(entry: OutboxEntry) -> str:
 
 
 def _shop_of(confirmations: OrderConfirmations, order_id: str, given: str | None) -> str:
-    """Return the given shop, else the one that has this order."""
+    """Return the given shop, else the one that has this order, else the default shop."""
     shops = [given] if given else confirmations.shops(order_id)
     if len(shops) > 1:
         raise click.ClickException(
@@ -232,7 +234,7 @@ def _print(entry: OutboxEntry) -> None:
         if value is not None:
             click.echo(f"{name:<16}{value}")
     lines = [(each.at, each.revision, each.event, _words(each.stage, each.code, each.text)) for each in entry.history]
-    # Delivery events stand in brackets.
+    # Delivery events are printed in parentheses.
     lines += [(each.at, each.revision, f"({each.event})", _words(each.code, each.text)) for each in entry.deliveries]
     for at, revision, event, words in sorted(lines, key=lambda line: line[0]):
         mail = f"mail {revision + 1}  " if entry.revision else ""

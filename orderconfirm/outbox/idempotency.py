@@ -60,5 +60,5 @@ class IdempotencyKeys:
 
 
 def delete_of(connection: Connection, orders: Collection[tuple[str, str]]) -> None:
-    """Delete the keys of orders, given as (shop, order_id). A key is the shop's own text: it goes with the content."""
+    """Delete the keys of orders, given as (shop, order_id), with their content: shops may put personal data into keys."""
     connection.execute(_DELETE, {"orders": orders}).close()

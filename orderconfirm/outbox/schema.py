@@ -1,4 +1,4 @@
-"""The revision of the database's tables: whether this version can use it, and the way to another one.
+"""The database schema's revision: compatibility checks, upgrades and downgrades.
 
 This module does not import Alembic, which takes a quarter of a second and 8 MB. At a usual start it reads one row.
 """
@@ -40,9 +40,9 @@ class Revision:
 
 
 class Schema:
-    """The tables of one database. Every method raises OutboxUnavailable when the database cannot be used.
+    """The tables of one database. Methods raise OutboxUnavailable when the database cannot be used.
 
-    It is a SchemaMismatch when waiting does not help.
+    It is the subclass SchemaMismatch when waiting does not help.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Schema:
 
     @contextmanager
     def _migrator(self) -> Iterator[Migrator]:
-        """Yield the only migrator of the database."""
+        """Yield a migrator, holding the database's migration lock."""
         from orderconfirm.outbox.migrations.lock import migration_lock
         from orderconfirm.outbox.migrations.migrator import Migrator
 
@@ -172,7 +172,7 @@ class Schema:
                 f"migrations with the version that made them: flask db downgrade {self.head}"
             )
         log.info(
-            "the database is newer than this version, which can use it all the same",
+            "the database is newer than this version, but compatible with it",
             extra={"database": found.number, "version": self.head},
         )
 

@@ -104,11 +104,11 @@ class Senders:
         return self._share
 
     def seconds_to_look(self, now: float) -> float:
-        """Return the seconds until `share` has something new to say."""
+        """Return the seconds until `share` reads the rows again."""
         return max(0.0, self._look_at - now)
 
     def leave(self) -> None:
-        """Leave this process's connections to the others. Call it once they are closed."""
+        """Delete this process's row, which frees its connections for the others. Call it once they are closed."""
         if self._is_member:
             self._database.write(lambda connection: connection.execute(_DELETE, {"names": [self._locks.owner]}).close())
             self._is_member, self._share = False, Share()

@@ -1,8 +1,8 @@
 """Process locks for PostgreSQL: an advisory lock per process, held by a connection of its own.
 
 The server releases the lock when the connection ends, and closes connections to machines that have disappeared. A
-process whose connection was cut takes its lock again at once, so that only a longer absence means death. The same
-connection listens for the notification that mails are due.
+process that loses its connection takes the lock again within a second, so only a longer absence means that it has
+died. The same connection listens for the notification that mails are due.
 
 A connection pooler such as PgBouncer shares sessions among its clients, so that neither locks nor notifications work
 through it. Then the leases decide, and due mails are found by polling.
@@ -43,7 +43,7 @@ RECONNECT_INTERVAL = 0.5
 #: In between, a send that was begun before can end.
 MAX_INVISIBLE_SECONDS = 4.0
 MIN_ABSENT_SECONDS = 9.0
-#: What the names of processes behind a pooler begin with; all other names are keys of locks.
+#: Prefix of the names of processes behind a pooler. Every other name is a lock's key in hexadecimal.
 _WITHOUT_LOCK = "pooled-"
 
 _SERVER_STARTED = text("SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)")
@@ -109,8 +109,8 @@ class SessionLocks:
     def verdict(self, connection: Connection, owners: Mapping[str, float]) -> Verdict:
         """Compare the names with the locks that are held.
 
-        When a server restarts, all processes lose their locks. So an absence means nothing for a process that was last
-        seen before the start; and otherwise only if it lasts.
+        When a server restarts, all processes lose their locks. So ignore a missing lock if the process was last seen
+        before the restart. Otherwise it counts as dead once the lock has been missing for MIN_ABSENT_SECONDS.
         """
         started = connection.execute(_SERVER_STARTED).scalar_one()
         held = {f"{high:08x}{low:08x}" for high, low in connection.execute(_HELD)}
@@ -134,7 +134,10 @@ class SessionLocks:
                 with closing(self._connect()) as session:
                     if is_pooled(session):
                         self.owner = _WITHOUT_LOCK + self.owner[: 16 - len(_WITHOUT_LOCK)]
-                        log.warning("DATABASE_URL leads to a connection pooler: due mails are found by polling")
+                        log.warning(
+                            "DATABASE_URL leads to a connection pooler: due mails are found by polling, and the mails "
+                            "of a dead process wait until their lease ends"
+                        )
                         self._is_settled.set()
                         return
                     self._hold(session, on_due)

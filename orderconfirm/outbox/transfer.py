@@ -21,7 +21,7 @@ from orderconfirm.outbox.tables import metadata, outbox, senders
 
 #: Rows in one transaction.
 BATCH = 1000
-#: All tables, those that others refer to first. The processes that send are left out: none of them runs.
+#: All tables, referenced ones first, without `senders`: no sender is running.
 _TABLES = [table for table in metadata.sorted_tables if table is not senders]
 _NAMES = ", ".join(table.name for table in _TABLES)
 _OTHER_SESSIONS = (
@@ -38,9 +38,9 @@ Progress = Callable[..., AbstractContextManager[Any]]
 def transfer(source_url: str, target_url: str, progress: Progress, source_password_file: str = "") -> dict[str, int]:
     """Copy all rows to the target, with their ids, and compare both. Returns how many rows each table has.
 
-    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused, before it copies a row,
-    when another process uses one of the databases or when the target holds other orders, and OutboxUnavailable when a
-    database fails.
+    Rows that an interrupted transfer has copied are not copied again. Raises TransferRefused when another process
+    uses one of the databases, or when the target holds other data, which may be found only after some rows are copied.
+    Raises OutboxUnavailable when a database fails.
     """
     source, target = writing_engine(source_url, source_password_file), writing_engine(target_url)
     if source.url == target.url:
@@ -81,7 +81,7 @@ class _Transfer:
         return counts
 
     def _check_target(self, connection: Connection, counts: dict[str, int]) -> None:
-        """Refuse a target that holds more rows than the source, or other orders. Its newest ones tell."""
+        """Refuse a target that has more rows than the source, or whose newest orders are not in the source."""
         is_larger = any(_count(connection, table) > counts[table.name] for table in _TABLES)
         newest = connection.execute(select(outbox).order_by(outbox.c.id.desc()).limit(BATCH)).all()
         if is_larger or _missing(self._source, outbox, newest):
@@ -130,7 +130,7 @@ def _count(connection: Connection, table: Table) -> int:
 
 
 def _finish_postgres(connection: Connection) -> None:
-    """Continue the ids behind those that were copied, and have the planner know the tables."""
+    """Set each id sequence to the last copied id, and update the planner's statistics."""
     for table in _TABLES:
         last = connection.execute(select(func.max(table.c.id))).scalar() if "id" in table.c else None
         if last is not None:
@@ -140,7 +140,7 @@ def _finish_postgres(connection: Connection) -> None:
 
 @contextmanager
 def _opened(engine: Engine) -> Iterator[None]:
-    """Keep the engine's one connection to a database that nobody else uses."""
+    """Hold the engine's only connection, with the database to itself."""
     take = _take_sqlite if engine.dialect.name == "sqlite" else _take_postgres
     event.listen(engine, "connect", partial(take, _name(engine)))
     try:
@@ -170,7 +170,7 @@ def _take_sqlite(name: str, connection: sqlite3.Connection, record: Any) -> None
 
 
 def _take_postgres(name: str, session: psycopg.Connection[Any], record: Any) -> None:
-    """Let statements take their time. Raises TransferRefused if others use the database."""
+    """Remove the time limits. Raises TransferRefused if this user has other sessions in the database."""
     was_autocommit, session.autocommit = session.autocommit, True
     session.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
     others = session.execute(_OTHER_SESSIONS).fetchone()

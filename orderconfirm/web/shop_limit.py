@@ -24,10 +24,13 @@ LOG_INTERVAL = 60.0
 
 
 class ShopLimit:
-    """Counts requests. While Redis cannot be reached, every request is allowed: orders matter more than the limit."""
+    """A counter of requests for each shop. While Redis cannot be reached, every request is allowed: orders matter more than the limit."""
 
     def __init__(self, rate: Rate, processes: int, storage_url: str) -> None:
-        """Connect to nothing yet. Without `storage_url`, each of `processes` has its share, one request at least."""
+        """Connect to nothing yet.
+
+        Without `storage_url`, each of `processes` gets an equal share of the limit, at least one request.
+        """
         count = rate.count if storage_url else max(1, rate.count // processes)
         self._limit = RateLimitItemPerSecond(count, int(rate.seconds))
         self._limiter = MovingWindowRateLimiter(_redis(storage_url) if storage_url else MemoryStorage())

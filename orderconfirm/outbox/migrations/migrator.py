@@ -57,11 +57,11 @@ class Migrator:
         self._run(command.upgrade, name, name.partition("_")[0])
 
     def downgrade(self, name: str, number: str) -> None:
-        """Undo the last migration, `name`, back to revision `number`. Raises the same."""
+        """Undo the last migration, `name`, back to revision `number`. Raises like `upgrade`."""
         self._run(command.downgrade, name, number)
 
     def adopt(self, number: str) -> None:
-        """Record revision `number` in a database whose tables are of that revision, without a record."""
+        """Record `number` in a database that has that revision's tables but no revision record."""
         command.stamp(self._config, number)
 
     def _run(self, run: Callable[[Config, str], None], name: str, number: str) -> None:
@@ -87,7 +87,7 @@ class Migrator:
             self._connection.commit()
 
     def _check_references(self) -> None:
-        """Raise ValueError if a migration has lost a row that others refer to. SQLite does not check it meanwhile."""
+        """Raise ValueError if a migration has lost a row that others refer to. SQLite's own check is off meanwhile."""
         if self._connection.dialect.name == "sqlite":
             broken = self._connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken:
@@ -118,6 +118,6 @@ def _config(folder: Path) -> Config:
 def _describe_failure(name: str, exc: Exception) -> str:
     reason = str(getattr(exc, "orig", exc)).strip().replace("\n", " ")
     return (
-        f"the migration {name} failed and has changed nothing: {reason}. Remove the cause and try again, or go on with "
-        "the version before"
+        f"the migration {name} failed and has changed nothing: {reason}. Remove the cause and try again, or continue "
+        "with the previous version"
     )
