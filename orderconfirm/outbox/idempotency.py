@@ -60,5 +60,5 @@ class IdempotencyKeys:
 
 
 def delete_of(connection: Connection, orders: Collection[tuple[str, str]]) -> None:
-    """Delete the keys of orders, given as (shop, order_id), with their content: shops may put personal data into keys."""
+    """Delete the keys of orders, given as (shop, order_id), with their content: they may hold personal data."""
     connection.execute(_DELETE, {"orders": orders}).close()

@@ -24,7 +24,10 @@ LOG_INTERVAL = 60.0
 
 
 class ShopLimit:
-    """A counter of requests for each shop. While Redis cannot be reached, every request is allowed: orders matter more than the limit."""
+    """A counter of requests for each shop.
+
+    While Redis cannot be reached, every request is allowed: orders matter more than the limit.
+    """
 
     def __init__(self, rate: Rate, processes: int, storage_url: str) -> None:
         """Connect to nothing yet.
