@@ -69,9 +69,11 @@ def downgrade():
 def schema(url: str, folder: Path = MIGRATIONS) -> Iterator[Schema]:
     """The schema of a database, as the version with these migrations sees it."""
     reading, migrating = reading_engine(url), migrating_engine(url)
-    yield Schema(reading, migrating, folder)
-    reading.dispose()
-    migrating.dispose()
+    try:
+        yield Schema(reading, migrating, folder)
+    finally:
+        reading.dispose()
+        migrating.dispose()
 
 
 def make_released(url: str, revision: str, is_recorded: bool = False) -> None:

@@ -27,7 +27,7 @@ def is_adoptable(database: Engine, folder: Path, first: str) -> bool:
             f"the database has {' and '.join(sorted(names & _RECORDS))}, but not the revision of this service: nothing "
             "was changed. Give the service a database of its own, or restore the database from a backup"
         )
-    expected = _tables_of(folder, first)
+    expected = _tables_of(folder, first) if names else {}
     if not names & expected.keys():
         return False
     missing = _missing(expected, _tables(database, names & expected.keys()))
@@ -42,11 +42,12 @@ def is_adoptable(database: Engine, folder: Path, first: str) -> bool:
 def _tables_of(folder: Path, first: str) -> _Tables:
     """Return the tables that the migration creates, by running it in memory."""
     memory = create_engine("sqlite://")
-    with memory.begin() as connection:
-        Migrator(connection, folder).upgrade(first)
-        tables = _tables(connection, set(inspect(connection).get_table_names()) - _RECORDS)
-    memory.dispose()
-    return tables
+    try:
+        with memory.begin() as connection:
+            Migrator(connection, folder).upgrade(first)
+            return _tables(connection, set(inspect(connection).get_table_names()) - _RECORDS)
+    finally:
+        memory.dispose()
 
 
 def _tables(database: Engine | Connection, names: set[str]) -> _Tables:
