@@ -44,7 +44,7 @@ def test_every_stage_of_an_order_has_its_cost() -> None:
 
 
 def test_growth_has_its_cost() -> None:
-    costs = run("growth", "sqlite", "--finished", "2000", "--waiting", "300", "--rounds", "10")
+    costs = run("growth", "sqlite", "--finished", "5000", "--waiting", "300", "--rounds", "10")
     for operation in ("insert 50", "claim 50", "settle 50"):
         assert all(float(figure) > 0 for figure in row(costs, operation)[1:])
     with_content, without = (int(figure.replace(",", "")) for figure in row(costs, "together")[1:])
