@@ -84,6 +84,7 @@ def postgres_server(programs: Programs, options: str = "") -> Iterator[str]:
         yield f"postgresql://postgres@/postgres?host={quote(str(folder))}"
     finally:
         keeper.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy_for(user: pwd.struct_passwd, programs_folder: Path, folder: Path) -> Path:
