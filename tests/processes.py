@@ -62,6 +62,14 @@ def service(
         stop(process)
 
 
+def let_others_read(folder: Path) -> None:
+    """Let a server of another user reach a test's folder, whose parents are its owner's alone."""
+    for each in (folder, *folder.parents):
+        mode = each.stat().st_mode
+        if mode & 0o055 != 0o055:
+            each.chmod(mode | 0o055)
+
+
 def wait_until_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
     def is_healthy() -> bool:
         assert process.poll() is None, "the service ended"

@@ -14,7 +14,7 @@ from conftest import relay_variables
 from database_proxy import database_proxy
 from factories import make_body
 from flask import Flask
-from processes import free_port, wait_until
+from processes import free_port, let_others_read, wait_until
 from smtp_server import smtp_server
 from test_flow import state_of
 
@@ -43,8 +43,7 @@ def pooled_url(empty_postgres: str, tmp_path: Path) -> Iterator[str]:
     user = None
     if os.getuid() == 0:  # PgBouncer refuses to run as root
         user = "nobody"
-        for each in (tmp_path, *tmp_path.parents[:3]):
-            each.chmod(0o755)
+        let_others_read(tmp_path)
         shutil.chown(tmp_path, pwd.getpwnam(user).pw_uid)
     with database_proxy(empty_postgres) as server:  # whose Unix socket only its own user may reach
         file.write_text(CONFIGURATION.format(server=server.connection_string, port=port, folder=tmp_path))

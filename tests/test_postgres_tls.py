@@ -14,7 +14,7 @@ import pytest
 import trustme
 from factories import make_body
 from flask import Flask
-from processes import free_port, wait_until
+from processes import free_port, let_others_read, wait_until
 
 from benchmarks.postgres import SERVER_USERS, installed_programs, postgres_server
 from orderconfirm.errors import OutboxUnavailable
@@ -84,8 +84,7 @@ def _give_to_server(folder: Path) -> None:
     [user] = [name for name in SERVER_USERS if name in {each.pw_name for each in pwd.getpwall()}][:1]
     for each in (folder, *folder.iterdir()):
         shutil.chown(each, user)
-    for each in folder.parents[:3]:
-        each.chmod(0o755)
+    let_others_read(folder)
 
 
 def place(app: Flask, order_id: str) -> int:
