@@ -170,7 +170,9 @@ def test_a_mail_whose_lease_is_too_old_when_its_turn_comes_is_claimed_again(outb
     outbox.dispatcher._limits = limits
     outbox.sink.held_at = None
     wait_until(lambda: outbox.state("K1") is State.SENT)
-    assert outbox.events("K1") == ["released", "sent"]
+    # On a busy machine its second turn may come too late as well.
+    *released, sent = outbox.events("K1")
+    assert (set(released), sent) == ({"released"}, "sent")
     assert (outbox.entry("K1").attempts, len(outbox.sink.mails)) == (1, 2)
 
 
@@ -186,7 +188,9 @@ def test_a_mail_is_claimed_again_when_the_one_before_it_used_up_its_time(outbox:
     outbox.sink.held_at = None
     wait_until(lambda: outbox.state("K1") is State.SENT)
     assert outbox.events("K0") == ["sent"]
-    assert outbox.events("K1") == ["released", "sent"]
+    # On a busy machine its second turn may come too late as well.
+    *released, sent = outbox.events("K1")
+    assert (set(released), sent) == ({"released"}, "sent")
     assert (outbox.entry("K1").attempts, len(outbox.sink.mails)) == (1, 2)
 
 
