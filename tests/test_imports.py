@@ -18,7 +18,7 @@ ALLOWED = {
     "smtp": LEAVES | {"mail", "order"},
     "confirmations": LEAVES | {"mail", "order", "outbox"},
     "web": LEAVES | {"confirmations", "order", "smtp"},
-    "cli": LEAVES | {"confirmations", "order", "outbox", "runtime"},
+    "cli": LEAVES | {"confirmations", "order", "runtime"},
     "runtime": LEAVES | {"confirmations", "mail", "outbox", "smtp"},
     "server": LEAVES | {"web"},
     "__init__": LEAVES | {"cli", "runtime", "web"},
