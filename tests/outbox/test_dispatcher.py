@@ -249,8 +249,8 @@ def test_an_outcome_that_cannot_be_recorded_does_not_hold_up_the_others(outbox: 
         wait_until(lambda: outbox.state("K0") is outbox.state("K2") is State.SENT)
         began, tries = time.monotonic(), log.count(REFUSED)
         wait_until(lambda: log.count(REFUSED) == tries + 4)
-        # A look at the other senders, every two seconds, causes one more try.
-        assert time.monotonic() - began > 2 * RECORD_RETRY_SECONDS
+        # Not in every round. A look at the other senders, every two seconds, causes one more try.
+        assert time.monotonic() - began > RECORD_RETRY_SECONDS
         assert outbox.state("K1") is State.SENDING
     finally:
         outbox.run(MENDED[outbox.database.dialect])
