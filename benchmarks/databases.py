@@ -7,6 +7,8 @@ from orderconfirm.order.serialization import canonical, fingerprint
 from orderconfirm.outbox.additions import Addition, Additions
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.engines import writing_engine
+from orderconfirm.outbox.tables import metadata
 
 #: Mails that one transaction adds.
 GROUP = 500
@@ -33,3 +35,13 @@ def fill(url: str, bodies: list[dict[str, object]]) -> None:
             assert not failed
     finally:
         database.close()
+
+
+def emptied(postgres: str) -> str:
+    """Drop the outbox's tables from a PostgreSQL database, and return its URL."""
+    engine = writing_engine(postgres)
+    metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version, schema_compatibility")
+    engine.dispose()
+    return postgres

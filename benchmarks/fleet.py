@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.databases import fill
+from benchmarks.databases import emptied, fill
 from benchmarks.machine import describe
 from benchmarks.measurement import Load, measure
 from benchmarks.postgres import installed_programs, postgres_server
@@ -19,8 +19,6 @@ from benchmarks.relay import relay
 from benchmarks.report import table
 from benchmarks.scenarios import rate, validated_bodies
 from benchmarks.service import service
-from orderconfirm.outbox.engines import writing_engine
-from orderconfirm.outbox.tables import metadata
 
 RTT = 20.0
 IDLE_ORDERS = 30
@@ -30,7 +28,7 @@ IDLE_GAP = 100.0
 
 def throughput(url: str, senders: int, mails: int, connections: int) -> tuple[float, int]:
     """Let `senders` send a backlog. Returns mails per second, and the most connections that were open at the relay."""
-    _empty(url)
+    emptied(url)
     fill(url, list(validated_bodies(mails)))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orderconfirm-")))
@@ -46,7 +44,7 @@ def throughput(url: str, senders: int, mails: int, connections: int) -> tuple[fl
 
 def latency(url: str) -> float:
     """Return the median milliseconds from a POST to one service to the 250 for its mail, which another one sends."""
-    _empty(url)
+    emptied(url)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orderconfirm-")))
         sink = stack.enter_context(relay(folder, 0))
@@ -55,14 +53,6 @@ def latency(url: str) -> float:
         stack.enter_context(service(folder, {**variables, "SENDER": "only"}))
         measure(web, sink, folder, Load(5, connections=1, prefix="WARM", gap=IDLE_GAP))
         return measure(web, sink, folder, Load(IDLE_ORDERS, connections=1, prefix="IDLE", gap=IDLE_GAP)).delivery_p50
-
-
-def _empty(url: str) -> None:
-    engine = writing_engine(url)
-    metadata.drop_all(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version, schema_compatibility")
-    engine.dispose()
 
 
 def main() -> None:

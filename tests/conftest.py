@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import trustme
 from flask import Flask
-from outboxes import emptied, opened
+from outboxes import opened
 from postgres_servers import SERVERS, database_on
 from smtp_server import Sink, smtp_server
 
+from benchmarks.databases import emptied
 from orderconfirm import create_app
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings

@@ -15,18 +15,7 @@ from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
-from orderconfirm.outbox.tables import metadata
 from orderconfirm.outbox.writer import Writer
-
-
-def emptied(postgres: str) -> str:
-    """Drop the outbox's tables from a PostgreSQL database, and return its URL."""
-    engine = writing_engine(postgres)
-    metadata.drop_all(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version, schema_compatibility")
-    engine.dispose()
-    return postgres
 
 
 @contextmanager

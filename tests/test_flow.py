@@ -13,10 +13,10 @@ import pytest
 from conftest import relay_variables
 from factories import make_body
 from flask import Flask
-from outboxes import emptied
 from processes import wait_until
 from smtp_server import Sink
 
+from benchmarks.databases import emptied
 from orderconfirm import create_app
 from orderconfirm.settings import Settings
 

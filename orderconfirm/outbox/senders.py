@@ -25,9 +25,9 @@ from orderconfirm.outbox.tables import senders
 #: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
 LOOK_INTERVAL = 2.0
 UNSETTLED_INTERVAL = 0.25
-#: Seconds between two signs of life, and without one after which a row is deleted. They count only where no lock
-#: shows whether a process lives (see `process_locks`).
+#: Seconds between updates of `seen_at` on PostgreSQL.
 SIGN_INTERVAL = 20.0
+#: Seconds without an update after which a row is deleted, unless a lock shows that the process lives.
 SILENCE = 60.0
 
 _READ = select(senders, (database_now - senders.c.seen_at).label("silence")).order_by(

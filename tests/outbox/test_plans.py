@@ -16,10 +16,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from outboxes import claim, emptied, mail, opened, reclaim
+from outboxes import claim, mail, opened, reclaim
 from processes import wait_until
 from sqlalchemy import event
 
+from benchmarks.databases import emptied
 from orderconfirm.models import Delivery, RelayEvent, Resend, Search, State
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.clock import ClockWatch
