@@ -110,11 +110,12 @@ class RelaySMTP(TimedSMTP):
 
     def end_quit(self, give_up_at: float) -> None:
         """Close the connection once the relay has, or at this moment of the monotonic clock."""
-        with suppress(OSError):
-            while self.sock is not None and (left := give_up_at - time.monotonic()) > 0:
-                self.sock.settimeout(left)
-                if not self.sock.recv(4096):
-                    break
+        with suppress(OSError, ValueError):
+            self._wait_for_close(give_up_at)
+            if isinstance(self.sock, ssl.SSLSocket):
+                # The relay has ended the TLS session. Many keep the TCP connection until we have ended it too.
+                self.sock.unwrap()
+                self._wait_for_close(give_up_at)
         self.close()
 
     def abort(self) -> None:
@@ -123,6 +124,13 @@ class RelaySMTP(TimedSMTP):
         if sock is not None:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def _wait_for_close(self, give_up_at: float) -> None:
+        """Read until the relay closes the TLS session, or the connection if there is none. Raises OSError."""
+        while self.sock is not None and (left := give_up_at - time.monotonic()) > 0:
+            self.sock.settimeout(left)
+            if not self.sock.recv(4096):
+                break
 
     def _greet(self) -> None:
         """Send EHLO, or HELO to a relay that does not know EHLO."""

@@ -181,7 +181,7 @@ class TestFailure:
         folder = write_version(tmp_path, f"{ADD_COLUMN}; op.execute('UPDATE outbox SET news = 1'); {cause}")
         with schema(url, folder) as newer:
             with pytest.raises(
-                SchemaMismatch, match=f"the migration {NEXT} failed and has changed nothing: .*go on with"
+                SchemaMismatch, match=f"the migration {NEXT} failed and has changed nothing: .*continue with"
             ):
                 newer.upgrade()
             assert newer.revision().number == HEAD
