@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from conftest import relay_variables
 from factories import make_body
+from smtp_server import SLOWDOWN
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,7 +94,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill the master and all its workers with SIGKILL."""
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(40)
 
 
 def post(port: int, order_id: str) -> int:
@@ -120,10 +121,10 @@ def query(folder: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 10) -> T:
-    """Return the first true result of `condition`. Fails after `seconds`."""
-    end = time.monotonic() + seconds
+    """Return the first true result of `condition`. Fails after `seconds`, or SLOWDOWN times as many if need be."""
+    end = time.monotonic() + seconds * SLOWDOWN
     while time.monotonic() < end:
         if result := condition():
             return result
         time.sleep(0.01)
-    raise AssertionError(f"not true within {seconds} s")
+    raise AssertionError(f"not true within {seconds * SLOWDOWN} s")
