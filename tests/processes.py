@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from conftest import relay_variables
 from factories import make_body
@@ -117,6 +117,12 @@ def query(folder: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+def log_lines(folder: Path, event: str = "") -> list[dict[str, Any]]:
+    """Return the lines of a service's log, or those of one event. What is printed for a person is left out."""
+    lines = (folder / "service.log").read_text(encoding="utf-8").splitlines()
+    return [line for text in lines if text.startswith("{") if event in (line := json.loads(text))["event"]]
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 10) -> T:

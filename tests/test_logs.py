@@ -42,13 +42,13 @@ def test_a_record_is_one_json_object_with_its_extras_and_no_address() -> None:
     line = JsonFormatter().format(record)
     assert "\n" not in line
     told = json.loads(line)
-    assert (told["message"], told["logger"], told["reason"]) == ("mail sent", "n", "…@example.com\n")
+    assert (told["event"], told["logger"], told["reason"]) == ("mail sent", "n", "…@example.com\n")
 
 
 @pytest.mark.parametrize("text", ["@", "@shop", 'a "@', '"@shop" "a"@b.example'])
 def test_a_line_is_json_whatever_stands_in_it(text: str) -> None:
     line = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "%s", "args": (text,), "order_id": text})))
-    assert line["message"] == line["order_id"] == mask_addresses(text)
+    assert line["event"] == line["order_id"] == mask_addresses(text)
 
 
 def test_a_long_value_is_cut_before_an_address_that_could_not_be_masked_any_more() -> None:
