@@ -65,11 +65,11 @@ class TerminalFormatter(logging.Formatter):
     """Formats the same fields for a person: time of day, level and event in colour, then the others."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = _fields(record)
+        # A relay's reply must not control the terminal.
+        fields = {name: "\n".join(map(printable, str(value).splitlines())) for name, value in _fields(record).items()}
         time, level, event, trace = (fields.pop(name, "") for name in ("time", "level", "event", "trace"))
         details = "".join(f"  \x1b[2m{name}=\x1b[22m{value}" for name, value in fields.items() if name != "logger")
-        color = f"\x1b[{_COLORS.get(str(level), 0)}m"
-        line = f"\x1b[2m{str(time)[11:23]}\x1b[22m {color}{level:<8}\x1b[39m{event}{details}"
+        line = f"\x1b[2m{time[11:23]}\x1b[22m \x1b[{_COLORS.get(level, 0)}m{level:<8}\x1b[39m{event}{details}"
         return f"{line}\n{trace}" if trace else line
 
 
@@ -92,13 +92,13 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     return fields
 
 
-def _loggable(value: object) -> object:
+def _loggable(value: object, max_length: int = MAX_LOGGED) -> object:
     """Return a number unchanged, a list with its first values, and anything else as text without addresses."""
     if isinstance(value, int | float):
         return value
     if isinstance(value, list | tuple):
-        return [_loggable(each) for each in value[:MAX_LISTED]]
-    return mask_addresses(shortened(str(value), MAX_LOGGED))
+        return [_loggable(each, max_length // MAX_LISTED) for each in value[:MAX_LISTED]]
+    return mask_addresses(shortened(str(value), max_length))
 
 
 def configure_logging(level: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from conftest import relay_variables
 from factories import make_body
+from printed_output import OUTPUT
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,15 +39,24 @@ def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: s
     """Start gunicorn in a new process group, with its outbox and its log in `folder`, and its code in `root`."""
     own = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
     variables = relay_variables(relay_port, **{**own, **more})
-    with (folder / "service.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "gunicorn"],
+    return run_in_background(["gunicorn"], folder / "service.log", variables, root)
+
+
+def run_in_background(
+    module: list[str], log_file: Path, variables: dict[str, str], root: Path = ROOT
+) -> subprocess.Popen[bytes]:
+    """Start a module, with its arguments, in a new process group. Its output is searched for personal data."""
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module],
             cwd=root,
             env={**os.environ, **NO_OTHER_RELAY, **variables},
             stderr=log,
             stdout=log,
             start_new_session=True,
         )
+    OUTPUT.watch(process, log_file, variables)
+    return process
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from printed_output import OUTPUT
 from processes import ROOT, free_port, log_lines, service, wait_until, wait_until_healthy
 
 from orderconfirm.version import VERSION
@@ -18,7 +19,7 @@ from orderconfirm.version import VERSION
 def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a service that cannot start, and return its output."""
     defaults = {"PORT": str(free_port()), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "gunicorn"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **defaults, **variables},
@@ -27,6 +28,9 @@ def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess
         encoding="utf-8",
         timeout=60,
     )
+    OUTPUT.learn(variables)
+    OUTPUT.examine(done.stdout, "a service that cannot start")
+    return done
 
 
 @pytest.mark.parametrize(
