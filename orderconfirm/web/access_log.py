@@ -27,7 +27,7 @@ def _log(response: Response) -> Response:
     level = _level(status, route)
     if log.isEnabledFor(level):
         values = {
-            "order_id": (request.view_args or {}).get("order_id") or _order_id_of_body(),
+            "order_id": _order_id(),
             "shop": g.get("shop"),
             "method": request.method,
             "route": route,  # never the path, which may contain anything
@@ -49,7 +49,7 @@ def _level(status: int, route: str | None) -> int:
     return logging.DEBUG if status < 400 and is_usual else logging.INFO
 
 
-def _order_id_of_body() -> str | None:
-    """Return the id of an order that was refused."""
-    order_id = g.get("order_id")
+def _order_id() -> str | None:
+    """Return the id in the path, or in the body of an order that was refused."""
+    order_id = (request.view_args or {}).get("order_id") or g.get("order_id")
     return order_id if isinstance(order_id, str) and len(order_id) <= MAX_ORDER_ID_LENGTH else None

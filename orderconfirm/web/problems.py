@@ -127,5 +127,5 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _unexpected_error(exc: Exception) -> Response:
-    log.error("a request failed", exc_info=exc)
+    log.error("an unexpected error", exc_info=exc)
     return _http_error(InternalServerError(problem_types.INTERNAL.detail))
