@@ -8,7 +8,9 @@ RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-c
 
 FROM python:3.13-slim
 # TMPDIR: gunicorn's heartbeat needs a file, and with --read-only only /data and /dev/shm are writable.
+ARG BUILD_REVISION=
 ENV PATH=/venv/bin:$PATH \
+    BUILD_REVISION=$BUILD_REVISION \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TMPDIR=/dev/shm \

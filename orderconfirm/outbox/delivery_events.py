@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
@@ -76,22 +78,28 @@ class DeliveryEventStore:
         OutboxUnavailable.
         """
 
-        def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
+        def job(connection: Connection) -> tuple[list[RelayEvent], list[Row[Any]]]:
             ids = {event.event_id: _find_mail(connection, event) for event in events}
             mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": [*filter(None, ids.values())]})}
             mail_of = {event_id: mails.get(mail_id) for event_id, mail_id in ids.items()}
             # Inserts lock the unique key, so all processes insert in the same order. Effects keep the given order.
             by_key = sorted(events, key=lambda event: event.event_id)
             new = {event.event_id for event in by_key if self._insert(connection, event, mail_of[event.event_id])}
-            pairs = [(event, mail_of[event.event_id]) for event in events if event.event_id in new]
-            return len(new), [mail for event, mail in pairs if mail and self._apply(connection, event, mail)]
+            added = {event.event_id: event for event in events if event.event_id in new}
+            pairs = [(event, mail_of[event_id]) for event_id, event in added.items()]
+            return list(added.values()), [
+                mail for event, mail in pairs if mail and self._apply(connection, event, mail)
+            ]
 
-        new, suppressing = self._database.write(job)
+        added, suppressing = self._database.write(job)
+        for event in added:
+            counters.add(DELIVERY_EVENTS, (event.delivery or "other",))
+        counters.add(SUPPRESSIONS, amount=len(suppressing))
         for mail in suppressing:
             log.warning(
                 "an address is suppressed: its mails are held", extra={"order_id": mail.order_id, "shop": mail.shop}
             )
-        return new
+        return len(added)
 
     def _insert(self, connection: Connection, event: RelayEvent, mail: Row[Any] | None) -> bool:
         """Insert an event. Returns False if it is stored already.

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import INTERRUPTED
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
@@ -60,5 +62,6 @@ class Maintenance:
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
         count = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)
         if count:
+            counters.add(INTERRUPTED, amount=count)
             consequence = "are held" if self.holds_unknown else "are sent again"
             log.warning(f"mails of a dead process {consequence}: each may arrive twice", extra={"mails": count})

@@ -6,6 +6,8 @@ import json
 
 from gunicorn.http import errors
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import REQUESTS, UNMATCHED
 from orderconfirm.response_headers import DEFAULT_HEADERS, FIXED_HEADERS
 
 
@@ -22,6 +24,7 @@ def refusal(exc: Exception, request_id: str) -> bytes:
         problem_type = problem_types.HEADERS_TOO_LARGE
     else:
         problem_type = problem_types.BAD_REQUEST
+    counters.add(REQUESTS, (UNMATCHED, "other", str(problem_type.status)))
     detail = problem_type.detail
     if problem_type is problem_types.BAD_REQUEST:
         detail = f"The request is not valid HTTP (RFC 9112): {str(exc)[:200]}."

@@ -30,6 +30,9 @@ class SettingsFields:
         "which then takes no orders); empty: process with more than one CPU, thread with one",
         values.sender_role,
     )
+    build_revision: str = setting(
+        "BUILD_REVISION", "", "revision of the source that this build was made from, shown in the metrics", str.strip
+    )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
     database_url: str = setting(
         "DATABASE_URL",
