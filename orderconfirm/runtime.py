@@ -16,6 +16,7 @@ from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.metrics.collection import collect
+from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
 from orderconfirm.models import HealthStatus
 from orderconfirm.outbox.attempts import AttemptRunner
@@ -93,6 +94,7 @@ class Runtime:
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
         self._drain: threading.Thread | None = None
+        self._emf_publisher: EmfPublisher | None = None
         #: Return the state of this process and of the outbox. Raise OutboxUnavailable when it cannot be read, or after
         #: HEALTH_TIMEOUT; `readiness` also when the database accepts no write.
         self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
@@ -119,6 +121,9 @@ class Runtime:
             log.error("the outbox cannot be opened; trying again", extra={"reason": str(exc)})
             self._opening = threading.Thread(target=self._keep_opening, name="opening")
             self._opening.start()
+        if self.settings.metrics_emf:
+            self._emf_publisher = EmfPublisher(self.metrics, self.settings.environment)
+            self._emf_publisher.start()
 
     def begin_stop(self) -> None:
         """Stop claiming mails and finish those in flight, while requests are still handled.
@@ -137,6 +142,9 @@ class Runtime:
             self._drain = self._dispatcher = self.sender = None
         if self._inbox_server:
             self._inbox_server.stop()
+        if self._emf_publisher:
+            self._emf_publisher.stop()
+            self._emf_publisher = None
         self.database.close()
 
     def make_mail_sender(self, relay: Relay) -> SmtpSender:

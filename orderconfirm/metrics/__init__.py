@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orderconfirm.metrics.shared_counters import SharedCounters
+from orderconfirm.metrics.shared_counters import SLOTS, SharedCounters
 
-#: What this service counts. gunicorn's master imports it, and its workers inherit it.
-counters = SharedCounters()
+#: What this service has counted, and what it had when it last published embedded metrics. gunicorn's master imports
+#: them, and its workers inherit them.
+counters = SharedCounters(SLOTS)
+published = SharedCounters(1)

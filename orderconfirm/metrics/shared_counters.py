@@ -11,7 +11,7 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -19,7 +19,7 @@ from orderconfirm.metrics.table import ALL, BY_NAME, Metric
 
 Key = tuple[Metric, tuple[str, ...]]
 
-#: Maximum number of processes. A reload has old and new ones at once.
+#: Maximum number of processes of a service. A reload has old and new ones at once.
 SLOTS = 256
 #: Cells of 8 bytes for each process. Memory that is never used costs nothing.
 SLOT_CELLS = 16384
@@ -34,22 +34,23 @@ class SharedCounters:
     are the number of used cells of each, which grows when an entry is complete, and the process that uses it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._allocate()
         self.use(0)
 
     def _allocate(self) -> None:
-        self._bytes = memoryview(mmap.mmap(-1, 8 * (SLOTS * (2 + SLOT_CELLS) + _SCRATCH_CELLS)))
+        self._bytes = memoryview(mmap.mmap(-1, 8 * (self._slots * (2 + SLOT_CELLS) + _SCRATCH_CELLS)))
         self._cells = self._bytes.cast("d")
 
     def use(self, slot: int) -> None:
-        """Count in `slot`, which no other living process may use. From SLOTS on, a process counts for itself alone."""
-        if slot >= SLOTS:
+        """Count in `slot`, which no other living process may use; beyond the last slot, for this process alone."""
+        if slot >= self._slots:
             self._allocate()
             slot = 0
         self._slot = slot
         self._lock = threading.Lock()
-        self._cells[SLOTS + slot] = os.getpid()
+        self._cells[self._slots + slot] = os.getpid()
         self._places = dict(self._entries(slot))
         for (metric, _), place in self._places.items():
             if metric.kind == "gauge":
@@ -57,12 +58,12 @@ class SharedCounters:
 
     def leave(self) -> None:
         """Let another process be the first one. The counts stay."""
-        self._cells[SLOTS + self._slot] = 0.0
+        self._cells[self._slots + self._slot] = 0.0
 
     @property
     def is_first(self) -> bool:
         """Whether this process has the lowest slot of those that live."""
-        return not any(_lives(int(self._cells[SLOTS + slot])) for slot in range(self._slot))
+        return not any(_lives(int(self._cells[self._slots + slot])) for slot in range(self._slot))
 
     def add(self, metric: Metric, labels: tuple[str, ...] = (), amount: float = 1.0) -> None:
         """Add to a counter."""
@@ -77,15 +78,17 @@ class SharedCounters:
             self._cells[place + bisect_left(buckets, value)] += 1.0
             self._cells[place + len(buckets) + 1] += value
 
-    def set(self, metric: Metric, value: float) -> None:
-        """Set this process's part of a gauge."""
+    def set(self, metric: Metric, numbers: Sequence[float], labels: tuple[str, ...] = ()) -> None:
+        """Set this process's part of a sample."""
         with self._lock:
-            self._cells[self._place(metric, ())] = value
+            place = self._place(metric, labels)
+            for offset, number in enumerate(numbers):
+                self._cells[place + offset] = number
 
     def totals(self) -> dict[Key, list[float]]:
         """Return the sums over all processes, those that have ended included."""
         sums: dict[Key, list[float]] = {}
-        for slot in range(SLOTS):
+        for slot in range(self._slots):
             for key, place in self._entries(slot):
                 numbers = self._cells[place : place + key[0].size]
                 sums[key] = [a + b for a, b in zip(sums[key], numbers, strict=True)] if key in sums else [*numbers]
@@ -100,21 +103,24 @@ class SharedCounters:
 
     def _add_entry(self, metric: Metric, labels: tuple[str, ...]) -> int:
         key = json.dumps([metric.name, *labels]).encode()
-        start = _first_cell(self._slot) + int(self._cells[self._slot])
+        start = self._first_cell(self._slot) + int(self._cells[self._slot])
         place = _after_key(start, len(key))
         end = place + metric.size
-        if end > _first_cell(self._slot + 1):
-            return _first_cell(SLOTS)
+        if end > self._first_cell(self._slot + 1):
+            return self._first_cell(self._slots)
         self._cells[start] = len(key)
         self._bytes[8 * (start + 1) : 8 * (start + 1) + len(key)] = key
         for cell in range(place, end):
             self._cells[cell] = 0.0  # a process may have been killed here
-        self._cells[self._slot] = end - _first_cell(self._slot)
+        self._cells[self._slot] = end - self._first_cell(self._slot)
         return place
+
+    def _first_cell(self, slot: int) -> int:
+        return 2 * self._slots + slot * SLOT_CELLS
 
     def _entries(self, slot: int) -> Iterator[tuple[Key, int]]:
         """Yield the complete entries of a slot: each key, and the cell at which its sample begins."""
-        start = _first_cell(slot)
+        start = self._first_cell(slot)
         end = start + int(self._cells[slot])
         while start < end:
             length = int(self._cells[start])
@@ -127,10 +133,6 @@ class SharedCounters:
 def free_slot(taken: Collection[int]) -> int:
     """Return the lowest slot that is not `taken`."""
     return next(slot for slot in count() if slot not in taken)
-
-
-def _first_cell(slot: int) -> int:
-    return 2 * SLOTS + slot * SLOT_CELLS
 
 
 def _after_key(start: int, length: int) -> int:

@@ -138,7 +138,7 @@ class Dispatcher:
                 self._loop.join(DRAIN_MARGIN)
         self._ended.set()
         self._mail_sender.close()
-        counters.set(CONNECTIONS, 0)
+        counters.set(CONNECTIONS, [0])
         with suppress(OutboxUnavailable):  # otherwise the others find out that this process has ended
             self._senders.leave()
         self._process_locks.release()
@@ -159,7 +159,7 @@ class Dispatcher:
     def _round(self) -> float:
         """Record finished attempts and start as many mails as possible. Returns the seconds until the next round."""
         self._mail_sender.close_idle(self._share.connections)
-        counters.set(CONNECTIONS, self._mail_sender.open_connections)
+        counters.set(CONNECTIONS, [self._mail_sender.open_connections])
         failure: Exception | None = None
         allowed = 0
         if not self._stopping.is_set():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
+
 from flask import Blueprint, Response, current_app, jsonify
+from werkzeug.exceptions import Unauthorized
 
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.metrics.text import CONTENT_TYPE, to_text
 from orderconfirm.models import HealthStatus, RelayPause
 from orderconfirm.version import VERSION
+from orderconfirm.web.auth import CHALLENGE, presented_key
 
 bp = Blueprint("health", __name__)
 
@@ -63,7 +67,12 @@ def readyz() -> tuple[Response, int]:
 @bp.get("/metrics")
 def metrics() -> Response:
     """Return all metrics in Prometheus' format. Those of the database are missing while it cannot be read."""
-    return Response(to_text(current_app.extensions["orderconfirm"].metrics()), content_type=CONTENT_TYPE)
+    runtime = current_app.extensions["orderconfirm"]
+    key = runtime.settings.metrics_key
+    if key and not hmac.compare_digest(presented_key().encode(), key.encode()):
+        current_app.extensions["authenticator"].note_wrong_secret("request for /metrics without METRICS_KEY")
+        raise Unauthorized("Send METRICS_KEY, as Authorization: Bearer <key>.", www_authenticate=CHALLENGE)
+    return Response(to_text(runtime.metrics()), content_type=CONTENT_TYPE)
 
 
 def _describe(pause: RelayPause) -> dict[str, str]:

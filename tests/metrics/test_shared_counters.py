@@ -14,7 +14,7 @@ from orderconfirm.metrics.table import CONNECTIONS, ORDERS, REQUESTS, SEND_DURAT
 
 @pytest.fixture
 def counters() -> SharedCounters:
-    return SharedCounters()
+    return SharedCounters(SLOTS)
 
 
 def test_the_counts_of_all_processes_are_added_up(counters: SharedCounters) -> None:
@@ -38,9 +38,9 @@ def test_a_process_goes_on_from_the_counts_of_the_one_before(counters: SharedCou
 
 
 def test_a_gauge_of_a_process_that_has_ended_counts_no_longer(counters: SharedCounters) -> None:
-    counters.set(CONNECTIONS, 4)
+    counters.set(CONNECTIONS, [4])
     counters.use(1)
-    counters.set(CONNECTIONS, 3)
+    counters.set(CONNECTIONS, [3])
     assert counters.totals() == {(CONNECTIONS, ()): [7]}
     counters.use(0)
     assert counters.totals() == {(CONNECTIONS, ()): [3]}
