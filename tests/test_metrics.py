@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from processes import free_port, post, service, wait_until
+from processes import free_port, post, service, stop, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 from smtp_server import Sink, smtp_server
 
@@ -58,7 +59,7 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder, port = tmp_path_factory.mktemp("metrics"), free_port()
-    variables = {"WEB_CONCURRENCY": "2", "SENDER": "process", "BUILD_REVISION": "0a1b2c"}
+    variables = {"WEB_CONCURRENCY": "2", "SENDER": "process", "BUILD_REVISION": "0a1b2c", "METRICS_EMF": "true"}
     with smtp_server() as (sink, relay_port), service(folder, port, relay_port, **variables) as master:
         yield Running(folder, port, master, sink)
 
@@ -110,3 +111,15 @@ def test_gauges_show_what_the_outbox_and_the_sender_have(running: Running) -> No
     assert values["orderconfirm_relay_paused", ()] == 0
     assert values["orderconfirm_dispatcher_idle_seconds", ()] < POLL_INTERVAL + 10
     wait_until(lambda: running.values()["orderconfirm_relay_connections", ()] > 0)
+
+
+def test_the_embedded_metrics_add_up_to_the_same_after_the_stop(running: Running) -> None:
+    running.place(3)
+    wait_until(lambda: sent(running) == running.placed)
+    stop(running.master)
+    log = (running.folder / "service.log").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith('{"_aws"')]
+    assert sum(line.get("orders_accepted_total", 0) for line in lines) == running.placed
+    assert sum(line["sends_total"] for line in lines if line.get("outcome") == "sent") == running.placed
+    assert sum(line["http_requests_total"] for line in lines if line.get("status") == "202") == running.placed
+    assert sum(line.get("accepted_to_sent_seconds_count", 0) for line in lines) == running.placed
