@@ -140,7 +140,7 @@ def _after_key(start: int, length: int) -> int:
 
 
 def _lives(process: int) -> bool:
-    with suppress(ProcessLookupError):
+    with suppress(OSError):
         if process:
             os.kill(process, 0)
             return True
