@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import ORDERS
@@ -110,6 +111,7 @@ class OrderConfirmations:
                 fingerprint=fingerprint(request),
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
+                request_id=request_id.get(),
             )
         )
         if result.is_new:

@@ -229,6 +229,7 @@ def _print(entry: OutboxEntry) -> None:
         "due": _when(entry.due_at) if entry.state in State.DUE else None,
         "attempts": entry.attempts,
         "possible copies": entry.possible_copies,
+        "request id": entry.request_id,
     }
     for name, value in rows.items():
         if value is not None:

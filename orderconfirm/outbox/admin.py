@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Update, and_, bindparam, case, null, select, tuple_, union_all, update
 
 from orderconfirm.errors import ContentDeleted, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, Search, State
 from orderconfirm.order.serialization import fingerprint
 from orderconfirm.outbox import delivery_events, history
@@ -184,7 +185,7 @@ class OutboxAdmin:
         used its key before, so that nothing was done. Raises KeyConflict when another request used the key, WrongState
         while the last mail is queued or being sent, ContentDeleted when the order's content is deleted.
         """
-        shop, order_id, reason = resend.shop, resend.order_id, resend.reason
+        shop, order_id, reason, request = resend.shop, resend.order_id, resend.reason, request_id.get()
         digest = fingerprint({"email": resend.email or "", "reason": reason or ""})
         use = KeyUse(shop, resend.idempotency_key, order_id, digest) if resend.idempotency_key else None
 
@@ -203,7 +204,7 @@ class OutboxAdmin:
                 connection.execute(_CANCEL, {"of_shop": shop, "chosen_id": order_id, "states": [last.state]})
                 history.record(connection, [last.id], Event.REPLACED, State.CANCELLED, reason)
             revision = last.revision + 1
-            values = resend_values(first, resend.email, revision, message_id_of(revision))
+            values = resend_values(first, resend.email, revision, message_id_of(revision), request)
             release(connection, shop, values["recipient"])
             row = connection.execute(self._insert, values).first()
             if row is None:  # on PostgreSQL: this request waited for the lock and does not see the other's new row
