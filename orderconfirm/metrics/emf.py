@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from orderconfirm.metrics import counters, published
-from orderconfirm.metrics.table import Metric, Samples
+from orderconfirm.metrics.shared_counters import added_up
+from orderconfirm.metrics.table import PROBES, Metric, Samples
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,10 @@ Dimensions = tuple[tuple[str, str], ...]
 class EmfPublisher:
     """A thread that publishes the metrics of the whole service, if this process is the first of those that live."""
 
-    def __init__(self, read: Callable[[], Samples], environment: str, interval: float = INTERVAL) -> None:
+    def __init__(self, read: Callable[[], Samples], environment: str) -> None:
         """`read` returns all metrics, and `environment` is a dimension of each."""
         self._read = read
         self._environment = environment
-        self._interval = interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="embedded-metrics")
 
@@ -51,7 +51,7 @@ class EmfPublisher:
     def _run(self) -> None:
         is_over = False
         while not is_over:
-            is_over = self._ended.wait(self._interval)
+            is_over = self._ended.wait(INTERVAL)
             try:
                 self._publish()
             except Exception as exc:
@@ -72,13 +72,14 @@ class EmfPublisher:
             sys.stdout.write(f"{line}\n")  # in one piece: other processes write there too
         sys.stdout.flush()
         for (metric, labels), numbers in samples.items():
-            published.set(metric, numbers, labels)
+            if metric.kind != "gauge":
+                published.set(metric, numbers, labels)
 
 
 def to_lines(samples: Samples, environment: str, at: float) -> Iterator[str]:
     """Yield a line for each combination of dimensions. `at` is the time in seconds since 1970."""
     groups: defaultdict[Dimensions, dict[str, tuple[str, float]]] = defaultdict(dict)
-    for dimensions, metric, numbers in _by_dimensions(samples):
+    for (dimensions, metric), numbers in added_up(_by_dimensions(samples)).items():
         groups[("environment", environment), *dimensions].update(_figures(metric, numbers))
     for dimensions, figures in groups.items():
         definitions = [{"Name": name, "Unit": unit} for name, (unit, _) in figures.items()]
@@ -88,14 +89,13 @@ def to_lines(samples: Samples, environment: str, at: float) -> Iterator[str]:
         yield json.dumps({"_aws": metadata, **dict(dimensions), **values})
 
 
-def _by_dimensions(samples: Samples) -> Iterator[tuple[Dimensions, Metric, list[float]]]:
-    sums: dict[tuple[Dimensions, Metric], list[float]] = {}
+def _by_dimensions(samples: Samples) -> Iterator[tuple[tuple[Dimensions, Metric], Sequence[float]]]:
     for (metric, labels), numbers in samples.items():
+        if "route" in metric.labels and labels[0] in PROBES:
+            continue  # when all routes are added up, they would hide the shops' requests
         pairs = zip(metric.labels, labels, strict=True)
         # A dimension must have a value.
-        key = tuple((name, value or "none") for name, value in pairs if name not in _ADDED_UP), metric
-        sums[key] = [a + b for a, b in zip(sums[key], numbers, strict=True)] if key in sums else [*numbers]
-    yield from ((dimensions, metric, numbers) for (dimensions, metric), numbers in sums.items())
+        yield (tuple((name, value or "none") for name, value in pairs if name not in _ADDED_UP), metric), numbers
 
 
 def _figures(metric: Metric, numbers: Sequence[float]) -> dict[str, tuple[str, float]]:

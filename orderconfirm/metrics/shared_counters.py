@@ -11,12 +11,14 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
+from typing import TypeVar
 
 from orderconfirm.metrics.table import ALL, BY_NAME, Metric
 
+K = TypeVar("K")
 Key = tuple[Metric, tuple[str, ...]]
 
 #: Maximum number of processes of a service. A reload has old and new ones at once.
@@ -87,12 +89,8 @@ class SharedCounters:
 
     def totals(self) -> dict[Key, list[float]]:
         """Return the sums over all processes, those that have ended included."""
-        sums: dict[Key, list[float]] = {}
-        for slot in range(self._slots):
-            for key, place in self._entries(slot):
-                numbers = self._cells[place : place + key[0].size]
-                sums[key] = [a + b for a, b in zip(sums[key], numbers, strict=True)] if key in sums else [*numbers]
-        return sums
+        entries = chain.from_iterable(map(self._entries, range(self._slots)))
+        return added_up((key, self._cells[place : place + key[0].size]) for key, place in entries)
 
     def _place(self, metric: Metric, labels: tuple[str, ...]) -> int:
         """Return the cell at which a sample of this process begins."""
@@ -128,6 +126,14 @@ class SharedCounters:
             metric, place = BY_NAME[name], _after_key(start, length)
             yield (metric, tuple(labels)), place
             start = place + metric.size
+
+
+def added_up(samples: Iterable[tuple[K, Sequence[float]]]) -> dict[K, list[float]]:
+    """Return the sum of the samples of each key, number by number."""
+    sums: dict[K, list[float]] = {}
+    for key, numbers in samples:
+        sums[key] = [a + b for a, b in zip(sums[key], numbers, strict=True)] if key in sums else [*numbers]
+    return sums
 
 
 def free_slot(taken: Collection[int]) -> int:

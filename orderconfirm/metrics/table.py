@@ -45,6 +45,8 @@ Samples = Mapping[tuple[Metric, tuple[str, ...]], Sequence[float]]
 _ROUTE = ("route", "method")
 #: The route of requests to a URL at which there is nothing, and of those that are not HTTP.
 UNMATCHED = "unmatched"
+#: The routes of health checks and metrics.
+PROBES = frozenset({"/health", "/livez", "/readyz", "/ready", "/metrics"})
 #: The methods that are counted by name.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

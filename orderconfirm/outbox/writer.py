@@ -135,12 +135,14 @@ class Writer:
         shop is told that they are stored.
         """
         pending = [_Write(operation, item, is_order) for operation, item in writes]
-        if reason := self._refusal():
-            return [OutboxUnavailable(reason) for _ in pending]
-        self._waiting.put(pending)
+        reason = self._refusal()
+        if reason is None:
+            self._waiting.put(pending)
         timeouts = self._order_timeouts if is_order and self._order_timeouts else (self._timeout, self._timeout)
         began = time.monotonic()
-        results = [self._wait_for(write, began, *timeouts) for write in pending]
+        results = [
+            OutboxUnavailable(reason) if reason else self._wait_for(write, began, *timeouts) for write in pending
+        ]
         if failed := sum(isinstance(result, OutboxUnavailable) for result in results):
             counters.add(DATABASE_ERRORS, ("write",), failed)
         return results

@@ -105,8 +105,9 @@ def test_a_line_without_a_revision_has_a_dimension_nevertheless() -> None:
     assert one(lines, "build_info", version="0.1.0", revision="none") == 1
 
 
-def test_requests_are_added_up_by_status() -> None:
-    lines = lines_of({(REQUESTS, ("/a", "GET", "200")): [2], (REQUESTS, ("/b", "POST", "200")): [3]})
+def test_requests_are_added_up_by_status_without_health_checks() -> None:
+    counts = {("/a", "GET", "200"): [2.0], ("/b", "POST", "200"): [3.0], ("/readyz", "GET", "200"): [100.0]}
+    lines = lines_of({(REQUESTS, labels): numbers for labels, numbers in counts.items()})
     assert one(lines, "http_requests_total", status="200") == 5
 
 

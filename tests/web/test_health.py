@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from conftest import relay_variables
@@ -62,8 +63,9 @@ def test_a_read_only_database_makes_the_process_unready_until_it_can_be_written(
             if url.startswith("sqlite")
             else f"SET SESSION CHARACTERISTICS AS TRANSACTION READ {'ONLY' if is_read_only else 'WRITE'}"
         )
-        database = app.extensions["orderconfirm"].database
-        database.write(lambda connection: connection.exec_driver_sql(statement).close())
+        with closing(app.extensions["orderconfirm"].database._writing.raw_connection()) as connection:
+            connection.cursor().execute(statement).close()
+            connection.commit()
 
     make(is_read_only=True)
     response = client.get("/readyz")
