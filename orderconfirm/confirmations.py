@@ -13,6 +13,8 @@ from typing import Any
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
 from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
     DEFAULT_SHOP,
     ClaimedMail,
@@ -114,6 +116,7 @@ class OrderConfirmations:
         )
         if result.is_new:
             self._wake()
+            counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
             level = logging.WARNING if warning or held else logging.DEBUG

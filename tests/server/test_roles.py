@@ -49,10 +49,10 @@ class Running:
         """Return a metric; infinity while no process tells it."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as response:
-                [value] = re.findall(rf"^orderconfirm_{name} (\S+)$", response.read().decode(), re.MULTILINE)
+                found = re.search(rf"^orderconfirm_{name} (\S+)$", response.read().decode(), re.MULTILINE)
         except OSError:
             return float("inf")
-        return float(value)
+        return float(found[1]) if found else float("inf")
 
     def is_ready(self) -> bool:
         try:
