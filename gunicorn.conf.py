@@ -25,6 +25,10 @@ limit_request_field_size = MAX_HEADER_BYTES
 timeout = 60
 # Longer than the dispatcher's drain, shorter than STOP_TIMEOUT.
 graceful_timeout = settings.graceful_timeout
+# Everything is logged to stdout, in one form.
+logger_class = "orderconfirm.server.gunicorn_logger.ServiceLogger"
+loglevel = settings.log_level.lower()
+errorlog = None
 # The control socket would be in the home directory, which a container's user does not have.
 control_socket_disable = True
 

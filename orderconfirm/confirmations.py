@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import (
     DEFAULT_SHOP,
@@ -18,10 +19,8 @@ from orderconfirm.models import (
     Email,
     NewMail,
     OutboxEntry,
-    Overview,
     RelayEvent,
     Resend,
-    Search,
     State,
 )
 from orderconfirm.order.models import Order
@@ -44,6 +43,8 @@ from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
+from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class OrderConfirmations:
     ) -> None:
         """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
+        #: The suppressed addresses: reads them page by page and releases them.
+        self.suppressions = SuppressedAddresses(database)
         self._database = database
         self._admin = OutboxAdmin(database)
         self._search = OutboxSearch(database)
@@ -114,6 +117,7 @@ class OrderConfirmations:
                 fingerprint=fingerprint(request),
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
+                request_id=request_id.get(),
             )
         )
         if result.is_new:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -19,11 +17,10 @@ from typing import Any
 import psycopg
 from conftest import relay_variables
 from processes import (
-    NO_OTHER_RELAY,
-    ROOT,
     free_port,
     kill,
     post,
+    run_in_background,
     service,
     start,
     stop,
@@ -165,15 +162,7 @@ def test_the_command_outbox_run_starts_a_sender(tmp_path: Path, empty_postgres: 
     port = free_port()
     with smtp_server() as (_, relay_port):
         variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=empty_postgres)
-        with (tmp_path / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "flask", "outbox", "run"],
-                cwd=ROOT,
-                env={**os.environ, **NO_OTHER_RELAY, **variables},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = run_in_background(["flask", "outbox", "run"], tmp_path / "log", variables)
         try:
             wait_until_healthy(port, process)
             wait_until(lambda: get(port, "/ready")["senders"] == 1)

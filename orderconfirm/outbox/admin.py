@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Update, and_, bindparam, case, null, select, update
 
 from orderconfirm.errors import ContentDeleted, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, State
 from orderconfirm.order.serialization import fingerprint
-from orderconfirm.outbox import delivery_events, history
+from orderconfirm.outbox import delivery_events, history, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.rows import resend_values, to_delivery, to_entry, to_history
@@ -24,7 +25,6 @@ from orderconfirm.outbox.sql import (
     now,
     state_of_few,
 )
-from orderconfirm.outbox.suppressions import release
 from orderconfirm.outbox.tables import outbox
 from orderconfirm.outbox.writer import run_jobs
 
@@ -124,7 +124,7 @@ class OutboxAdmin:
         used its key before, so that nothing was done. Raises KeyConflict when another request used the key, WrongState
         while the last mail is queued or being sent, ContentDeleted when the order's content is deleted.
         """
-        shop, order_id, reason = resend.shop, resend.order_id, resend.reason
+        shop, order_id, reason, request = resend.shop, resend.order_id, resend.reason, request_id.get()
         digest = fingerprint({"email": resend.email or "", "reason": reason or ""})
         use = KeyUse(shop, resend.idempotency_key, order_id, digest) if resend.idempotency_key else None
 
@@ -143,8 +143,8 @@ class OutboxAdmin:
                 connection.execute(_CANCEL, {"of_shop": shop, "chosen_id": order_id, "states": [last.state]})
                 history.record(connection, [last.id], Event.REPLACED, State.CANCELLED, reason)
             revision = last.revision + 1
-            values = resend_values(first, resend.email, revision, message_id_of(revision))
-            release(connection, shop, values["recipient"])
+            values = resend_values(first, resend.email, revision, message_id_of(revision), request)
+            suppressions.release(connection, shop, values["address_hash"])
             row = connection.execute(self._insert, values).first()
             if row is None:  # on PostgreSQL: this request waited for the lock and does not see the other's new row
                 raise WrongState("another request has just resent this order")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.models import ClaimedMail, State
-from orderconfirm.outbox.attempts import AttemptRunner, MailSender
+from orderconfirm.outbox.attempts import AttemptRunner, MailSender, ids
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.maintenance import Maintenance
@@ -248,16 +248,13 @@ class Dispatcher:
                 continue
             mail = self._leased.pop((outcome.finished.mail_id, outcome.finished.token))
             if isinstance(is_ours, Exception):
-                log.error("an outcome could not be recorded", extra={"order_id": mail.order_id}, exc_info=is_ours)
+                log.error("an outcome could not be recorded", extra=ids(mail), exc_info=is_ours)
                 continue
             self._process_locks.note_settled(mail.id)
             _log(mail, outcome.finished)
             # If an unconfirmed write was carried out after all, it has ended the lease itself.
             if not is_ours and not outcome.was_unconfirmed:
-                log.warning(
-                    "the lease ended before the send did: the mail may arrive twice",
-                    extra={"order_id": mail.order_id, "shop": mail.shop},
-                )
+                log.warning("the lease ended before the send did: the mail may arrive twice", extra=ids(mail))
 
     def _note_success(self) -> None:
         self._last_round = time.monotonic()
@@ -277,6 +274,11 @@ def _log(mail: ClaimedMail, finished: FinishedAttempt) -> None:
         level = logging.ERROR
     else:
         level = logging.WARNING if outcome.may_be_copy else logging.INFO
-    extra = {"order_id": mail.order_id, "shop": mail.shop, "state": outcome.state, "event": outcome.event}
-    details = {"stage": result.stage, "reason": outcome.reason, "seconds": result.seconds}
-    log.log(level, "mail %s", outcome.event, extra={**extra, **details})
+    duration_ms = None if result.seconds is None else round(result.seconds * 1000, 1)
+    reply = {"stage": result.stage, "code": result.code, "reason": outcome.reason}
+    log.log(
+        level,
+        "mail %s",
+        outcome.event,
+        extra={**ids(mail), "state": outcome.state, "duration_ms": duration_ms, **reply},
+    )

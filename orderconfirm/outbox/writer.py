@@ -270,7 +270,8 @@ def _is_outcome_unknown(exc: Exception) -> bool:
 
 
 def _reason(exc: Exception) -> str:
-    return str(getattr(exc, "orig", None) or exc)
+    # Only the first line: the next ones may quote a row.
+    return str(getattr(exc, "orig", None) or exc).partition("\n")[0]
 
 
 def _translated(exc: Exception) -> Exception:

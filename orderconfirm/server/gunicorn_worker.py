@@ -59,7 +59,7 @@ class Worker(PollingWorker):
             if self.is_first:
                 self._end_service()
                 raise
-            self.log.error("a worker cannot start; it is replaced in %d s: %r", RESTART_DELAY_SECONDS, exc)
+            self.log.error("a worker cannot start; it is replaced", extra={"reason": repr(exc)})
             time.sleep(RESTART_DELAY_SECONDS)
             sys.exit(1)
 
@@ -109,10 +109,5 @@ class Worker(PollingWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Respond with a problem to a request that is not HTTP, or that failed outside the application."""
-        request_id = uuid4().hex
-        if isinstance(exc, errors.ParseException):
-            self.log.warning("a request is not HTTP: %s (request %s)", type(exc).__name__, request_id)
-        else:
-            self.log.error("a request failed in the server (request %s)", request_id, exc_info=exc)
         with suppress(OSError):
-            client.sendall(refusal(exc, request_id))
+            client.sendall(refusal(exc, uuid4().hex))

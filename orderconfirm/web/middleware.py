@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from random import getrandbits
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 from orderconfirm.logs import request_id
 from orderconfirm.response_headers import DEFAULT_HEADERS, FIXED_HEADERS
@@ -14,10 +15,15 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
 
 def init_app(app: Flask) -> None:
+    app.before_request(_note_start)
     app.before_request(_set_request_id)
     app.before_request(_ignore_range)
     app.after_request(_finish_response)
     app.teardown_request(_clear_request_id)
+
+
+def _note_start() -> None:
+    g.began = time.perf_counter()
 
 
 def _set_request_id() -> None:
