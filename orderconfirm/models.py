@@ -174,16 +174,6 @@ class Resend:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """A search for mails that match every criterion given. Times are acceptance times; `until` is excluded."""
-
-    states: tuple[State, ...] = ()
-    recipient: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """A mail as stored in the outbox. `possible_copies` counts attempts with an unknown outcome.
 

@@ -123,7 +123,7 @@ class DeliveryEventStore:
         address = (event.address or mail.recipient or "").strip().lower()
         if event.delivery not in _SUPPRESSES or not address:
             return False
-        return self._suppressions.suppress(connection, mail.shop, address, event)
+        return self._suppressions.suppress(connection, mail, address, event)
 
 
 def _log(event: RelayEvent, mail: Row[Any], is_suppressing: bool) -> None:
