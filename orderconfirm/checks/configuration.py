@@ -37,10 +37,15 @@ def read_configuration(environ: Mapping[str, str], dotenv: Path) -> Configuratio
     if not problems:
         findings.append(ok("settings", f"complete for APP_ENV={settings.environment}"))
     for sentence in unknown_names(environ):
-        if sentence.split()[0] not in {problem.split()[0] for problem in file_problems}:
+        if _variable(sentence) not in map(_variable, file_problems):
             found, _, guess = sentence.partition(": ")
             findings.append(warning("settings", found, guess or "remove it"))
-    return Configuration(settings, tuple(findings), frozenset(problem.split()[0] for problem in problems))
+    return Configuration(settings, tuple(findings), frozenset(map(_variable, problems)))
+
+
+def _variable(problem: str) -> str:
+    """Return the variable with which a problem's sentence begins, alone or as NAME=value."""
+    return problem.split()[0].partition("=")[0]
 
 
 def _read_file(dotenv: Path) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orderconfirm.checks.findings import Finding, error, error_of, ok, skipped, warning
+from orderconfirm.checks.findings import Finding, Status, error, error_of, ok, skipped, warning
 from orderconfirm.checks.storage import examine_storage
 from orderconfirm.errors import DatabaseUnreachable, OutboxUnavailable, SchemaMismatch
 from orderconfirm.models import State
@@ -19,6 +19,7 @@ from orderconfirm.settings import Settings
 MAX_CLOCK_DIFFERENCE = 5.0
 #: Seconds that a due mail may wait before somebody should look.
 MAX_WAIT = 600.0
+_SEE_ABOVE = "see the lines above"
 _PARTS = ("writing", "clock", "senders", "outbox")
 
 
@@ -26,10 +27,11 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
     """Examine the database of DATABASE_URL, and for SQLite the place of its file. Creates and changes nothing."""
     database = Database(settings.database_url, settings.database_password_file)
     try:
-        if database.file:
-            yield from examine_storage(settings, database.file)
+        place = list(examine_storage(settings, database.file)) if database.file else []
+        yield from place
         if database.file and not database.file.exists():
-            yield ok("database", "the first start creates it")
+            is_possible = not any(finding.status is Status.ERROR for finding in place)
+            yield ok("database", "the first start creates it") if is_possible else skipped("database", _SEE_ABOVE)
         else:
             yield from _examine(settings, database)
     finally:

@@ -47,7 +47,8 @@ def examine_relay(settings: Settings) -> Iterator[Finding]:
         addresses = _addresses(relay)
     except OSError as exc:  # a TimeoutError too
         found = f"{relay.host} cannot be looked up ({exc.strerror or exc})"
-        yield error("relay name", found, "check the spelling of MAIL_SERVER, and this machine's DNS")
+        spelling = "the spelling of MAIL_SERVER, and " if settings.mail_server else ""
+        yield error("relay name", found, f"check {spelling}this machine's DNS")
         yield from (skipped(name, "the relay's address is not known") for name in steps)
         return
     yield ok("relay name", f"{relay.host} is {', '.join(addresses[:3])}{' …' if addresses[3:] else ''}")

@@ -35,7 +35,21 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("Service", examine_service, ()),
+    Subject(
+        "Service",
+        examine_service,
+        (
+            "API_KEYS",
+            "HOST",
+            "PORT",
+            "SENDER",
+            "WEB_CONCURRENCY",
+            "STOP_TIMEOUT",
+            "MAIL_TIMEOUT",
+            "MAIL_MAX",
+            "MAILTRAP",
+        ),
+    ),
     Subject("Database", examine_database, ("DATABASE_",)),
     Subject("Templates", examine_templates, ("TEMPLATES_DIR", "DEFAULT_")),
     Subject("Relay", examine_relay, ("MAIL_", "MAILTRAP_", "EMAIL_SENDER")),
@@ -105,7 +119,7 @@ class _Cleaner:
         self._secrets = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)
 
     def __call__(self, finding: Finding) -> Finding:
-        text = finding.found
+        text = " ".join(finding.found.split())
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return replace(finding, found=mask_addresses(shortened(printable(text), MAX_FOUND)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from gunicorn.config import Config
 
-from orderconfirm.checks.findings import Finding, error, ok, skipped, warning
+from orderconfirm.checks.findings import Finding, error, ok, warning
 from orderconfirm.limits import KEEP_ALIVE_SECONDS
 from orderconfirm.settings import Settings
 
@@ -57,8 +57,6 @@ def _gunicorn_arguments(environ: Mapping[str, str]) -> Namespace:
 
 def _timeouts(settings: Settings, arguments: Namespace) -> Finding:
     name = "timeouts"
-    if settings.mail_timeout >= settings.drain_seconds:
-        return skipped(name, "see STOP_TIMEOUT above")
     graceful = arguments.graceful_timeout or settings.graceful_timeout
     order = (
         f"MAIL_TIMEOUT {settings.mail_timeout} s < drain {settings.drain_seconds} s < graceful {graceful} s "

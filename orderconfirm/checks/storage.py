@@ -21,7 +21,7 @@ _TRIED_BYTES = 64 * 1024
 #: File systems of a network, whose locks and shared memory SQLite's log cannot rely on.
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "gluster", "fuse.", "afs", "lustre", "beegfs", "ocfs2", "gpfs")
 #: Those that end with the container or the machine's next start.
-_TEMPORARY = ("overlay", "tmpfs", "ramfs", "aufs")
+_TEMPORARY = ("overlay", "tmpfs", "devtmpfs", "ramfs", "aufs")
 _MOUNTS = Path("/proc/self/mounts")
 
 _MOVE = "use a volume on a local disk, or PostgreSQL (docs/deployment.md)"
@@ -34,8 +34,13 @@ def examine_storage(
     yield _file_system(settings, file, mounts)
     yield from _machines(environ)
     folder = next(folder for folder in file.parents if folder.exists())
-    yield _ownership(file, folder)
-    yield _space(folder)
+    if file.exists() and not file.is_file():
+        yield error("files", f"{file} is not a file", "set DATABASE_URL to another one")
+    elif not folder.is_dir():
+        yield error("files", f"{folder} is not a folder", "set DATABASE_URL to another one")
+    else:
+        yield _ownership(file, folder)
+        yield _space(folder)
 
 
 def file_system_of(path: Path, mounts: str) -> tuple[str, str]:
@@ -81,25 +86,26 @@ def _machines(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _ownership(file: Path, folder: Path) -> Finding:
-    """Find files that this user, or as root the folder's owner, cannot write."""
+    """Find files that this user cannot write; as root, those that the service's user cannot write."""
     name = "files"
-    own = [path for path in (file, *file.parent.glob(f"{file.name}*"), *file.parent.glob(f"{file.name}.alive/*"))]
-    if unusable := next((path for path in own if path.exists() and not path.is_file() and path == file), None):
-        return error(name, f"{unusable} is not a file", "remove it, or set DATABASE_URL to another file")
-    owner = folder.stat().st_uid
-    foreign = sorted({path for path in own if path.exists() and path.stat().st_uid != owner})
-    if os.geteuid() == 0 and foreign:
-        found = f"{foreign[0]} belongs to {_user(foreign[0].stat().st_uid)}, its folder to {_user(owner)}"
-        return error(name, found, f"chown {_user(owner)} {' '.join(map(str, foreign))}")
-    denied = sorted({path for path in (folder, *own) if path.exists() and not os.access(path, os.R_OK | os.W_OK)})
+    paths = (folder, *(file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm", ".turnstile", ".alive")))
+    owners = {path: owner for path in paths if (owner := _owner(path)) is not None}
     user = _user(os.geteuid())
-    if denied:
-        found = f"{denied[0]} belongs to {_user(denied[0].stat().st_uid)} and cannot be written by {user}"
-        return error(name, found, f"as root: chown {user} {' '.join(map(str, denied))}")
-    if os.geteuid() == 0 and owner != 0:
+    if os.geteuid() != 0:
+        denied = [path for path in owners if not os.access(path, os.R_OK | os.W_OK, effective_ids=True)]
+        if denied:
+            found = f"{denied[0]} belongs to {_user(owners[denied[0]])} and cannot be written by {user}"
+            return error(name, found, f"as root, run chown {user} {' '.join(map(str, denied))}")
+        return ok(name, f"{user} can write {file if file.exists() else folder}")
+    owner = next((each for each in owners.values() if each), 0)
+    foreign = [path for path, each in owners.items() if each == 0 and path != folder]
+    if owner and foreign:
+        found = f"{foreign[0]} belongs to root, other files to {_user(owner)}: a command was run as root"
+        return error(name, found, f"run chown {_user(owner)} {' '.join(map(str, foreign))}")
+    if owner:
         found = f"they belong to {_user(owner)}, and this check runs as root"
         return warning(name, found, f"run it as {_user(owner)}, to see whether that user can write")
-    return ok(name, f"{user} can write {file if file.exists() else folder}")
+    return ok(name, f"root can write {file if file.exists() else folder}")
 
 
 def _space(folder: Path) -> Finding:
@@ -120,6 +126,14 @@ def _space(folder: Path) -> Finding:
     if free < LOW_FREE:
         return warning(name, found, "free some space: a million orders take 2 GB until their content is deleted")
     return ok(name, found)
+
+
+def _owner(path: Path) -> int | None:
+    """Return the number of the file's owner; None if there is no such file, as of SQLite's log between two uses."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
 
 
 def _user(number: int) -> str:

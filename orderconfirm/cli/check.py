@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 
@@ -17,6 +18,7 @@ from orderconfirm.checks.findings import Finding, Section, Status
 _MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.ERROR: "✗", Status.SKIPPED: "–"}
 _ASCII_MARKS = {Status.OK: "+", Status.WARNING: "!", Status.ERROR: "x", Status.SKIPPED: "-"}
 _COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "red", Status.SKIPPED: "bright_black"}
+_COUNTED = (Status.ERROR, Status.WARNING)
 #: Columns of a name.
 _WIDTH = 17
 
@@ -48,16 +50,16 @@ def _print_json(sections: Iterable[Section]) -> list[Finding]:
 def _print_lines(sections: Iterable[Section]) -> list[Finding]:
     """Print each section as soon as it is complete."""
     findings: list[Finding] = []
-    marks = _MARKS if _can_print("".join(_MARKS.values())) else _ASCII_MARKS
+    marks, arrow = (_MARKS, "→") if _can_print("→".join(_MARKS.values())) else (_ASCII_MARKS, "->")
     for section in sections:
         _echo(click.style(section.title, bold=True))
         for finding in section.findings:
             mark = click.style(marks[finding.status], fg=_COLORS[finding.status])
-            advice = f": {finding.advice}" if finding.advice else ""
+            advice = f" {arrow} {finding.advice}" if finding.advice else ""
             _echo(f"  {mark} {finding.name:<{_WIDTH}} {finding.found}{advice}")
         findings += section.findings
-    errors, warnings = (sum(each.status is status for each in findings) for status in (Status.ERROR, Status.WARNING))
-    _echo(f"{errors or 'no'} errors (✗), {warnings or 'no'} warnings (!)".replace("✗", marks[Status.ERROR]))
+    counts = Counter(finding.status for finding in findings)
+    _echo(", ".join(f"{counts[each]} {each}{'s' * (counts[each] != 1)} ({marks[each]})" for each in _COUNTED))
     return findings
 
 
