@@ -119,7 +119,7 @@ class _Cleaner:
         self._secrets = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)
 
     def __call__(self, finding: Finding) -> Finding:
-        text = " ".join(finding.found.split())
+        text = " ".join(printable(finding.found).split())
         for secret in self._secrets:
             text = text.replace(secret, "…")
-        return replace(finding, found=mask_addresses(shortened(printable(text), MAX_FOUND)))
+        return replace(finding, found=mask_addresses(shortened(text, MAX_FOUND)))
