@@ -45,7 +45,7 @@ def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iter
     except (DNSException, OSError) as exc:
         found = f"DNS does not answer ({type(exc).__name__})"
         yield warning("DNS", found, "check /etc/resolv.conf and the firewall; orders are sent without it")
-        yield skipped(", ".join(_RECORDS), "DNS does not answer")
+        yield from (skipped(name, "DNS does not answer") for name in _RECORDS)
 
 
 class _Lookup:

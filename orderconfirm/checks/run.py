@@ -34,26 +34,14 @@ class Subject:
     needs: tuple[str, ...]
 
 
+_OF_SERVICE = ("API_KEYS", "HOST", "SENDER", "WEB_CONCURRENCY", "STOP_TIMEOUT", "MAIL_TIMEOUT", "MAIL_MAX")
+_OF_RELAY = ("MAIL_", "MAILTRAP_", "EMAIL_SENDER")
 SUBJECTS = (
-    Subject(
-        "Service",
-        examine_service,
-        (
-            "API_KEYS",
-            "HOST",
-            "PORT",
-            "SENDER",
-            "WEB_CONCURRENCY",
-            "STOP_TIMEOUT",
-            "MAIL_TIMEOUT",
-            "MAIL_MAX",
-            "MAILTRAP",
-        ),
-    ),
+    Subject("Service", examine_service, _OF_SERVICE),
     Subject("Database", examine_database, ("DATABASE_",)),
     Subject("Templates", examine_templates, ("TEMPLATES_DIR", "DEFAULT_")),
-    Subject("Relay", examine_relay, ("MAIL_", "MAILTRAP_", "EMAIL_SENDER")),
-    Subject("Sender's domain", examine_domain, ("MAIL_", "MAILTRAP_", "EMAIL_SENDER")),
+    Subject("Relay", examine_relay, _OF_RELAY),
+    Subject("Sender's domain", examine_domain, _OF_RELAY),
 )
 
 
