@@ -116,7 +116,7 @@ def _outbox(settings: Settings, database: Database) -> Finding:
     stats = read_stats(database)
     pending = sum(count for state, count in stats.mails.items() if state in State.PENDING)
     attention = sum(count for state, count in stats.mails.items() if state in State.ATTENTION)
-    found = f"{pending} mails wait, {attention} need a person"
+    found = f"{pending} waiting, {attention} need a person"
     if pending >= settings.outbox_max_pending:
         advice = "find out why nothing is sent, or raise OUTBOX_MAX_PENDING"
         found = f"full: {pending} of {settings.outbox_max_pending} mails wait, so orders are refused"

@@ -115,7 +115,7 @@ def _talk(settings: Settings, relay: Relay, addresses: list[str]) -> Iterator[Fi
 def _facts(relay: Relay, session: RelaySMTP) -> list[Finding]:
     """Describe an open session."""
     sock: Any = session.sock
-    login = "the relay accepts it" if relay.username else "none is set, and none was asked for until now"
+    login = "the relay accepts it" if relay.username else "none is set, and the relay has asked for none"
     found = f"port {relay.port} answers at {sock.getpeername()[0]}"
     return [ok("connection", found), _encryption(relay, sock), ok("login", login)]
 

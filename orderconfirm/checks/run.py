@@ -20,7 +20,7 @@ from orderconfirm.logs import mask_addresses, printable, shortened
 from orderconfirm.settings import ROOT, Settings
 
 #: Seconds for all subjects together.
-TIME_LIMIT = 27.0
+TIME_LIMIT = 25.0
 #: Maximum characters of what a check found: a relay or a database may say more.
 MAX_FOUND = 500
 

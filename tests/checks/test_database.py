@@ -41,7 +41,7 @@ def test_a_database_in_order_is_right_and_stays_as_it_is(url: str) -> None:
     assert statuses(findings) == dict.fromkeys(("database", "schema", *PARTS), "ok")
     kind = "SQLite 3." if url.startswith("sqlite") else "PostgreSQL "
     assert named(findings, "database").found.startswith(kind)
-    assert named(findings, "outbox").found == "1 mails wait, 0 need a person"
+    assert named(findings, "outbox").found == "1 waiting, 0 need a person"
 
 
 def test_a_database_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_mails_that_need_a_person_are_a_warning(url: str) -> None:
     with opened(url) as queue:
         queue.add(mail("K1"))
         run(queue, "UPDATE outbox SET state = 'failed'")
-    assert named(examine(url), "outbox").found == "0 mails wait, 1 need a person"
+    assert named(examine(url), "outbox").found == "0 waiting, 1 need a person"
     assert named(examine(url), "outbox").status == "warning"
 
 
