@@ -78,7 +78,7 @@ class Authenticator:
 
     def _shop(self) -> str:
         if not self._keys:
-            self._refuse_other_sites()
+            self.refuse_other_sites()
             return DEFAULT_SHOP
         key = _presented_key()
         presented = sha256(key.encode()).hexdigest() if key else ""
@@ -93,7 +93,7 @@ class Authenticator:
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
         )
 
-    def _refuse_other_sites(self) -> None:
+    def refuse_other_sites(self) -> None:
         """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
 
         Browsers send a POST without a body without a CORS preflight.
