@@ -33,9 +33,9 @@ _SHOWN_SAMPLES = {
     "Hostile text": SAMPLES["hostile"],
 }
 #: For the service's own pages: nothing from other sites, no inline scripts or styles.
-_PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 #: For a mail: inline styles and remote images, links in new tabs, no scripts. The page around it may measure it.
-_MAIL_POLICY = (
+MAIL_POLICY = (
     "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
     "style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'self'"
 )
@@ -50,7 +50,7 @@ def refuse_other_sites() -> None:
 
 @bp.after_request
 def set_content_security_policy(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     return response
 
 
@@ -146,7 +146,7 @@ def inbox_source(mail_id: str) -> Response:
 
 def _mail_response(html: str) -> Response:
     response = Response(html, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = _MAIL_POLICY
+    response.headers["Content-Security-Policy"] = MAIL_POLICY
     return response
 
 
