@@ -21,6 +21,8 @@ from orderconfirm import create_app
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
+pytest_plugins = ["page_fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
