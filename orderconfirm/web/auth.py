@@ -80,7 +80,7 @@ class Authenticator:
 
     def _shop(self) -> str:
         if not self._keys:
-            self._refuse_other_sites()
+            self.refuse_other_sites()
             return DEFAULT_SHOP
         key = presented_key()
         presented = sha256(key.encode()).hexdigest() if key else ""
@@ -92,7 +92,7 @@ class Authenticator:
             self._slow_down()
         raise Unauthorized(problem_types.UNAUTHORIZED.detail, www_authenticate=CHALLENGE)
 
-    def _refuse_other_sites(self) -> None:
+    def refuse_other_sites(self) -> None:
         """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
 
         Browsers send a POST without a body without a CORS preflight.
