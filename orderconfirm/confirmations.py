@@ -44,6 +44,7 @@ from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.outbox.waiting import explain_wait, read_sending
 from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
@@ -181,6 +182,13 @@ class OrderConfirmations:
         The mails are without their history. Raises ValueError for a malformed cursor.
         """
         return self._search.page(shop, search, cursor, limit)
+
+    def why_waiting(self, entries: Collection[OutboxEntry]) -> dict[int, str]:
+        """Return why mails are not being sent yet, by their ids, of those that are queued or will be sent again."""
+        if not any(entry.state in State.DUE for entry in entries):
+            return {}
+        sending = read_sending(self._database)
+        return {entry.id: reason for entry in entries if (reason := explain_wait(entry, sending))}
 
     def overview(self, shop: str | None = None) -> Overview:
         """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
