@@ -151,6 +151,17 @@ class OrderConfirmations:
         """Return the order's newest mail and its history; None for an unknown order."""
         return self._admin.find(shop, order_id)
 
+    def stored_order(self, shop: str, order_id: str) -> Order | None:
+        """Return the order of its newest mail; None if it is unknown or its content is deleted.
+
+        Raises UnreadableOrder.
+        """
+        return self._admin.stored_order(shop, order_id)
+
+    def render(self, order: Order) -> Email:
+        """Return an order's mail as it would be sent now. Raises TemplateError."""
+        return self._renderer.render(order)
+
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
         """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""
         end = time.monotonic() + seconds

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, Select, Update, and_, bindparam, case, n
 
 from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.models import Event, OutboxEntry, Resend, Search, State
-from orderconfirm.order.serialization import fingerprint
+from orderconfirm.order.models import Order
+from orderconfirm.order.serialization import fingerprint, read_order
 from orderconfirm.outbox import delivery_events, history
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
@@ -128,6 +129,15 @@ class OutboxAdmin:
                 [to_delivery(row, revisions[row.mail_id]) for row in delivery_events.read(connection, revisions)],
                 [to_entry(row) for row in rows[:-1]],
             )
+
+    def stored_order(self, shop: str, order_id: str) -> Order | None:
+        """Return the order of its newest mail; None if it is unknown or its content is deleted.
+
+        Raises UnreadableOrder.
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute(REVISIONS, {"shop": shop, "order_id": order_id}).all()
+        return read_order(rows[-1].payload, to_entry(rows[-1]).accepted_at) if rows and rows[-1].payload else None
 
     def search(self, shop: str, search: Search, cursor: str | None, limit: int) -> tuple[list[OutboxEntry], str | None]:
         """Return a page of a shop's mails, newest first, and the cursor of the next page; None after the last.

@@ -15,16 +15,16 @@ bp = Blueprint("pages", __name__, template_folder="templates", static_folder="st
 #: Maximum number of mails on one page of the inbox.
 PAGE_SIZE = 100
 #: For the service's own pages: nothing from other sites, no inline scripts or styles.
-_PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 #: For a mail: inline styles and remote images, no scripts.
-_MAIL_POLICY = (
+MAIL_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'self'"
 )
 
 
 @bp.after_request
 def set_content_security_policy(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     return response
 
 
@@ -34,7 +34,7 @@ def demo() -> str:
     settings = _settings()
     if not settings.has_demo_page:
         abort(404)
-    return _page("demo.html", sample=examples.ORDER, shop=settings.demo_shop)
+    return page("demo.html", sample=examples.ORDER, shop=settings.demo_shop)
 
 
 @bp.get("/inbox")
@@ -43,20 +43,20 @@ def inbox() -> str:
     search = request.args.get("search", "")
     skip = max(0, request.args.get("skip", 0, type=int))
     mails, count = _inbox().newest(search, skip, PAGE_SIZE)
-    return _page("inbox.html", mails=mails, count=count, search=search, skip=skip, step=PAGE_SIZE)
+    return page("inbox.html", mails=mails, count=count, search=search, skip=skip, step=PAGE_SIZE)
 
 
 @bp.get("/inbox/<mail_id>")
 def inbox_message(mail_id: str) -> str:
     """Show a mail's headers, HTML, text and source."""
-    return _page("message.html", mail=_mail(mail_id))
+    return page("message.html", mail=_mail(mail_id))
 
 
 @bp.get("/inbox/<mail_id>/html")
 def inbox_html(mail_id: str) -> Response:
     """Return only the mail's HTML, for the sandboxed frame."""
     response = Response(_mail(mail_id).html, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = _MAIL_POLICY
+    response.headers["Content-Security-Policy"] = MAIL_POLICY
     return response
 
 
@@ -68,12 +68,14 @@ def inbox_source(mail_id: str) -> Response:
     return response
 
 
-def _page(template: str, **values: Any) -> str:
+def page(template: str, **values: Any) -> str:
+    """Render a template of a page, with what the layout needs."""
     settings = _settings()
     return render_template(
         template,
         company_name=settings.company_name,
         has_demo=settings.has_demo_page,
+        has_outbox=settings.has_outbox_page,
         has_inbox=settings.has_local_inbox,
         has_keys=bool(settings.api_keys),
         **values,

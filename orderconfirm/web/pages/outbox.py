@@ -1,0 +1,136 @@
+"""The outbox's page: counts, the relay's state, and a list of mails with a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, current_app, flash, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
+from werkzeug.exceptions import BadRequest
+
+from orderconfirm.confirmations import OrderConfirmations
+from orderconfirm.models import Delivery, HealthStatus, OutboxEntry, Search, State
+from orderconfirm.order.schemas import field_errors
+from orderconfirm.web.pages import html_problems, login, times
+from orderconfirm.web.pages.chart import draw
+from orderconfirm.web.pages.timeline import KINDS
+from orderconfirm.web.pages.views import page
+from orderconfirm.web.request_schemas import SearchSchema
+
+bp = Blueprint("outbox", __name__, url_prefix="/outbox")
+html_problems.init_blueprint(bp)
+bp.before_request(login.require_login)
+bp.add_app_template_filter(times.ago)
+bp.add_app_template_filter(times.duration)
+bp.add_app_template_filter(times.utc)
+
+#: Mails on one page.
+PAGE_SIZE = 50
+_NAMES = ("q", "state", "delivery", "since", "until")
+_QUERY = SearchSchema()
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The search of a list as the form has it. `q` is an order number, or an address if it has an @."""
+
+    q: str = ""
+    state: str = ""
+    delivery: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The filters that are set, for a URL."""
+        return {name: value for name in _NAMES if (value := getattr(self, name))}
+
+    def search(self) -> Search:
+        """Return the search. Raises marshmallow's ValidationError."""
+        values = self.values
+        if text := values.pop("q", ""):
+            values["email" if "@" in text else "order_id"] = text
+        query = _QUERY.load(values)
+        return Search(
+            states=(State(self.state),) if self.state else (),
+            deliveries=(Delivery(self.delivery),) if self.delivery else (),
+            order_id=query.get("order_id"),
+            recipient=query.get("email"),
+            since=query.get("since"),
+            until=query.get("until"),
+        )
+
+
+@bp.get("")
+def show_outbox() -> ResponseReturnValue:
+    """Show the counts, the relay's state and a page of mails, newest first."""
+    filters = Filters(**{name: request.args.get(name, "").strip() for name in _NAMES})
+    cursor = request.args.get("cursor")
+    errors: list[str] = []
+    entries: list[OutboxEntry] = []
+    next_cursor = None
+    try:
+        _QUERY.load({"cursor": cursor} if cursor else {})
+        entries, next_cursor = confirmations().search(g.shop, filters.search(), cursor, PAGE_SIZE)
+    except ValidationError as exc:
+        errors = [f"{error.pointer[1:]} {error.detail}" for error in field_errors(exc.messages)]
+    overview = read_overview()
+    values = {
+        "filters": filters,
+        "entries": entries,
+        "cursor": cursor,
+        "next_cursor": next_cursor,
+        "errors": errors,
+        "overview": overview,
+        "chart": draw(overview["sent"]),
+        "opened": request.args.get("do"),
+        "retry": _retry_of(filters, overview["counts"]),
+        "has_shops": len({entry.shop for entry in entries}) > 1,
+        "states": [state.value for state in State],
+        "deliveries": [delivery.value for delivery in Delivery],
+    }
+    return page("outbox.html", shop=g.shop, kinds=KINDS, **values), 422 if errors else 200
+
+
+@bp.post("/retry")
+def retry_all() -> ResponseReturnValue:
+    """Make all mails in one state due now, then show the list."""
+    state = _retryable(request.form.get("state", ""))
+    count = confirmations().retry_all(g.shop, [state])
+    flash(f"{'1 mail is' if count == 1 else f'{count:,} mails are'} due now.", "good" if count else "bad")
+    return redirect(url_for("outbox.show_outbox"), 303)
+
+
+def _retryable(name: str) -> State:
+    if name not in State.RETRYABLE:
+        raise BadRequest("Mails in this state cannot be retried.")
+    return State(name)
+
+
+def _retry_of(filters: Filters, counts: dict[State, int]) -> dict[str, Any] | None:
+    """Return the state whose mails the page offers to retry, and their number: the one of the list, or failed."""
+    if filters.values not in ({}, {"state": filters.state}):
+        return None
+    state = State(filters.state or State.FAILED)
+    return {"state": state.value, "count": counts[state]} if state in State.RETRYABLE and counts[state] else None
+
+
+def read_overview() -> dict[str, Any]:
+    status: HealthStatus = current_app.extensions["orderconfirm"].health()
+    counts = {state: status.stats.mails.get(state, 0) for state in State}
+    return {
+        "counts": counts,
+        "oldest_due": status.stats.oldest_due,
+        "possible_copies": status.stats.possible_copies,
+        "senders": status.senders,
+        "pause": status.pause,
+        "sent": [0, 3, 5, 1] * 15,
+        "news": "x",
+    }
+
+
+def confirmations() -> OrderConfirmations:
+    confirmations: OrderConfirmations = current_app.extensions["orderconfirm"].confirmations
+    return confirmations
