@@ -40,6 +40,7 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
+from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class OrderConfirmations:
         """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
         self._admin = OutboxAdmin(database)
+        self._search = OutboxSearch(database)
         self._retention = Retention(database)
         self._delivery_events = DeliveryEventStore(database)
         self._renderer = renderer
@@ -174,17 +176,18 @@ class OrderConfirmations:
                 return entry
             time.sleep(POLL_INTERVAL)
 
-    def search(self, shop: str, search: Search, cursor: str | None, limit: int) -> tuple[list[OutboxEntry], str | None]:
-        """Return a page of mails, newest first, and the cursor of the next page. Raises ValueError for a bad cursor."""
-        return self._admin.search(shop, search, cursor, limit)
+    def search(
+        self, shop: str | None, search: Search, cursor: str | None, limit: int
+    ) -> tuple[list[OutboxEntry], str | None]:
+        """Return a page of one shop's mails, or of all shops', newest first, and the cursor of the next page.
 
-    def newest(self, states: Collection[State], limit: int) -> list[OutboxEntry]:
-        """Return the last accepted mails of all shops in one of `states`, newest first, without their history."""
-        return self._admin.newest(states, limit)
+        The mails are without their history. Raises ValueError for a malformed cursor.
+        """
+        return self._search.page(shop, search, cursor, limit)
 
     def shops(self, order_id: str | None = None) -> list[str]:
-        """Return the shops that placed an order, or one with this id. Too slow for a request."""
-        return self._admin.shops(order_id)
+        """Return the shops that placed an order, or one with this id."""
+        return self._search.shops(order_id)
 
     def resend(self, resend: Resend) -> PlaceResult | None:
         """Queue a new mail for a known order, with a new Message-ID; None for an unknown order.

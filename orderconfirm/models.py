@@ -175,10 +175,16 @@ class Resend:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search for mails that match every criterion given. Times are acceptance times; `until` is excluded."""
+    """A search for mails that match every criterion given. Times are acceptance times; `until` is excluded.
+
+    Of several states or deliveries, one must match. An order id must be the whole one.
+    """
 
     states: tuple[State, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    order_id: str | None = None
     recipient: str | None = None
+    has_possible_copies: bool = False
     since: datetime | None = None
     until: datetime | None = None
 

@@ -6,7 +6,7 @@ from sqlalchemy import func, null, select, text, union_all
 
 from orderconfirm.models import QueueStats, State
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.sql import is_due, is_leased, now
+from orderconfirm.outbox.sql import has_possible_copies, is_due, is_leased, now
 from orderconfirm.outbox.tables import IS_ATTENTION_STATE, outbox
 
 # One SELECT for each group of states, so that each uses its own small index.
@@ -17,7 +17,7 @@ _BY_STATE = union_all(
     select(outbox.c.state, func.count(), null()).where(*is_leased).group_by(outbox.c.state),
     select(outbox.c.state, func.count(), null()).where(text(IS_ATTENTION_STATE)).group_by(outbox.c.state),
 )
-_COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(text("possible_copies > 0"))
+_COPIES = select(func.coalesce(func.sum(outbox.c.possible_copies), 0)).where(has_possible_copies)
 
 
 def read_stats(database: Database) -> QueueStats:

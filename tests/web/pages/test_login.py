@@ -105,9 +105,7 @@ def test_the_cookie_is_for_this_site_only_and_has_neither_the_key_nor_its_digest
     assert token
     page = client.get("/outbox/login", base_url="https://shop.example").get_data(as_text=True)
     token = re.findall('name="csrf_token" value="([^"]+)"', page)[0]
-    response = client.post(
-        "/outbox/login", data={"csrf_token": token, "key": KEY}, base_url="https://shop.example"
-    )
+    response = client.post("/outbox/login", data={"csrf_token": token, "key": KEY}, base_url="https://shop.example")
     assert response.status_code == 303
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(response.headers["Set-Cookie"].split("; "))
     with client.session_transaction(base_url="https://shop.example") as cookie:
@@ -185,7 +183,9 @@ class TestShops:
         log_in(client)
         return client
 
-    @pytest.mark.parametrize("query", ["", "?q=1", "?q=only-other", "?q=b@other.example", "?state=queued", "?q=1&shop=other"])
+    @pytest.mark.parametrize(
+        "query", ["", "?q=1", "?q=only-other", "?q=b@other.example", "?state=queued", "?q=1&shop=other"]
+    )
     def test_a_list_has_no_order_of_another_shop(self, client: FlaskClient, query: str) -> None:
         page = client.get(f"/outbox{query}").get_data(as_text=True)
         assert "b@other.example" not in page.replace('value="b@other.example"', "")
