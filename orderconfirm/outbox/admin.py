@@ -113,14 +113,20 @@ class OutboxAdmin:
 
     def requeue_all(self, shop: str, states: Collection[str] = State.RETRYABLE) -> int:
         """Make the shop's mails in `states` due now, if they can be retried. Returns how many."""
-        total, after = 0, 0
-        while True:
-            values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
-            ids = self._database.write(partial(_requeue_batch, values))
-            total += len(ids)
-            if len(ids) < MAX_BATCH:
-                return total
-            after = max(ids)
+        total = 0
+        after: int | None = 0
+        while after is not None:
+            count, after = self.requeue_batch(shop, states, after)
+            total += count
+        return total
+
+    def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
+        """Do the same for the next mails after the id `after`. Returns how many, and their last id unless they are the
+        last ones.
+        """
+        values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
+        ids = self._database.write(partial(_requeue_batch, values))
+        return len(ids), max(ids) if len(ids) == MAX_BATCH else None
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""

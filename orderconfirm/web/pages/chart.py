@@ -8,6 +8,7 @@ from dataclasses import dataclass
 #: The drawing's height and the width of a bar with its gap, in SVG units.
 HEIGHT = 48
 STEP = 5
+MINUTES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,30 +20,32 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of counts a minute, the oldest first. `description` is its text alternative."""
+    """A chart of counts a minute. `time` is how long it reaches back, `description` its text alternative."""
 
     bars: tuple[Bar, ...]
     total: int
     highest: int
+    time: str
     description: str
 
 
 def draw(counts: Sequence[int]) -> Chart:
-    """Return the chart of the last minutes, whose newest is not over yet."""
+    """Return the chart of the last minutes, at most MINUTES, whose newest comes last and is not over yet."""
+    time = "the last hour" if len(counts) == MINUTES else f"the last {len(counts)} minutes"
     highest = max(counts, default=0)
-    bars = tuple(_bar(index, count, highest) for index, count in enumerate(counts) if count)
     if not highest:
-        return Chart((), 0, 0, "No mail was sent in the last hour.")
+        return Chart((), 0, 0, time, f"No mail was sent in {time}.")
+    first = MINUTES - len(counts)
+    bars = tuple(_bar(first + index, count / highest) for index, count in enumerate(counts) if count)
     peak = len(counts) - 1 - counts.index(highest)
     ago = f"{peak} minutes ago" if peak else "in this minute"
-    recent = sum(counts[-5:])
     description = (
-        f"Mails sent a minute: {sum(counts)} in the last hour, {recent} of them in the last five minutes, "
-        f"at most {highest} a minute ({ago})."
+        f"Mails sent a minute: {sum(counts):,} in {time}, {sum(counts[-5:]):,} of them in the last five minutes, "
+        f"at most {highest:,} a minute ({ago})."
     )
-    return Chart(bars, sum(counts), highest, description)
+    return Chart(bars, sum(counts), highest, time, description)
 
 
-def _bar(index: int, count: int, highest: int) -> Bar:
-    height = max(2.0, round((HEIGHT - 2) * count / highest, 1))
-    return Bar(index * STEP, HEIGHT - 1 - height, height)
+def _bar(minute: int, share: float) -> Bar:
+    height = max(2.0, round((HEIGHT - 2) * share, 1))
+    return Bar(minute * STEP, round(HEIGHT - 1 - height, 1), height)

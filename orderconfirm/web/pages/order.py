@@ -23,6 +23,7 @@ bp = Blueprint("order", __name__, url_prefix="/outbox")
 html_problems.init_blueprint(bp)
 bp.before_request(login.require_login)
 
+_UNKNOWN = "This shop has no such order, or its content is deleted."
 _PATH = "/<shop>/<order_id:order_id>"
 
 
@@ -30,7 +31,7 @@ _PATH = "/<shop>/<order_id:order_id>"
 def refuse_other_shops() -> None:
     """Hide the orders of other shops from a shop that is logged in."""
     if g.shop is not None and (request.view_args or {}).get("shop") != g.shop:
-        abort(404, "This shop has no such order.")
+        abort(404, _UNKNOWN)
 
 
 @bp.get(_PATH)
@@ -148,7 +149,7 @@ def _mail(shop: str, order_id: str) -> Response:
 def _stored_order(shop: str, order_id: str) -> Order:
     order = _confirmations().stored_order(shop, order_id)
     if order is None:
-        abort(404, "The order’s content is deleted.")
+        abort(404, _UNKNOWN)
     return order
 
 
@@ -156,7 +157,7 @@ def _find(shop: str, order_id: str) -> OutboxEntry:
     # PostgreSQL refuses a NUL character in a query.
     entry = None if "\0" in f"{shop}{order_id}" else _confirmations().status(shop, order_id)
     if entry is None:
-        abort(404, "This shop has no such order.")
+        abort(404, _UNKNOWN)
     return entry
 
 

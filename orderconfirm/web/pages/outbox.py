@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, current_app, flash, g, redirect, request, url_for
+from flask import Blueprint, abort, current_app, flash, g, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
-from werkzeug.exceptions import BadRequest
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.models import Delivery, HealthStatus, OutboxEntry, Search, State
+from orderconfirm.models import Delivery, OutboxEntry, Overview, QueueStats, Search, State
 from orderconfirm.order.schemas import field_errors
 from orderconfirm.web.pages import html_problems, login, times
 from orderconfirm.web.pages.chart import draw
@@ -28,6 +28,11 @@ bp.add_app_template_filter(times.utc)
 
 #: Mails on one page.
 PAGE_SIZE = 50
+#: The states with few mails, which can be counted at any time, in the order of the page.
+_COUNTED = (State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.FAILED)
+_TROUBLES = (State.FAILED, State.HELD, State.UNKNOWN)
+#: The cursor of a part of the mails to retry: a shop and the id of a mail.
+_CURSOR = re.compile(r"[A-Za-z0-9_-]+/[0-9]{1,18}")
 _NAMES = ("q", "state", "delivery", "since", "until")
 _QUERY = SearchSchema()
 
@@ -73,10 +78,10 @@ def show_outbox() -> ResponseReturnValue:
     next_cursor = None
     try:
         _QUERY.load({"cursor": cursor} if cursor else {})
-        entries, next_cursor = confirmations().search(g.shop, filters.search(), cursor, PAGE_SIZE)
+        entries, next_cursor = _confirmations().search(g.shop, filters.search(), cursor, PAGE_SIZE)
     except ValidationError as exc:
         errors = [f"{error.pointer[1:]} {error.detail}" for error in field_errors(exc.messages)]
-    overview = read_overview()
+    overview = _confirmations().overview(g.shop)
     values = {
         "filters": filters,
         "entries": entries,
@@ -84,9 +89,11 @@ def show_outbox() -> ResponseReturnValue:
         "next_cursor": next_cursor,
         "errors": errors,
         "overview": overview,
-        "chart": draw(overview["sent"]),
+        "chart": draw(overview.sent_per_minute),
+        "counts": {state: overview.stats.mails.get(state, 0) for state in _COUNTED},
+        "news": _news(overview),
         "opened": request.args.get("do"),
-        "retry": _retry_of(filters, overview["counts"]),
+        "retry": _retry_of(filters, overview.stats),
         "has_shops": len({entry.shop for entry in entries}) > 1,
         "states": [state.value for state in State],
         "deliveries": [delivery.value for delivery in Delivery],
@@ -96,41 +103,40 @@ def show_outbox() -> ResponseReturnValue:
 
 @bp.post("/retry")
 def retry_all() -> ResponseReturnValue:
-    """Make all mails in one state due now, then show the list."""
-    state = _retryable(request.form.get("state", ""))
-    count = confirmations().retry_all(g.shop, [state])
+    """Make all mails in one state due now, then show the list.
+
+    A script asks for JSON: it gets the result of one batch, and sends the `cursor` of the next.
+    """
+    if request.form.get("state") not in State.RETRYABLE:
+        abort(400, "Mails in this state cannot be retried.")
+    states = [State(request.form["state"])]
+    if request.accept_mimetypes.best == "application/json":
+        cursor = request.form.get("cursor") or None
+        if cursor and not _CURSOR.fullmatch(cursor):
+            abort(400, "The cursor is malformed.")
+        count, cursor = _confirmations().retry_batch(g.shop, states, cursor)
+        return jsonify({"count": count, "cursor": cursor})
+    count = _confirmations().retry_all(g.shop, states)
     flash(f"{'1 mail is' if count == 1 else f'{count:,} mails are'} due now.", "good" if count else "bad")
     return redirect(url_for("outbox.show_outbox"), 303)
 
 
-def _retryable(name: str) -> State:
-    if name not in State.RETRYABLE:
-        raise BadRequest("Mails in this state cannot be retried.")
-    return State(name)
-
-
-def _retry_of(filters: Filters, counts: dict[State, int]) -> dict[str, Any] | None:
+def _retry_of(filters: Filters, stats: QueueStats) -> dict[str, Any] | None:
     """Return the state whose mails the page offers to retry, and their number: the one of the list, or failed."""
     if filters.values not in ({}, {"state": filters.state}):
         return None
-    state = State(filters.state or State.FAILED)
-    return {"state": state.value, "count": counts[state]} if state in State.RETRYABLE and counts[state] else None
+    state = filters.state or State.FAILED.value
+    count = stats.mails.get(State(state), 0) if state in State.RETRYABLE else 0
+    return {"state": state, "count": count} if count else None
 
 
-def read_overview() -> dict[str, Any]:
-    status: HealthStatus = current_app.extensions["orderconfirm"].health()
-    counts = {state: status.stats.mails.get(state, 0) for state in State}
-    return {
-        "counts": counts,
-        "oldest_due": status.stats.oldest_due,
-        "possible_copies": status.stats.possible_copies,
-        "senders": status.senders,
-        "pause": status.pause,
-        "sent": [0, 3, 5, 1] * 15,
-        "news": "x",
-    }
+def _news(overview: Overview) -> str:
+    """Return what a screen reader announces when it changes."""
+    troubles = [f"{count:,} {state}" for state in _TROUBLES if (count := overview.stats.mails.get(state, 0))]
+    relay = "The relay is paused." if overview.pause else "The relay is in use."
+    return f"{relay} {', '.join(troubles) or 'No mail needs attention'}."
 
 
-def confirmations() -> OrderConfirmations:
+def _confirmations() -> OrderConfirmations:
     confirmations: OrderConfirmations = current_app.extensions["orderconfirm"].confirmations
     return confirmations
