@@ -176,6 +176,8 @@ def _log_ready(log: Any, settings: Settings) -> None:
     places = [f"orders: {address}/api/order-confirmation"]
     if settings.has_demo_page:
         places.append(f"demo page: {address}/")
+    if settings.has_outbox_page:
+        places.append(f"outbox: {address}/outbox")
     places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
     log.info("orderconfirm is ready. %s", ", ".join(places))
 

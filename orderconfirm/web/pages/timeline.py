@@ -25,8 +25,8 @@ KINDS: dict[str, str] = {
     Delivery.SUSPENDED: "bad",
 }
 
-#: What each state means for the customer's mail.
-MEANINGS = {
+#: What each state and each reported delivery means for the customer's mail.
+MEANINGS: dict[str, str] = {
     State.QUEUED: "The mail is on disk and waits for its turn.",
     State.SENDING: "The mail is being sent.",
     State.SENT: "The relay took the mail.",
@@ -35,6 +35,12 @@ MEANINGS = {
     State.HELD: "The mail was not sent. It waits for a person’s decision.",
     State.CANCELLED: "The mail is not sent: it was cancelled.",
     State.EXPIRED: "The mail was not sent: its time had passed.",
+    Delivery.DELIVERED: "The recipient’s server accepted it.",
+    Delivery.SOFT_BOUNCED: "The recipient’s server refused it for now, and the relay tries again.",
+    Delivery.BOUNCED: "The recipient’s server refused it: the customer does not have it.",
+    Delivery.COMPLAINED: "The customer marked it as spam.",
+    Delivery.REJECTED: "The relay did not send it: the address is on its own suppression list.",
+    Delivery.SUSPENDED: "The relay holds it: the sender’s domain or account is suspended.",
 }
 
 _EVENTS: dict[str, tuple[str, str]] = {
