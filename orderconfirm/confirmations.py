@@ -18,6 +18,7 @@ from orderconfirm.models import (
     Email,
     NewMail,
     OutboxEntry,
+    Overview,
     RelayEvent,
     Resend,
     Search,
@@ -41,6 +42,8 @@ from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
+from orderconfirm.outbox.senders import read_senders
+from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,7 @@ class OrderConfirmations:
     ) -> None:
         """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
+        self._database = database
         self._admin = OutboxAdmin(database)
         self._search = OutboxSearch(database)
         self._retention = Retention(database)
@@ -184,6 +188,14 @@ class OrderConfirmations:
         The mails are without their history. Raises ValueError for a malformed cursor.
         """
         return self._search.page(shop, search, cursor, limit)
+
+    def overview(self, shop: str | None = None) -> Overview:
+        """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
+        return Overview(
+            read_stats(self._database, shop),
+            *read_senders(self._database),
+            read_sent_per_minute(self._database, shop),
+        )
 
     def shops(self, order_id: str | None = None) -> list[str]:
         """Return the shops that placed an order, or one with this id."""

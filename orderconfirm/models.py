@@ -290,6 +290,20 @@ class RelayPause:
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of the outbox at a glance, of one shop's mails or of all.
+
+    `senders` is how many processes send, `pause` the longest pause among them. `sent_per_minute` is how many mails were
+    sent in each minute of the last hour, the newest minute last; it is shorter when too many were sent to count.
+    """
+
+    stats: QueueStats
+    senders: int
+    pause: RelayPause | None
+    sent_per_minute: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HealthStatus:
     """The health of this process and of all senders. `idle_seconds` grows while the dispatcher is stuck.
 

@@ -30,7 +30,7 @@ from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
-from orderconfirm.outbox.stats import read_stats
+from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
 CURSOR = "1742000000.5_77"
@@ -171,6 +171,8 @@ OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
     "erase": lambda queue, admin: Retention(queue._database).erase("shop", "1"),
     "purge": lambda queue, admin: Retention(queue._database).purge(60),
     "read_stats": lambda queue, admin: read_stats(queue._database),
+    "read_stats of a shop": lambda queue, admin: read_stats(queue._database, "shop"),
+    "read_sent_per_minute": lambda queue, admin: read_sent_per_minute(queue._database),
     "shops": lambda queue, admin: OutboxSearch(queue._database).shops("1"),
     **{
         f"search {name}": lambda queue, admin, search=search: OutboxSearch(queue._database).page(None, search, None, 10)
