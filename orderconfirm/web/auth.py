@@ -91,7 +91,7 @@ class Authenticator:
 
     def _shop(self) -> str:
         if not self._keys:
-            self._refuse_other_sites()
+            self.refuse_other_sites()
             return DEFAULT_SHOP
         if key := self.find_key(_presented_key()):
             return key.shop
@@ -100,7 +100,7 @@ class Authenticator:
             www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
         )
 
-    def _refuse_other_sites(self) -> None:
+    def refuse_other_sites(self) -> None:
         """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
 
         Browsers send a POST without a body without a CORS preflight.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from wtforms import ValidationError
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.web import problem_types
-from orderconfirm.web.pages.views import PAGE_POLICY, page
+from orderconfirm.web.pages.views import PAGE_POLICY
 
 
 def init_blueprint(bp: Blueprint) -> None:
@@ -27,19 +27,19 @@ def init_blueprint(bp: Blueprint) -> None:
 
 def _http_error(exc: HTTPException) -> ResponseReturnValue:
     retry_after = [(name, value) for name, value in exc.get_headers() if name == "Retry-After"]
-    return page("problem.html", title=exc.name, detail=exc.description), exc.code or 500, retry_after
+    return render_template("problem.html", title=exc.name, detail=exc.description), exc.code or 500, retry_after
 
 
 def _csrf_error(_: ValidationError) -> ResponseReturnValue:
     problem = problem_types.CSRF_TOKEN
-    return page("problem.html", title=problem.title, detail=problem.detail), problem.status
+    return render_template("problem.html", title=problem.title, detail=problem.detail), problem.status
 
 
 def _unavailable(exc: OutboxUnavailable) -> ResponseReturnValue:
     detail = f"The database cannot be used: {exc}. Nothing was changed."
-    return page("problem.html", title="The outbox cannot be read", detail=detail), 503
+    return render_template("problem.html", title="The outbox cannot be read", detail=detail), 503
 
 
 def _unconfirmed(_: UnconfirmedWrite) -> ResponseReturnValue:
     detail = "The database did not confirm the change. Look at the order: it may or may not be changed."
-    return page("problem.html", title="The change is unconfirmed", detail=detail), 503
+    return render_template("problem.html", title="The change is unconfirmed", detail=detail), 503

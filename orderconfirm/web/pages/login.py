@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, current_app, g, redirect, request, url_for
+from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from orderconfirm.settings import Settings
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.pages import html_problems, session
-from orderconfirm.web.pages.views import page
 
 bp = Blueprint("login", __name__, url_prefix="/outbox")
 html_problems.init_blueprint(bp)
@@ -24,7 +23,7 @@ def need_keys() -> None:
 @bp.get("/login")
 def show_login() -> ResponseReturnValue:
     """Show the form that asks for an API key."""
-    return redirect(_target()) if session.logged_in_key() else page("login.html", target=_target())
+    return redirect(_target()) if session.logged_in_key() else render_template("login.html", target=_target())
 
 
 @bp.post("/login")
@@ -34,7 +33,7 @@ def log_in() -> ResponseReturnValue:
     authenticator: Authenticator = current_app.extensions["authenticator"]
     key = authenticator.find_key(request.form.get("key", "").strip())
     if key is None:
-        return page("login.html", target=_target(), is_wrong=True), 401
+        return render_template("login.html", target=_target(), is_wrong=True), 401
     session.log_in(key)
     return redirect(_target(), 303)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, flash, g, redirect, request, url_for
+from flask import Blueprint, Response, abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
@@ -17,7 +17,7 @@ from orderconfirm.order.money import line_total
 from orderconfirm.order.schemas import ResendSchema, field_errors
 from orderconfirm.web.pages import html_problems, login
 from orderconfirm.web.pages.timeline import KINDS, MEANINGS, timeline
-from orderconfirm.web.pages.views import MAIL_POLICY, page
+from orderconfirm.web.pages.views import MAIL_POLICY
 
 bp = Blueprint("order", __name__, url_prefix="/outbox")
 html_problems.init_blueprint(bp)
@@ -122,7 +122,7 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
     except (UnreadableOrder, TemplateError) as exc:
         values["fault"] = str(exc)
     allowed = _allowed(entry)
-    return page(
+    return render_template(
         "order.html",
         shop=g.shop,
         entry=entry,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, g, jsonify, redirect, request, url_for
+from flask import Blueprint, abort, current_app, flash, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
@@ -16,7 +16,6 @@ from orderconfirm.order.schemas import field_errors
 from orderconfirm.web.pages import html_problems, login, times
 from orderconfirm.web.pages.chart import draw
 from orderconfirm.web.pages.timeline import KINDS
-from orderconfirm.web.pages.views import page
 from orderconfirm.web.request_schemas import SearchSchema
 
 bp = Blueprint("outbox", __name__, url_prefix="/outbox")
@@ -98,7 +97,7 @@ def show_outbox() -> ResponseReturnValue:
         "states": [state.value for state in State],
         "deliveries": [delivery.value for delivery in Delivery],
     }
-    return page("outbox.html", shop=g.shop, kinds=KINDS, **values), 422 if errors else 200
+    return render_template("outbox.html", shop=g.shop, kinds=KINDS, **values), 422 if errors else 200
 
 
 @bp.post("/retry")
