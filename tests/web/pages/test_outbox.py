@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -20,8 +21,10 @@ from werkzeug.test import TestResponse
 
 from orderconfirm import create_app
 from orderconfirm.models import Delivery, Event, RelayEvent, State
+from orderconfirm.outbox.breaker import Pause
 from orderconfirm.outbox.leases import AttemptResult
 from orderconfirm.outbox.retry import Outcome
+from orderconfirm.outbox.senders import Senders
 from orderconfirm.settings import Settings
 
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -317,6 +320,25 @@ class TestOrder:
         page = read(client, url_of(order_id))
         assert "The mail cannot be shown" in page and "the stored order cannot be read" in page
         assert "Failed" in page
+
+
+class TestWaiting:
+    def test_without_a_sender_a_waiting_mail_and_the_list_say_so(self, client: FlaskClient) -> None:
+        for path in ("/outbox", url_of(queued(client))):
+            assert "No process sends mails." in read(client, path)
+        assert "No process sends mails." not in read(client, url_of(failed(client)))
+
+    def test_a_paused_relay_is_explained_on_the_list_and_at_a_waiting_mail(self, client: FlaskClient) -> None:
+        database = client.application.extensions["orderconfirm"].database
+        senders, now = Senders(database, 10), time.monotonic()
+        senders.share(0, Pause(f"auth: 535 5.7.8 wrong password {HOSTILE}", now - 90, now + 30), now)
+        try:
+            for path in ("/outbox", url_of(queued(client))):
+                page = read(client, path)
+                assert "The relay is paused, so no mail is sent." in page
+                assert "535 5.7.8 wrong password &lt;script&gt;" in page and "the next try is at" in page
+        finally:
+            senders.leave()
 
 
 class TestResponses:

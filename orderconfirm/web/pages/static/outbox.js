@@ -104,6 +104,7 @@ document.addEventListener("submit", async (event) => {
 });
 
 document.addEventListener("visibilitychange", poll);
+document.querySelector(".flash[tabindex]")?.focus({ preventScroll: true }); // so that a screen reader reads it
 for (const dialog of document.querySelectorAll("dialog[open]")) {
   dialog.close();
   dialog.showModal();
