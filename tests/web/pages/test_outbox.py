@@ -203,7 +203,11 @@ class TestOrder:
         order_id = failed(client, "550 5.1.1 unknown user")
         result_of(client, order_id, do="resend", email="new@example.com", reason="a typing error")
         page = read(client, url_of(order_id))
-        steps = re.findall(r"<strong>(.*?)</strong>.*?(?:<q>(.*?)</q>)?</div>", page.partition("</ol>")[0], re.DOTALL)
+        steps = re.findall(
+            r"<strong>(.*?)</strong>.*?(?:<q>(.*?)</q>)?</div>",
+            page.partition('id="timeline"')[2].partition("</ol>")[0],
+            re.DOTALL,
+        )
         assert [(title.split(":")[0], reply) for title, reply in steps] == [
             ("Accepted", ""),
             ("Failed", "rcpt 550 550 5.1.1 unknown user"),
@@ -219,7 +223,7 @@ class TestOrder:
         assert all(text in page for text in ("John Doe", "Wireless Headphones", "119.97 USD", "Message-ID"))
         frame = client.get(f"{url_of(order_id)}?part=html")
         assert "Wireless Headphones" in frame.get_data(as_text=True)
-        assert frame.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        assert frame.headers["Content-Security-Policy"].startswith("sandbox ")
 
     def test_an_update_leaves_the_mail_out(self, client: FlaskClient) -> None:
         assert "As it would be sent now" not in read(client, f"{url_of(sent(client))}?part=live")
