@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, partial
@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
+from orderconfirm.errors import UnreadableOrder
 from orderconfirm.order.models import Order
 
 
@@ -64,6 +65,15 @@ def decode_payload(payload: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return stored["request"], stored["defaults"]
 
 
+def read_order(payload: str, accepted_at: datetime) -> Order:
+    """Return the order of a stored payload. Raises UnreadableOrder when it is damaged."""
+    try:
+        request, defaults = decode_payload(payload)
+        return to_order(request, defaults, accepted_at)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as exc:
+        raise UnreadableOrder(f"the stored order cannot be read: {type(exc).__name__}: {exc}") from exc
+
+
 def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: datetime) -> Order:
     """Return the order of a canonical request and the defaults. `accepted_at` replaces a missing order date.
 
@@ -82,6 +92,18 @@ def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_a
         order_date=_in_zone(order.order_date, zone),
         estimated_delivery=_in_zone(delivery, zone) if delivery else None,
     )
+
+
+def to_request(order: Order) -> dict[str, Any]:
+    """Return the canonical request that places an order. Absent fields are omitted."""
+    request: dict[str, Any] = _without_absent(canonical(asdict(order)))
+    return request
+
+
+def _without_absent(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_absent(inner) for name, inner in value.items() if inner not in (None, [])}
+    return [_without_absent(inner) for inner in value] if isinstance(value, list) else value
 
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -62,6 +62,14 @@ def explain_wait(mail: OutboxEntry, sending: Sending) -> str | None:
     if ahead:
         return f"{'1 mail is' if ahead == 1 else f'{ahead} mails are'} sent before it"
     return "it is sent next"
+
+
+def explain_waits(database: Database, mails: Collection[OutboxEntry]) -> dict[int, str]:
+    """Return why mails are not being sent yet, by the ids of those that wait. Raises OutboxUnavailable."""
+    if not any(mail.state in State.DUE for mail in mails):
+        return {}
+    sending = read_sending(database)
+    return {mail.id: reason for mail in mails if (reason := explain_wait(mail, sending))}
 
 
 def _time(at: datetime) -> str:
