@@ -27,9 +27,10 @@ from benchmarks.postgres import installed_programs, postgres_server
 from benchmarks.relay import relay
 from orderconfirm import create_app
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.models import Delivery, Search, State
+from orderconfirm.models import Delivery, State
 from orderconfirm.order.serialization import encode_payload
 from orderconfirm.outbox.database import Database
+from orderconfirm.queries import Search
 from orderconfirm.settings import Settings
 
 #: Calls of each kind, fewer when they take more than these seconds.

@@ -11,17 +11,18 @@ from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
     DEFAULT_SHOP,
     ClaimedMail,
     Email,
     NewMail,
     OutboxEntry,
-    Overview,
     RelayEvent,
     Resend,
-    Search,
     State,
 )
 from orderconfirm.order.models import Order
@@ -44,6 +45,8 @@ from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
+from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -83,6 +86,8 @@ class OrderConfirmations:
     ) -> None:
         """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
+        #: The suppressed addresses: reads them page by page and releases them.
+        self.suppressions = SuppressedAddresses(database)
         self._database = database
         self._admin = OutboxAdmin(database)
         self._search = OutboxSearch(database)
@@ -114,10 +119,12 @@ class OrderConfirmations:
                 fingerprint=fingerprint(request),
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
+                request_id=request_id.get(),
             )
         )
         if result.is_new:
             self._wake()
+            counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
             level = logging.WARNING if warning or held else logging.DEBUG
@@ -224,20 +231,12 @@ class OrderConfirmations:
         """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
         return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
 
-    def retry_batch(self, shop: str | None, states: Collection[State], cursor: str | None) -> tuple[int, str | None]:
-        """Do the same for a part of the mails. Returns how many, and the cursor of the next part; None after the last.
+    def retry_batch(self, shop: str, states: Collection[State], after: int) -> tuple[int, int | None]:
+        """Make the shop's next mails in `states` after the id `after` due now.
 
-        Raises ValueError for a malformed cursor.
+        Returns how many, and the last one's id; None when there are no more.
         """
-        shops = [shop] if shop else self.shops()
-        name, _, after = (cursor or "").partition("/")
-        left = [each for each in shops if each >= name]
-        if not left:
-            return 0, None
-        count, last = self._admin.requeue_batch(left[0], states, int(after) if left[0] == name else 0)
-        if last is not None:
-            return count, f"{left[0]}/{last}"
-        return count, f"{left[1]}/0" if left[1:] else None
+        return self._admin.requeue_batch(shop, states, after)
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.

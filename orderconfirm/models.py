@@ -174,28 +174,12 @@ class Resend:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """A search for mails that match every criterion given. Times are acceptance times; `until` is excluded.
-
-    Of several states or deliveries, one must match. An order id must be the whole one.
-    """
-
-    states: tuple[State, ...] = ()
-    deliveries: tuple[Delivery, ...] = ()
-    order_id: str | None = None
-    recipient: str | None = None
-    has_possible_copies: bool = False
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """A mail as stored in the outbox. `possible_copies` counts attempts with an unknown outcome.
 
-    `revision` is 0 for the order's first confirmation, and 1, 2 … for those resent on request. `recipient` is in lower
-    case, and None once the content is deleted. `earlier` are the order's previous mails, oldest first, without their
-    histories.
+    `revision` is 0 for the order's first confirmation, and 1, 2 … for those resent by the request `request_id` or by a
+    command. `recipient` is in lower case, and None once the content is deleted. `earlier` are the order's previous
+    mails, oldest first, without their histories.
     """
 
     id: int
@@ -211,6 +195,7 @@ class OutboxEntry:
     attempts: int
     possible_copies: int
     reason: str | None
+    request_id: str | None = None
     delivery: Delivery | None = None
     is_erased: bool = False
     history: tuple[HistoryEntry, ...] = ()
@@ -222,8 +207,7 @@ class OutboxEntry:
 class NewMail:
     """A mail to be added to the outbox.
 
-    `request` is the shop's request in canonical form and `defaults` are the values that the service adds; together they
-    are the order.
+    `request` is the shop's request in canonical form; together with the service's `defaults` it is the order.
     """
 
     shop: str
@@ -235,6 +219,7 @@ class NewMail:
     fingerprint: str
     send_before: datetime | None = None
     idempotency_key: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +243,7 @@ class ClaimedMail:
     possible_copies: int
     lease_token: str
     recipient: str
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,20 +273,6 @@ class RelayPause:
     reason: str
     since: datetime
     next_try_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """The state of the outbox at a glance, of one shop's mails or of all.
-
-    `senders` is how many processes send, `pause` the longest pause among them. `sent_per_minute` is how many mails were
-    sent in each minute of the last hour, the newest minute last; it is shorter when too many were sent to count.
-    """
-
-    stats: QueueStats
-    senders: int
-    pause: RelayPause | None
-    sent_per_minute: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

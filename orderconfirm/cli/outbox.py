@@ -17,8 +17,9 @@ from marshmallow import ValidationError
 
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
-from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, Search, State
+from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import ResendSchema, field_errors
+from orderconfirm.queries import Search
 from orderconfirm.settings import ROOT
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ def _print(entry: OutboxEntry) -> None:
         "due": _when(entry.due_at) if entry.state in State.DUE else None,
         "attempts": entry.attempts,
         "possible copies": entry.possible_copies,
+        "request id": entry.request_id,
     }
     for name, value in rows.items():
         if value is not None:

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Update, and_, bindparam, case, null, select, update
 
 from orderconfirm.errors import ContentDeleted, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, State
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import fingerprint, read_order
-from orderconfirm.outbox import delivery_events, history
+from orderconfirm.outbox import delivery_events, history, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.rows import resend_values, to_delivery, to_entry, to_history
@@ -25,7 +26,6 @@ from orderconfirm.outbox.sql import (
     now,
     state_of_few,
 )
-from orderconfirm.outbox.suppressions import release
 from orderconfirm.outbox.tables import outbox
 from orderconfirm.outbox.writer import run_jobs
 
@@ -121,8 +121,9 @@ class OutboxAdmin:
         return total
 
     def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
-        """Do the same for the next mails after the id `after`. Returns how many, and their last id unless they are the
-        last ones.
+        """Do the same for the next mails after the id `after`. Returns how many, and the last one's id.
+
+        The id is None when there are no more.
         """
         values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
         ids = self._database.write(partial(_requeue_batch, values))
@@ -140,7 +141,7 @@ class OutboxAdmin:
         used its key before, so that nothing was done. Raises KeyConflict when another request used the key, WrongState
         while the last mail is queued or being sent, ContentDeleted when the order's content is deleted.
         """
-        shop, order_id, reason = resend.shop, resend.order_id, resend.reason
+        shop, order_id, reason, request = resend.shop, resend.order_id, resend.reason, request_id.get()
         digest = fingerprint({"email": resend.email or "", "reason": reason or ""})
         use = KeyUse(shop, resend.idempotency_key, order_id, digest) if resend.idempotency_key else None
 
@@ -159,8 +160,8 @@ class OutboxAdmin:
                 connection.execute(_CANCEL, {"of_shop": shop, "chosen_id": order_id, "states": [last.state]})
                 history.record(connection, [last.id], Event.REPLACED, State.CANCELLED, reason)
             revision = last.revision + 1
-            values = resend_values(first, resend.email, revision, message_id_of(revision))
-            release(connection, shop, values["recipient"])
+            values = resend_values(first, resend.email, revision, message_id_of(revision), request)
+            suppressions.release(connection, shop, values["address_hash"])
             row = connection.execute(self._insert, values).first()
             if row is None:  # on PostgreSQL: this request waited for the lock and does not see the other's new row
                 raise WrongState("another request has just resent this order")

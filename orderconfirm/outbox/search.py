@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, select, tuple_
 
-from orderconfirm.models import OutboxEntry, Search, State
+from orderconfirm.models import OutboxEntry, State
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.rows import to_entry
 from orderconfirm.outbox.sql import has_possible_copies, of_few_mails
 from orderconfirm.outbox.tables import outbox
+from orderconfirm.queries import Search
 
 Condition = ColumnElement[bool] | TextClause
 _mails = outbox.c

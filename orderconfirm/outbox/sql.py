@@ -122,6 +122,7 @@ def insert_mail(dialect: str, *returned: Column[Any]) -> Any:
             payload=bindparam("payload"),
             accepted_at=now,
             send_before=bindparam("send_before"),
+            request_id=bindparam("request_id"),
             state=case((is_held, State.HELD), else_=State.QUEUED),
             reason=case((is_held, SUPPRESSED)),
             changed_at=now,

@@ -77,6 +77,8 @@ outbox = Table(
     #: The process that holds the lease (ProcessLocks.owner).
     Column("lease_owner", String(16)),
     Column("lease_until", Double),
+    #: The X-Request-ID of the request that placed or resent the mail.
+    Column("request_id", Text),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
 )
 
@@ -134,13 +136,14 @@ delivery_events = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("event_id", String(128), nullable=False, unique=True),
-    Column("mail_id", _Id, ForeignKey("outbox.id"), index=True),
+    Column("mail_id", _Id, ForeignKey("outbox.id")),
     Column("received_at", Double, nullable=False),
     Column("at", Double, nullable=False),
     Column("event", String(32), nullable=False),
     Column("code", Integer),
     Column("text", Text),
     Column("raw", Text),
+    Index("delivery_events_mail", "mail_id", "received_at"),
 )
 
 #: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.
@@ -151,8 +154,10 @@ suppressions = Table(
     Column("address_hash", String(64), primary_key=True),
     Column("since", Double, nullable=False),
     Column("event", String(32), nullable=False),
-    #: When a resend released the address. Events from before that time no longer count.
+    #: When a person released the address. Events from before that time no longer count.
     Column("released_at", Double),
+    #: The mail that the event is about; null if an earlier version wrote the row.
+    Column("mail_id", BigInteger),
 )
 
 

@@ -15,8 +15,9 @@ from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable
 from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT_SECONDS
-from orderconfirm.models import Delivery, OutboxEntry, Resend, Search, State
+from orderconfirm.models import Delivery, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema
+from orderconfirm.queries import Search
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples, parts

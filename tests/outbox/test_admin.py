@@ -15,7 +15,7 @@ from outboxes import claim, find, mail, opened, run, settle
 from sqlalchemy import event
 
 from orderconfirm.errors import ContentDeleted, KeyConflict, OrderConfirmError, WrongState
-from orderconfirm.models import Delivery, RelayEvent, Resend, Search, State
+from orderconfirm.models import Delivery, RelayEvent, Resend, State
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
@@ -23,6 +23,7 @@ from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import SENT, Outcome
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.stats import read_stats
+from orderconfirm.queries import Search
 
 
 def admin(queue: OutboxQueue) -> OutboxAdmin:

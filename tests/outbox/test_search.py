@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from outboxes import mail, opened, run
 
-from orderconfirm.models import Delivery, OutboxEntry, Search, State
+from orderconfirm.models import Delivery, OutboxEntry, State
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.search import OutboxSearch
+from orderconfirm.queries import Search
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,9 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.models import Delivery, OutboxEntry, Overview, QueueStats, Search, State
+from orderconfirm.models import Delivery, OutboxEntry, QueueStats, State
 from orderconfirm.order.schemas import field_errors
+from orderconfirm.queries import Overview, Search
 from orderconfirm.web.pages import html_problems, login, times
 from orderconfirm.web.pages.chart import draw
 from orderconfirm.web.pages.timeline import KINDS
@@ -30,8 +30,6 @@ PAGE_SIZE = 50
 #: The states with few mails, which can be counted at any time, in the order of the page.
 _COUNTED = (State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.FAILED)
 _TROUBLES = (State.FAILED, State.HELD, State.UNKNOWN)
-#: The cursor of a part of the mails to retry: a shop and the id of a mail.
-_CURSOR = re.compile(r"[A-Za-z0-9_-]+/[0-9]{1,18}")
 _NAMES = ("q", "state", "delivery", "since", "until")
 _QUERY = SearchSchema()
 
@@ -104,18 +102,19 @@ def show_outbox() -> ResponseReturnValue:
 def retry_all() -> ResponseReturnValue:
     """Make all mails in one state due now, then show the list.
 
-    A script asks for JSON: it gets the result of one batch, and sends the `cursor` of the next.
+    A script asks for JSON, and sends a request for each batch: the response has the `after` of the next.
     """
     if request.form.get("state") not in State.RETRYABLE:
         abort(400, "Mails in this state cannot be retried.")
     states = [State(request.form["state"])]
-    if request.accept_mimetypes.best == "application/json":
-        cursor = request.form.get("cursor") or None
-        if cursor and not _CURSOR.fullmatch(cursor):
-            abort(400, "The cursor is malformed.")
-        count, cursor = _confirmations().retry_batch(g.shop, states, cursor)
-        return jsonify({"count": count, "cursor": cursor})
-    count = _confirmations().retry_all(g.shop, states)
+    wants_json = request.accept_mimetypes.best == "application/json"
+    after = None
+    if wants_json and g.shop:
+        count, after = _confirmations().retry_batch(g.shop, states, request.form.get("after", 0, type=int))
+    else:
+        count = _confirmations().retry_all(g.shop, states)
+    if wants_json:
+        return jsonify({"count": count, "after": after})
     flash(f"{'1 mail is' if count == 1 else f'{count:,} mails are'} due now.", "good" if count else "bad")
     return redirect(url_for("outbox.show_outbox"), 303)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orderconfirm.outbox.migrations.indexes import create_index, drop_index
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 OLDEST_COMPATIBLE = "0001"
 
 
