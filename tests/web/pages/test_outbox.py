@@ -182,7 +182,7 @@ class TestList:
 
     def test_all_mails_of_a_state_are_retried_at_once_or_in_batches(self, client: FlaskClient) -> None:
         orders = [failed(client) for _ in range(2)]
-        assert re.search(r"Retry all \d+ failed…", read(client, "/outbox?state=failed"))
+        assert re.search(r"Retry all failed \(\d+\)…", read(client, "/outbox?state=failed"))
         response = post(client, "/outbox/retry", state="failed")
         assert response.status_code == 303
         assert re.search(r"\d+ mails are due now\.", read(client, "/outbox"))
@@ -210,7 +210,7 @@ class TestOrder:
         )
         assert [(title.split(":")[0], reply) for title, reply in steps] == [
             ("Accepted", ""),
-            ("Failed", "rcpt 550 550 5.1.1 unknown user"),
+            ("Failed", "rcpt 550 5.1.1 unknown user"),
             ("Cancelled, because another mail takes its place", "a typing error"),
             ("Sent again on request, as a new mail", "a typing error"),
         ]

@@ -130,7 +130,7 @@ def test_the_list_follows_what_happens_and_keeps_the_focus(page: Page, port: int
     expect(page.get_by_role("link", name="4714", exact=True)).to_be_visible()
     expect(link).to_be_focused()
     relay[0].refused.clear()
-    page.get_by_role("button", name="failed…").click()
+    page.get_by_role("button", name="Retry all failed").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry all").click()
     expect(page.locator("#notice")).to_contain_text("due now")
     expect(page.get_by_role("row", name="sent 4713")).to_be_visible()
