@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderconfirm.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
+from orderconfirm.limits import KEEP_ALIVE_SECONDS, MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
 from orderconfirm.server import hooks, roles
 
 settings = hooks.load_settings()
@@ -15,7 +15,7 @@ workers = settings.processes
 worker_class = "orderconfirm.server.gunicorn_worker.Worker"
 # A thread mostly waits for its order's commit, and one commit serves all orders that wait.
 threads = 32
-keepalive = 30
+keepalive = KEEP_ALIVE_SECONDS
 # Most systems allow a process 1,024 open files; the outbox, the relay and the log need some of them.
 worker_connections = 800
 # sendfile would block a thread until a slow client has read the file.

@@ -41,7 +41,6 @@ from orderconfirm.smtp.sender import SmtpSender
 
 log = logging.getLogger(__name__)
 
-TEMPLATES = ROOT / "templates"
 #: Seconds between two attempts to open the outbox.
 REOPEN_INTERVAL = 3.0
 #: Seconds that a health check waits for the database.
@@ -78,7 +77,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         """Wire the parts and compile the mail's templates. Raises TemplateError."""
-        self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
+        self.renderer = MailRenderer(self.settings, self.settings.template_folders)
         settings = self.settings
         self.database = Database(
             settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
@@ -256,11 +255,6 @@ class Runtime:
                 settings.drain_seconds,
             ),
         )
-
-
-def _template_folders(settings: Settings) -> list[Path]:
-    """Return the template folders. The shop's own files take precedence."""
-    return [Path(settings.templates_dir), TEMPLATES] if settings.templates_dir else [TEMPLATES]
 
 
 def _inbox_folder(database_url: str) -> Path:

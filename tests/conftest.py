@@ -28,6 +28,8 @@ from orderconfirm.mail.template_context import company_view
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
+pytest_plugins = ["page_fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:

@@ -23,6 +23,7 @@ PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 LIBPQ = {"PGHOST", "PGUSER", "PGPASSFILE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"}
 #: Names in capitals that are no settings of the service.
 NOT_SETTINGS = LIBPQ | {
+    "FLASK_SKIP_DOTENV",
     "NAME",
     "OLDEST_COMPATIBLE",
     "ORDERCONFIRM_API_KEY",

@@ -29,8 +29,7 @@ from orderconfirm.models import Email
 from orderconfirm.order.models import Customer, Item, Order
 from orderconfirm.order.schemas import OrderSchema, ResendSchema, load_order
 from orderconfirm.order.serialization import canonical, differences, fingerprint
-from orderconfirm.runtime import TEMPLATES
-from orderconfirm.settings import Settings
+from orderconfirm.settings import TEMPLATES, Settings
 from orderconfirm.smtp.message import OrderMessage, custom_variables, mailbox, unstructured
 from orderconfirm.smtp.replies import read_reply
 from orderconfirm.web import request_parsing as bodies

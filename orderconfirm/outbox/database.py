@@ -84,6 +84,11 @@ class Database:
         self._writer.start()
 
     @property
+    def file(self) -> Path | None:
+        """SQLite's file, with links resolved; None on PostgreSQL."""
+        return self._files.database if self._files else None
+
+    @property
     def is_open(self) -> bool:
         """Whether writes are accepted."""
         return self._writer.is_running
