@@ -68,7 +68,8 @@ class Filters:
 @bp.get("")
 def show_outbox() -> ResponseReturnValue:
     """Show the counts, the relay's state and a page of mails, newest first."""
-    filters = Filters(**{name: request.args.get(name, "").strip() for name in _NAMES})
+    # PostgreSQL refuses a NUL character in a query.
+    filters = Filters(**{name: request.args.get(name, "").replace("\0", "").strip() for name in _NAMES})
     cursor = request.args.get("cursor")
     errors: list[str] = []
     entries: list[OutboxEntry] = []

@@ -346,7 +346,9 @@ class TestWaiting:
 
 
 class TestResponses:
-    @pytest.mark.parametrize("path", ["/outbox", "/outbox/default/unknown", "/outbox/default/a%00b", "/outbox/a/b/c"])
+    @pytest.mark.parametrize(
+        "path", ["/outbox", "/outbox/default/unknown", "/outbox/default/a%00?part=html", "/outbox?q=%00"]
+    )
     def test_every_page_is_html_that_is_neither_stored_nor_framed(self, client: FlaskClient, path: str) -> None:
         response = client.get(path)
         assert response.mimetype == "text/html"
