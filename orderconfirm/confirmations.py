@@ -11,7 +11,10 @@ from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
     DEFAULT_SHOP,
     ClaimedMail,
@@ -20,7 +23,6 @@ from orderconfirm.models import (
     OutboxEntry,
     RelayEvent,
     Resend,
-    Search,
     State,
 )
 from orderconfirm.order.models import Order
@@ -40,6 +42,11 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
+from orderconfirm.outbox.search import OutboxSearch
+from orderconfirm.outbox.senders import read_senders
+from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
+from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -79,7 +86,11 @@ class OrderConfirmations:
     ) -> None:
         """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
+        #: The suppressed addresses: reads them page by page and releases them.
+        self.suppressions = SuppressedAddresses(database)
+        self._database = database
         self._admin = OutboxAdmin(database)
+        self._search = OutboxSearch(database)
         self._retention = Retention(database)
         self._delivery_events = DeliveryEventStore(database)
         self._renderer = renderer
@@ -108,10 +119,12 @@ class OrderConfirmations:
                 fingerprint=fingerprint(request),
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
+                request_id=request_id.get(),
             )
         )
         if result.is_new:
             self._wake()
+            counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
             level = logging.WARNING if warning or held else logging.DEBUG
@@ -163,17 +176,26 @@ class OrderConfirmations:
                 return entry
             time.sleep(POLL_INTERVAL)
 
-    def search(self, shop: str, search: Search, cursor: str | None, limit: int) -> tuple[list[OutboxEntry], str | None]:
-        """Return a page of mails, newest first, and the cursor of the next page. Raises ValueError for a bad cursor."""
-        return self._admin.search(shop, search, cursor, limit)
+    def search(
+        self, shop: str | None, search: Search, cursor: str | None, limit: int
+    ) -> tuple[list[OutboxEntry], str | None]:
+        """Return a page of one shop's mails, or of all shops', newest first, and the cursor of the next page.
 
-    def newest(self, states: Collection[State], limit: int) -> list[OutboxEntry]:
-        """Return the last accepted mails of all shops in one of `states`, newest first, without their history."""
-        return self._admin.newest(states, limit)
+        The mails are without their history. Raises ValueError for a malformed cursor.
+        """
+        return self._search.page(shop, search, cursor, limit)
+
+    def overview(self, shop: str | None = None) -> Overview:
+        """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
+        return Overview(
+            read_stats(self._database, shop),
+            *read_senders(self._database),
+            read_sent_per_minute(self._database, shop),
+        )
 
     def shops(self, order_id: str | None = None) -> list[str]:
-        """Return the shops that placed an order, or one with this id. Too slow for a request."""
-        return self._admin.shops(order_id)
+        """Return the shops that placed an order, or one with this id."""
+        return self._search.shops(order_id)
 
     def resend(self, resend: Resend) -> PlaceResult | None:
         """Queue a new mail for a known order, with a new Message-ID; None for an unknown order.

@@ -28,7 +28,7 @@ _WIDTH = 17
 def check(as_json: bool) -> None:
     """Find out what is wrong: settings, database, templates, relay, and the sender's domain.
 
-    Sends no mail and changes nothing. Takes at most half a minute. The exit code is 1 if there is an error, else 0.
+    Sends no mail and changes nothing. Takes at most half a minute. The exit code is 1 after an error, otherwise 0.
     """
     # Imported here because the service registers this command, and does not need its libraries.
     from orderconfirm.checks.run import run_checks

@@ -19,6 +19,7 @@ from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable, WrongState
 from orderconfirm.models import DEFAULT_SHOP, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import ResendSchema, field_errors
+from orderconfirm.queries import Search
 from orderconfirm.settings import ROOT
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _SHOP = click.option("--shop", help="Needed only when several shops have an orde
 def list_mails(states: tuple[str, ...], limit: int) -> None:
     """List the newest mails: time, state, shop, order id and reason. Shows no personal data."""
     with _confirmations() as confirmations:
-        entries = confirmations.newest([State(state) for state in states] or list(State), limit)
+        entries, _ = confirmations.search(None, Search(states=tuple(map(State, states))), None, limit)
     for entry in entries:
         words = (_when(entry.accepted_at), f"{entry.state:<9}", entry.shop, entry.order_id, entry.reason or "")
         click.echo("  ".join(words).rstrip())
@@ -229,6 +230,7 @@ def _print(entry: OutboxEntry) -> None:
         "due": _when(entry.due_at) if entry.state in State.DUE else None,
         "attempts": entry.attempts,
         "possible copies": entry.possible_copies,
+        "request id": entry.request_id,
     }
     for name, value in rows.items():
         if value is not None:

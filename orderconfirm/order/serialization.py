@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, partial
@@ -82,6 +82,18 @@ def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_a
         order_date=_in_zone(order.order_date, zone),
         estimated_delivery=_in_zone(delivery, zone) if delivery else None,
     )
+
+
+def to_request(order: Order) -> dict[str, Any]:
+    """Return the canonical request that places an order. Absent fields are omitted."""
+    request: dict[str, Any] = _without_absent(canonical(asdict(order)))
+    return request
+
+
+def _without_absent(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_absent(inner) for name, inner in value.items() if inner not in (None, [])}
+    return [_without_absent(inner) for inner in value] if isinstance(value, list) else value
 
 
 T = TypeVar("T")

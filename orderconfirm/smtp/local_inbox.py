@@ -88,6 +88,25 @@ class Inbox:
             headers=tuple((header, str(value)) for header, value in message.items()),
         )
 
+    def id_of(self, message_id: str) -> str | None:
+        """Return the id of the newest mail with this Message-ID, or None."""
+        for name in reversed(self._names()):
+            source = self.source(name)
+            if source is not None and _HEADER_PARSER.parsebytes(source)["Message-ID"] == message_id:
+                return name
+        return None
+
+    def delete(self, name: str) -> None:
+        """Delete one mail, if it exists."""
+        path = self._path(name)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Delete all mails."""
+        for name in self._names():
+            self.delete(name)
+
     def source(self, name: str) -> bytes | None:
         """Return one mail's bytes as received over SMTP, or None."""
         path = self._path(name)

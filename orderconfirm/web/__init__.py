@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.limits import MAX_BODY_BYTES
 from orderconfirm.settings import Settings
-from orderconfirm.web import api, health, hosts, middleware, problems, webhooks
+from orderconfirm.web import access_log, api, health, hosts, middleware, problems, webhooks
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import document
 from orderconfirm.web.pages import views
@@ -25,6 +25,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schemas
     app.extensions["authenticator"] = Authenticator(settings)
     middleware.init_app(app)
+    access_log.init_app(app)
     hosts.init_app(app, settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]

@@ -15,8 +15,9 @@ from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable
 from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT_SECONDS
-from orderconfirm.models import OutboxEntry, Resend, Search, State
+from orderconfirm.models import Delivery, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema
+from orderconfirm.queries import Search
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples, parts
@@ -160,8 +161,11 @@ def preview_order(order: dict[str, Any]) -> Any:
 def list_orders(query: dict[str, Any]) -> Any:
     """List mails, newest first."""
     search = Search(
-        states=tuple(State(part) for part in query["state"].split(",")) if query.get("state") else (),
+        states=tuple(State(part) for part in _parts(query.get("state"))),
+        deliveries=tuple(Delivery(part) for part in _parts(query.get("delivery"))),
+        order_id=query.get("order_id"),
         recipient=query.get("email"),
+        has_possible_copies=query.get("possible_copies", False),
         since=query.get("since"),
         until=query.get("until"),
     )
@@ -236,6 +240,10 @@ def erase_order(order_id: str) -> Any:
     """
     if not _confirmations().erase(g.shop, order_id):
         raise _unknown(order_id)
+
+
+def _parts(text: str | None) -> list[str]:
+    return text.split(",") if text else []
 
 
 def _sent_before(entry: OutboxEntry) -> str:

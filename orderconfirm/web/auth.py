@@ -34,6 +34,8 @@ MAX_DELAYED = 4
 _ONCE_A_MINUTE = RateLimitItemPerMinute(1)
 
 
+#: The WWW-Authenticate header of a 401.
+CHALLENGE = WWWAuthenticate("bearer", {"realm": "orderconfirm"})
 _WRONG_KEY = "request without a valid API key"
 
 
@@ -78,9 +80,9 @@ class Authenticator:
 
     def _shop(self) -> str:
         if not self._keys:
-            self._refuse_other_sites()
+            self.refuse_other_sites()
             return DEFAULT_SHOP
-        key = _presented_key()
+        key = presented_key()
         presented = sha256(key.encode()).hexdigest() if key else ""
         # All keys are compared, each in constant time, so that the time taken reveals nothing about them.
         shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
@@ -88,12 +90,9 @@ class Authenticator:
             return shops[0]
         if not self.note_wrong_secret(_WRONG_KEY):
             self._slow_down()
-        raise Unauthorized(
-            problem_types.UNAUTHORIZED.detail,
-            www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
-        )
+        raise Unauthorized(problem_types.UNAUTHORIZED.detail, www_authenticate=CHALLENGE)
 
-    def _refuse_other_sites(self) -> None:
+    def refuse_other_sites(self) -> None:
         """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
 
         Browsers send a POST without a body without a CORS preflight.
@@ -124,7 +123,7 @@ def _address() -> str:
     return (request.remote_addr or "")[:MAX_ADDRESS_LENGTH]
 
 
-def _presented_key() -> str:
+def presented_key() -> str:
     """Return the key of the request. If there is an Authorization header, X-API-Key is ignored, even if it is right."""
     if "Authorization" not in request.headers:
         return request.headers.get("X-API-Key", "")

@@ -17,6 +17,7 @@ _WARNINGS = "a difference between the total and its parts"
 _IGNORED = "JSON pointers of unknown fields"
 _EMAIL = "the recipient, in lower case; null once the content is deleted"
 _REVISION = "0 for the order's first mail; each resend adds 1"
+_REQUEST = "the X-Request-ID of the request that created the mail; null for a command, or once the content is deleted"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
 
@@ -86,6 +87,7 @@ class MailSchema(SummarySchema):
     due_at = _time("2025-03-15T14:31:00+00:00", "the time of the next attempt", allow_none=True, required=True)
     attempts = fields.Integer(required=True, metadata={"examples": [1]})
     possible_copies = fields.Integer(required=True, metadata={"description": "sends with an unknown outcome"})
+    request_id = _text("3b1f0c9a5d7e4f60", _REQUEST, allow_none=True, required=True)
     earlier_mails = fields.List(
         fields.Nested(SummarySchema),
         required=True,
@@ -179,6 +181,7 @@ def detail(entry: OutboxEntry, link: str) -> dict[str, Any]:
         "due_at": entry.due_at.isoformat() if entry.state in State.DUE else None,
         "attempts": entry.attempts,
         "possible_copies": entry.possible_copies,
+        "request_id": entry.request_id,
         "earlier_mails": [summary(each, link) for each in entry.earlier],
         "history": [
             {

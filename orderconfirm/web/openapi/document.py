@@ -87,11 +87,15 @@ def _description() -> str:
         (
             "Accepts shop orders and mails each customer a confirmation. An accepted order is never lost.",
             "",
-            "Every failure is a problem (RFC 9457) whose `type`, `urn:orderconfirm:problem:…`, never changes:",
+            "Every failure is a problem (RFC 9457) whose `type`, `urn:orderconfirm:problem:…`, never changes.",
+            "",
+            "<details><summary>All types of problems</summary>",
             "",
             "| type | status | meaning |",
             "|---|---|---|",
             *rows,
+            "",
+            "</details>",
         )
     )
 

@@ -52,6 +52,7 @@ DETAIL: Example = {
     "due_at": None,
     "attempts": 1,
     "possible_copies": 0,
+    "request_id": "8c1e5f0b2d4a4c6f9e7b3a1d5c8f0e2b",
     "earlier_mails": [],
     "history": [_SENT_EVENT],
     "deliveries": [

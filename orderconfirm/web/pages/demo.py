@@ -13,6 +13,7 @@ from orderconfirm.web.problems import problem
 
 bp = Blueprint("demo", __name__, url_prefix="/demo/orders")
 bp.add_url_rule("", view_func=api.place_order, methods=["POST"])
+bp.add_url_rule("/preview", view_func=api.preview_order, methods=["POST"])
 bp.add_url_rule("/<order_id:order_id>", view_func=api.show_order)
 
 

@@ -1,5 +1,6 @@
 // The inbox: fetches its page every two seconds while it is visible, and replaces the list when it has changed.
-"use strict";
+
+import "./confirmation.js";
 
 const POLL_INTERVAL = 2000;
 
@@ -12,10 +13,12 @@ let shown = list.innerHTML;
 
 function replaceList(html) {
   const before = mailCount();
-  const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const same = focused && (focused.href ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : `[formaction="${CSS.escape(focused.getAttribute("formaction"))}"]`);
   list.innerHTML = html;
   shown = html;
-  if (focused) list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (same) list.querySelector(same)?.focus({ preventScroll: true });
+  document.getElementById("delete-all").hidden = !mailCount() || location.search.includes("search=");
   const more = mailCount() - before;
   if (more > 0) news.textContent = more === 1 ? "1 new mail." : `${more} new mails.`;
 }

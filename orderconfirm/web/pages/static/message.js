@@ -1,9 +1,9 @@
-// The mail page: marks the open tab for screen readers, and switches the preview's width.
-"use strict";
+// The mail page: marks the open tab for screen readers.
+
+import "./confirmation.js";
+import { startMailView } from "./mail_view.js";
 
 const tabs = document.querySelectorAll(".tabs a");
-const widths = document.querySelector(".widths");
-const preview = document.getElementById("preview");
 
 function markOpenTab() {
   for (const tab of tabs) {
@@ -13,12 +13,6 @@ function markOpenTab() {
   }
 }
 
-function setWidth(button) {
-  preview.classList.toggle("phone", button.dataset.width === "phone");
-  for (const each of widths.children) each.setAttribute("aria-pressed", String(each === button));
-}
-
-widths.hidden = false;
-widths.addEventListener("click", ({ target }) => target.matches("button") && setWidth(target));
 window.addEventListener("hashchange", markOpenTab);
 markOpenTab();
+startMailView();
