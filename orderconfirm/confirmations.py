@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -41,11 +41,12 @@ from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import MAX_BATCH, Retention
+from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.outbox.waiting import explain_waits
 from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
@@ -164,6 +165,17 @@ class OrderConfirmations:
         """Return the order's newest mail and its history; None for an unknown order."""
         return self._admin.find(shop, order_id)
 
+    def stored_order(self, shop: str, order_id: str) -> Order | None:
+        """Return the order of its newest mail; None if it is unknown or its content is deleted.
+
+        Raises UnreadableOrder.
+        """
+        return self._admin.stored_order(shop, order_id)
+
+    def render(self, order: Order) -> Email:
+        """Return an order's mail as it would be sent now. Raises TemplateError."""
+        return self._renderer.render(order)
+
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
         """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""
         end = time.monotonic() + seconds
@@ -185,13 +197,14 @@ class OrderConfirmations:
         """
         return self._search.page(shop, search, cursor, limit)
 
+    def why_waiting(self, entries: Collection[OutboxEntry]) -> dict[int, str]:
+        """Return why mails are not being sent yet, by their ids, of those that are queued or will be sent again."""
+        return explain_waits(self._database, entries)
+
     def overview(self, shop: str | None = None) -> Overview:
         """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
-        return Overview(
-            read_stats(self._database, shop),
-            *read_senders(self._database),
-            read_sent_per_minute(self._database, shop),
-        )
+        database = self._database
+        return Overview(read_stats(database, shop), *read_senders(database), read_sent_per_minute(database, shop))
 
     def shops(self, order_id: str | None = None) -> list[str]:
         """Return the shops that placed an order, or one with this id."""
@@ -220,6 +233,21 @@ class OrderConfirmations:
         """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
         return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
 
+    def retry_batch(self, shop: str | None, states: Collection[State], cursor: str | None) -> tuple[int, str | None]:
+        """Do the same for a part of the mails. Returns how many, and the cursor of the next part; None after the last.
+
+        Raises ValueError for a malformed cursor.
+        """
+        shops = [shop] if shop else self.shops()
+        name, _, after = (cursor or "").partition("/")
+        left = [each for each in shops if each >= name]
+        if not left:
+            return 0, None
+        count, last = self._admin.requeue_batch(left[0], states, int(after) if left[0] == name else 0)
+        if last is not None:
+            return count, f"{left[0]}/{last}"
+        return count, f"{left[1]}/0" if left[1:] else None
+
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.
 
@@ -241,14 +269,10 @@ class OrderConfirmations:
         """
         return self._retention.erase(shop, order_id)
 
-    def purge(self, age: float) -> int:
-        """Delete the content of all orders that ended more than `age` seconds ago. Returns how many."""
-        total = 0
-        while True:
-            count = self._retention.purge(age)
-            total += count
-            if count < MAX_BATCH:
-                return total
+    def purge(self, age: float) -> Iterator[int]:
+        """Delete the content of all orders that ended more than `age` seconds ago. Yields the number of each batch."""
+        while count := self._retention.purge(age):
+            yield count
 
     def record_events(self, events: Collection[RelayEvent]) -> int:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""

@@ -1,13 +1,15 @@
-"""Draws the pictures of the mail in docs/: `make pictures`."""
+"""Draws the pictures of the mail and of the pages in docs/: `make pictures`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from sample_outbox import ORDER, sample_outbox
 
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.order.samples import SAMPLES
@@ -27,6 +29,12 @@ PICTURES: dict[str, tuple[str, int, Scheme]] = {
     "mail-full-dark.png": ("full", 320, "dark"),
     "mail-right-to-left.png": ("right to left", 320, "light"),
     "mail-two-lines.png": ("two lines", 320, "light"),
+}
+#: File in docs/: path, width and height of the window, and colour scheme.
+PAGES: dict[str, tuple[str, int, int, Scheme]] = {
+    "outbox.png": ("/outbox", 1280, 800, "light"),
+    "outbox-phone-dark.png": ("/outbox", 360, 800, "dark"),
+    "outbox-order.png": (f"/outbox/default/{ORDER}", 1280, 900, "light"),
 }
 LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="176" height="40" viewBox="0 0 176 40">
 <circle cx="20" cy="20" r="18" fill="#1f5fbf"/>
@@ -63,6 +71,17 @@ def main() -> None:
             html = renderer.render(SAMPLES[sample]).html
             with shown(browser, html, width, scheme, draw) as (page, _):
                 page.screenshot(path=ROOT / "docs" / file, full_page=True)
+        with TemporaryDirectory() as folder, sample_outbox(Path(folder)) as address:
+            for file, (path, width, height, scheme) in PAGES.items():
+                draw_page(browser, f"{address}{path}", ROOT / "docs" / file, width, height, scheme)
+
+
+def draw_page(browser: Browser, url: str, file: Path, width: int, height: int, scheme: Scheme) -> None:
+    size = {"width": width, "height": height}
+    with browser.new_context(viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(url, wait_until="networkidle")
+        page.screenshot(path=file)
 
 
 if __name__ == "__main__":

@@ -107,12 +107,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(40)
 
 
-def post(port: int, order_id: str) -> int:
+def post(port: int, order_id: str, key: str = "") -> int:
     """Place an order and return the status. Raises OSError when there is no response."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/order-confirmation",
         json.dumps(make_body(order_id=order_id)).encode(),
-        {"Content-Type": "application/json"},
+        {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})},
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as response:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, Update, and_, bindparam, case, null, sel
 from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, State
-from orderconfirm.order.serialization import fingerprint
+from orderconfirm.order.models import Order
+from orderconfirm.order.serialization import fingerprint, read_order
 from orderconfirm.outbox import delivery_events, history, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
@@ -94,6 +95,15 @@ class OutboxAdmin:
                 [to_entry(row) for row in rows[:-1]],
             )
 
+    def stored_order(self, shop: str, order_id: str) -> Order | None:
+        """Return the order of its newest mail; None if it is unknown or its content is deleted.
+
+        Raises UnreadableOrder.
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute(REVISIONS, {"shop": shop, "order_id": order_id}).all()
+        return read_order(rows[-1].payload, to_entry(rows[-1]).accepted_at) if rows and rows[-1].payload else None
+
     def requeue(self, shop: str, order_id: str) -> int:
         """Make an order's mail due now if it can be retried. Returns the number of changed mails, 0 or 1.
 
@@ -103,14 +113,20 @@ class OutboxAdmin:
 
     def requeue_all(self, shop: str, states: Collection[str] = State.RETRYABLE) -> int:
         """Make the shop's mails in `states` due now, if they can be retried. Returns how many."""
-        total, after = 0, 0
-        while True:
-            values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
-            ids = self._database.write(partial(_requeue_batch, values))
-            total += len(ids)
-            if len(ids) < MAX_BATCH:
-                return total
-            after = max(ids)
+        total = 0
+        after: int | None = 0
+        while after is not None:
+            count, after = self.requeue_batch(shop, states, after)
+            total += count
+        return total
+
+    def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
+        """Do the same for the next mails after the id `after`. Returns how many, and their last id unless they are the
+        last ones.
+        """
+        values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
+        ids = self._database.write(partial(_requeue_batch, values))
+        return len(ids), max(ids) if len(ids) == MAX_BATCH else None
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""

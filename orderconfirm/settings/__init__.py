@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from secrets import token_bytes
-
 from orderconfirm.settings.fields import ROOT
 from orderconfirm.settings.loading import load_environment, read_dotenv, unknown_names
 from orderconfirm.settings.model import TEMPLATES, Settings
@@ -12,7 +10,6 @@ from orderconfirm.settings.values import ApiKey, Rate
 
 __all__ = [
     "ROOT",
-    "SECRET_KEY",
     "TEMPLATES",
     "ApiKey",
     "Rate",
@@ -22,7 +19,3 @@ __all__ = [
     "read_dotenv",
     "unknown_names",
 ]
-
-#: Signs the demo page's cookie. gunicorn's master creates it when it reads the settings and its workers inherit it by
-#: fork, so all of them use the same key until the service stops.
-SECRET_KEY = token_bytes(32)

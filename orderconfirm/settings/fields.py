@@ -216,3 +216,17 @@ class SettingsFields:
         "empty: served only while neither API_KEYS nor a relay is set; never in production",
         values.boolean,
     )
+    outbox_page: bool | None = setting(
+        "OUTBOX_PAGE",
+        None,
+        "serve the page at /outbox, with a login by API key if there are keys; empty: served in development only",
+        values.boolean,
+    )
+    secret_key: str = setting(
+        "SECRET_KEY",
+        "",
+        "signs the sessions of the page at /outbox: 32 or more random characters, the same on all machines; "
+        "production requires it with OUTBOX_PAGE; empty: a new one at each start",
+        values.session_key,
+        secret=True,
+    )

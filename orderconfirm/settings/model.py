@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from orderconfirm.errors import SettingsError
 from orderconfirm.models import DEFAULT_SHOP
@@ -16,6 +17,9 @@ from orderconfirm.settings.variables import read_fields
 
 #: The built-in templates of the mail.
 TEMPLATES = ROOT / "templates"
+#: Signs sessions if SECRET_KEY is not set. gunicorn's master creates it when it reads the settings and its workers
+#: inherit it by fork, so all of them use the same key until the service stops.
+_KEY_OF_THIS_START = token_hex(32)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,16 @@ class Settings(SettingsFields):
     def demo_shop(self) -> str:
         """The shop that owns the demo page's orders: the shop of the first API key."""
         return self.api_keys[0].shop if self.api_keys else DEFAULT_SHOP
+
+    @property
+    def has_outbox_page(self) -> bool:
+        """Whether the outbox's page is served."""
+        return not self.is_production if self.outbox_page is None else self.outbox_page
+
+    @property
+    def signing_key(self) -> str:
+        """The key that signs the pages' sessions."""
+        return self.secret_key or _KEY_OF_THIS_START
 
     @property
     def has_local_inbox(self) -> bool:

@@ -49,8 +49,17 @@ def _register_blueprints(app: Flask, settings: Settings) -> None:
     documented_api.register_blueprint(webhooks.bp)
     app.register_blueprint(document.bp)
     app.register_blueprint(views.bp)
-    if settings.has_demo_page:
-        from orderconfirm.web.pages import demo  # imports Flask-WTF, which production does not need
+    if settings.has_demo_page or settings.has_outbox_page:
+        # Imports Flask-WTF, which a service without these pages does not need.
+        from orderconfirm.web.pages import session
 
-        demo.init_app(app)
+        session.init_app(app, settings)
+    if settings.has_demo_page:
+        from orderconfirm.web.pages import demo
+
         app.register_blueprint(demo.bp)
+    if settings.has_outbox_page:
+        from orderconfirm.web.pages import login, order, outbox
+
+        for bp in (login.bp, outbox.bp, order.bp):
+            app.register_blueprint(bp)

@@ -17,7 +17,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from orderconfirm.models import DEFAULT_SHOP
-from orderconfirm.settings import Settings
+from orderconfirm.settings import ApiKey, Settings
 from orderconfirm.web import problem_types
 from orderconfirm.web.shop_limit import ShopLimit
 
@@ -64,6 +64,19 @@ class Authenticator:
                 log.warning("a shop exceeds API_RATE_LIMIT", extra={"shop": shop})
             raise _too_many("too many requests with this key", seconds)
 
+    def find_key(self, presented: str) -> ApiKey | None:
+        """Return the API key that the client presented, or None for a wrong one.
+
+        Wrong keys are counted; beyond a limit, the response is delayed. Raises TooManyRequests.
+        """
+        digest = sha256(presented.encode()).hexdigest() if presented else ""
+        # All keys are compared, each in constant time, so that the time taken reveals nothing about them.
+        if found := [key for key in self._keys if hmac.compare_digest(key.digest, digest)]:
+            return found[0]
+        if not self.note_wrong_secret(_WRONG_KEY):
+            self._slow_down()
+        return None
+
     def note_wrong_secret(self, event: str) -> bool:
         """Log `event`, a wrong key or signature. Returns False when this address has exceeded its limit this minute.
 
@@ -82,14 +95,8 @@ class Authenticator:
         if not self._keys:
             self.refuse_other_sites()
             return DEFAULT_SHOP
-        key = presented_key()
-        presented = sha256(key.encode()).hexdigest() if key else ""
-        # All keys are compared, each in constant time, so that the time taken reveals nothing about them.
-        shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
-        if shops:
-            return shops[0]
-        if not self.note_wrong_secret(_WRONG_KEY):
-            self._slow_down()
+        if key := self.find_key(presented_key()):
+            return key.shop
         raise Unauthorized(problem_types.UNAUTHORIZED.detail, www_authenticate=CHALLENGE)
 
     def refuse_other_sites(self) -> None:
