@@ -119,8 +119,9 @@ def _outcome(entry: OutboxEntry) -> str:
 
 
 def _why(entry: OutboxEntry, waiting: str | None) -> str:
+    reason = None if waiting and entry.reason and entry.reason in waiting else entry.reason
     copies = f"possible copies: {entry.possible_copies}" if entry.possible_copies else None
-    return "; ".join(words for words in (entry.reason, waiting, copies) if words)
+    return "; ".join(words for words in (reason, waiting, copies) if words)
 
 
 def _print(entry: OutboxEntry, waiting: str | None) -> None:
