@@ -13,6 +13,8 @@ from typing import Any
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
 from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
     DEFAULT_SHOP,
     ClaimedMail,
@@ -123,6 +125,7 @@ class OrderConfirmations:
         )
         if result.is_new:
             self._wake()
+            counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
             level = logging.WARNING if warning or held else logging.DEBUG
@@ -230,20 +233,12 @@ class OrderConfirmations:
         """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
         return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
 
-    def retry_batch(self, shop: str | None, states: Collection[State], cursor: str | None) -> tuple[int, str | None]:
-        """Do the same for a part of the mails. Returns how many, and the cursor of the next part; None after the last.
+    def retry_batch(self, shop: str, states: Collection[State], after: int) -> tuple[int, int | None]:
+        """Make the shop's next mails in `states` after the id `after` due now.
 
-        Raises ValueError for a malformed cursor.
+        Returns how many, and the last one's id; None when there are no more.
         """
-        shops = [shop] if shop else self.shops()
-        name, _, after = (cursor or "").partition("/")
-        left = [each for each in shops if each >= name]
-        if not left:
-            return 0, None
-        count, last = self._admin.requeue_batch(left[0], states, int(after) if left[0] == name else 0)
-        if last is not None:
-            return count, f"{left[0]}/{last}"
-        return count, f"{left[1]}/0" if left[1:] else None
+        return self._admin.requeue_batch(shop, states, after)
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.

@@ -7,7 +7,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,14 @@ from printed_output import OUTPUT
 from smtp_server import Sink, smtp_server
 
 from benchmarks.databases import emptied
-from orderconfirm import create_app
+from orderconfirm import create_app, runtime
 from orderconfirm.logs import JsonFormatter
+from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.template_context import company_view
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
+
+pytest_plugins = ["page_fixtures"]
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +40,23 @@ def no_thread_is_left() -> Iterator[None]:
     while (leaked := [t for t in threading.enumerate() if t not in before and t.is_alive()]) and time.monotonic() < end:
         leaked[0].join(0.1)
     assert not leaked, f"threads still running: {leaked}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_are_compiled_once() -> Iterator[None]:
+    """Let services with the same mail settings share a renderer: compiling its templates is most of their start."""
+    shared: dict[object, MailRenderer] = {}
+
+    def renderer(settings: Settings, folders: Sequence[Path]) -> MailRenderer:
+        mail_settings = (settings.company_name, settings.default_locale, settings.json_ld, settings.is_production)
+        key = (company_view(settings), mail_settings, tuple(folders))
+        if key not in shared:
+            shared[key] = MailRenderer(settings, folders)
+        return shared[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "MailRenderer", renderer)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

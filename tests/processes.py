@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from conftest import relay_variables
 from factories import make_body
 from printed_output import OUTPUT
+from smtp_server import SLOWDOWN
 
 ROOT = Path(__file__).parent.parent
 
@@ -103,7 +104,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill the master and all its workers with SIGKILL."""
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(40)
 
 
 def post(port: int, order_id: str, key: str = "") -> int:
@@ -136,10 +137,10 @@ def log_lines(folder: Path, event: str = "") -> list[dict[str, Any]]:
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 10) -> T:
-    """Return the first true result of `condition`. Fails after `seconds`."""
-    end = time.monotonic() + seconds
+    """Return the first true result of `condition`. Fails after `seconds`, or SLOWDOWN times as many if need be."""
+    end = time.monotonic() + seconds * SLOWDOWN
     while time.monotonic() < end:
         if result := condition():
             return result
         time.sleep(0.01)
-    raise AssertionError(f"not true within {seconds} s")
+    raise AssertionError(f"not true within {seconds * SLOWDOWN} s")

@@ -23,10 +23,12 @@ from orderconfirm.settings import Settings
 NAMES = ("Ada Berg", "Ben Cole", "Clara Moe", "Dan Ruud", "Eva Lund", "Finn Aas", "Gina Holt", "Henry Fox", "Ida Vik")
 #: The mails of each minute, the newest first.
 PER_MINUTE = [1, 2, 3, 2, 4, 3, 5, 4, 6, 5, 4, 6, 3, 4, 2, 3, 1, 2, 2, 0, 1, 2, 1, 3, 2, 4, 3, 2, 1, 1] * 2
-REFUSED = {"dan12@example.com": "550 5.1.1 Recipient address rejected: user unknown in virtual mailbox table"}
+#: The mails, by their number, that the relay refuses, and one that bounces later.
+REFUSED = {2: "clara2@example.com", 12: "dan12@example.com"}
+REFUSAL = "550 5.1.1 Recipient address rejected: user unknown in virtual mailbox table"
 BOUNCED = 9
-#: The order whose page is in the picture, refused by the relay.
-ORDER = "FF-4712"
+#: The order whose page is in a picture: a refused one.
+ORDER = "FF-4898"
 
 
 class _Quiet(WSGIRequestHandler):
@@ -38,7 +40,7 @@ class _Quiet(WSGIRequestHandler):
 def sample_outbox(folder: Path) -> Iterator[str]:
     """Run the service and yield its address."""
     with smtp_server() as (sink, relay_port):
-        sink.refused.update(REFUSED)
+        sink.refused.update(dict.fromkeys(REFUSED.values(), REFUSAL))
         own = {"DATABASE_URL": f"sqlite:///{folder}/outbox.db", "COMPANY_NAME": "Fjord & Field"}
         app = create_app(Settings.from_env(relay_variables(relay_port, **own)))
         runtime: Runtime = app.extensions["orderconfirm"]
@@ -61,18 +63,23 @@ def _fill(client: FlaskClient, runtime: Runtime) -> None:
     for number in range(len(minutes)):
         _place(client, number)
     wait_until(lambda: not client.get("/ready").get_json()["mails"].keys() & {"queued", "sending"}, 60)
-    for number in range(3, 60):
-        _report(runtime, number)
+    for number in range(4, 60):
+        if number not in REFUSED:
+            _report(runtime, number)
     for number, minute in enumerate(minutes):
         _date_back(runtime, number, minute * 60 + number % 7 * 8)
-    _place(client, len(minutes), BOUNCED)  # to the address that bounced
+    _place(client, -1, BOUNCED)  # to the address that bounced
+
+
+def _id_of(number: int) -> str:
+    return f"FF-{4900 - number}"
 
 
 def _place(client: FlaskClient, number: int, customer: int | None = None) -> None:
     customer = number if customer is None else customer
     name = NAMES[customer % len(NAMES)]
     body = make_body(
-        order_id=f"FF-{4700 + number}",
+        order_id=_id_of(number),
         customer={
             "name": name,
             "email": f"{name.split()[0].lower()}{customer}@example.com",
@@ -85,7 +92,7 @@ def _place(client: FlaskClient, number: int, customer: int | None = None) -> Non
 
 
 def _report(runtime: Runtime, number: int) -> None:
-    order_id = f"FF-{4700 + number}"
+    order_id = _id_of(number)
     is_bounce = number == BOUNCED
     delivery = Delivery.BOUNCED if is_bounce else Delivery.DELIVERED
     text = "550 5.7.1 mailbox disabled" if is_bounce else "250 2.0.0 OK"
@@ -95,7 +102,7 @@ def _report(runtime: Runtime, number: int) -> None:
 
 
 def _date_back(runtime: Runtime, number: int, seconds: int) -> None:
-    mail = f"(SELECT id FROM outbox WHERE order_id = 'FF-{4700 + number}')"
+    mail = f"(SELECT id FROM outbox WHERE order_id = '{_id_of(number)}')"
     changes = (
         f"UPDATE outbox SET accepted_at = accepted_at - {seconds} WHERE id = {mail}",
         f"UPDATE outbox SET changed_at = changed_at - {seconds} WHERE id = {mail}",

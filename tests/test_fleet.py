@@ -90,7 +90,7 @@ class Fleet:
         barrier = threading.Barrier(2)
 
         def place(port: int) -> tuple[int, bool]:
-            barrier.wait(10)
+            barrier.wait(40)
             return self.place(name, port)
 
         with ThreadPoolExecutor(2) as threads:
@@ -149,7 +149,7 @@ def test_one_service_takes_orders_and_another_sends_them(tmp_path: Path, empty_p
                 assert get(sender, "/ready")["mails"] == {}
                 sink.held_at = "DOT"
                 assert post(web, "K1") == 202
-                assert sink.reached.wait(10)
+                assert sink.reached.wait(40)
                 process.terminate()
                 sink.held_at = None
                 assert process.wait(30) == 0

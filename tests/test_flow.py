@@ -19,6 +19,7 @@ from smtp_server import Sink
 from benchmarks.databases import emptied
 from orderconfirm import create_app
 from orderconfirm.settings import Settings
+from orderconfirm.version import VERSION
 
 URL = "/api/order-confirmation"
 StartApp = Callable[..., Flask]
@@ -173,7 +174,7 @@ def test_the_demo_page_can_be_switched_off(start_app: StartApp) -> None:
 
 def test_health_returns_healthy(start_app: StartApp) -> None:
     response = start_app().test_client().get("/health")
-    assert (response.status_code, response.get_json()) == (200, {"status": "healthy"})
+    assert (response.status_code, response.get_json()) == (200, {"status": "healthy", "version": VERSION})
 
 
 @pytest.mark.parametrize(
@@ -283,4 +284,6 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
 def test_a_service_that_is_not_started_is_not_ready() -> None:
     app = create_app(Settings.from_env({"DATABASE_URL": "sqlite:////nowhere/outbox.db"}))
     assert app.test_client().get("/ready").status_code == 503
-    assert app.test_client().get("/metrics").status_code == 503
+    metrics = app.test_client().get("/metrics").get_data(as_text=True).splitlines()
+    assert "orderconfirm_database_up 0.0" in metrics
+    assert not any(line.startswith("orderconfirm_senders") for line in metrics)

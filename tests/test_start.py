@@ -35,14 +35,17 @@ def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize(
     "variables",
-    [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": "sqlite:////dev/null/outbox.db"}],
-    ids=["no such language", "no database"],
+    [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": "sqlite:////dev/null/outbox.db"}, {"MAIL_PORT": "x"}],
+    ids=["no such language", "no database", "wrong setting"],
 )
-def test_a_service_that_cannot_start_does_not_report_ready(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_a_service_that_cannot_start_says_so_and_how_to_find_out_more(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
     done = start_and_end(tmp_path, **variables)
     assert done.returncode != 0
     assert "orderconfirm cannot start" in done.stdout
     assert "is ready" not in done.stdout
+    assert "Run flask check" in done.stdout
 
 
 def test_a_service_reports_ready_once_with_its_addresses(tmp_path: Path) -> None:

@@ -121,8 +121,9 @@ class OutboxAdmin:
         return total
 
     def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
-        """Do the same for the next mails after the id `after`. Returns how many, and their last id unless they are the
-        last ones.
+        """Do the same for the next mails after the id `after`. Returns how many, and the last one's id.
+
+        The id is None when there are no more.
         """
         values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
         ids = self._database.write(partial(_requeue_batch, values))

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
@@ -89,6 +91,8 @@ class DeliveryEventStore:
 
         added = self._database.write(job)
         for event, mail, is_suppressing in added:
+            counters.add(DELIVERY_EVENTS, (event.delivery or "other",))
+            counters.add(SUPPRESSIONS, amount=is_suppressing)
             if mail:
                 _log(event, mail, is_suppressing)
         return len(added)

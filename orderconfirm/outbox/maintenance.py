@@ -6,6 +6,8 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import INTERRUPTED
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
@@ -59,6 +61,7 @@ class Maintenance:
 
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
         order_ids = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)
+        counters.add(INTERRUPTED, amount=len(order_ids))
         if order_ids:
             consequence = "are held" if self.holds_unknown else "are sent again"
             log.warning(

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from gunicorn.http import errors
 
+from orderconfirm.metrics import counters
 from orderconfirm.server.connections import Connection
 from orderconfirm.server.poller import PollingWorker
 from orderconfirm.server.refusals import refusal
@@ -34,6 +35,8 @@ class Worker(PollingWorker):
     """A worker process. With `is_sender` it only sends mails and accepts no clients."""
 
     is_sender = False
+    #: The number of this worker's counters.
+    slot = 0
 
     @property
     def is_first(self) -> bool:
@@ -50,6 +53,7 @@ class Worker(PollingWorker):
 
         gunicorn ends the service when a worker cannot start. After the first one, such a worker is replaced instead.
         """
+        counters.use(self.slot)
         try:
             super().init_process()
         except (Exception, SystemExit) as exc:
@@ -85,7 +89,7 @@ class Worker(PollingWorker):
             # Otherwise clients could still connect while this process finishes its mails at a stop.
             listener.close()
         runtime = self.wsgi.extensions["orderconfirm"]
-        while self.alive and self.is_parent_alive():
+        while self.alive and self.is_parent_alive() and not runtime.dead_threads:
             self.notify()
             if sender := runtime.sender:
                 remote_sender.report(sender.seconds_since_last_round)

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from gunicorn.util import parse_address
 
-from orderconfirm.errors import DatabaseUnreachable, OrderConfirmError, SettingsError
+from orderconfirm.errors import CHECK_HINT, DatabaseUnreachable, OrderConfirmError, SettingsError
 from orderconfirm.server.memory import freeze_gc, tune_allocator
 from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
@@ -43,7 +43,7 @@ def load_settings() -> Settings:
     try:
         return load_environment(os.environ)
     except SettingsError as exc:
-        print("orderconfirm cannot start:", *exc.problems, sep="\n  ", file=sys.stderr)
+        print("orderconfirm cannot start:", *exc.problems, CHECK_HINT, sep="\n  ", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -83,7 +83,7 @@ def post_worker_init(worker: Any) -> None:
     except OrderConfirmError as exc:
         if worker.has_failed_before:
             raise SystemExit(_APP_LOAD_ERROR) from None
-        _exit(_APP_LOAD_ERROR, str(exc))
+        _exit(_APP_LOAD_ERROR, f"{exc}\n{CHECK_HINT}")
     if worker.age == (2 if runtime.settings.has_sender_process else 1):  # once per service, not once per worker
         _log_ready(runtime.settings)
     _begin_stop_at_sigterm(runtime)
@@ -180,7 +180,7 @@ def _log_ready(settings: Settings) -> None:
     places = {
         "orders": f"{address}/api/order-confirmation",
         "demo_page": f"{address}/" if settings.has_demo_page else None,
-        "outbox_page": f"{address}/outbox" if settings.has_outbox_page else None,
+        "outbox": f"{address}/outbox" if settings.has_outbox_page else None,
         "local_inbox": None if settings.relay else f"{address}/inbox",
         "relay": settings.relay.host if settings.relay else None,
     }

@@ -7,6 +7,8 @@ import logging
 
 from gunicorn.http import errors
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import REQUESTS, UNMATCHED
 from orderconfirm.response_headers import DEFAULT_HEADERS, FIXED_HEADERS
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ def refusal(exc: Exception, request_id: str) -> bytes:
         problem_type = problem_types.HEADERS_TOO_LARGE
     else:
         problem_type = problem_types.BAD_REQUEST
+    counters.add(REQUESTS, (UNMATCHED, "other", str(problem_type.status)))
     values = {"request_id": request_id, "status": problem_type.status, "problem": problem_type.name}
     if problem_type is problem_types.INTERNAL:
         log.error("request failed", extra=values, exc_info=exc)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from orderconfirm.settings.fields import ROOT
-from orderconfirm.settings.loading import load_environment, unknown_names
-from orderconfirm.settings.model import Settings
+from orderconfirm.settings.loading import load_environment, read_dotenv, unknown_names
+from orderconfirm.settings.model import TEMPLATES, Settings
 from orderconfirm.settings.relay import Relay
 from orderconfirm.settings.values import ApiKey, Rate
 
-__all__ = ["ROOT", "ApiKey", "Rate", "Relay", "Settings", "load_environment", "unknown_names"]
+__all__ = [
+    "ROOT",
+    "TEMPLATES",
+    "ApiKey",
+    "Rate",
+    "Relay",
+    "Settings",
+    "load_environment",
+    "read_dotenv",
+    "unknown_names",
+]

@@ -34,6 +34,8 @@ MAX_DELAYED = 4
 _ONCE_A_MINUTE = RateLimitItemPerMinute(1)
 
 
+#: The WWW-Authenticate header of a 401.
+CHALLENGE = WWWAuthenticate("bearer", {"realm": "orderconfirm"})
 _WRONG_KEY = "request without a valid API key"
 
 
@@ -93,12 +95,9 @@ class Authenticator:
         if not self._keys:
             self.refuse_other_sites()
             return DEFAULT_SHOP
-        if key := self.find_key(_presented_key()):
+        if key := self.find_key(presented_key()):
             return key.shop
-        raise Unauthorized(
-            problem_types.UNAUTHORIZED.detail,
-            www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
-        )
+        raise Unauthorized(problem_types.UNAUTHORIZED.detail, www_authenticate=CHALLENGE)
 
     def refuse_other_sites(self) -> None:
         """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
@@ -131,7 +130,7 @@ def _address() -> str:
     return (request.remote_addr or "")[:MAX_ADDRESS_LENGTH]
 
 
-def _presented_key() -> str:
+def presented_key() -> str:
     """Return the key of the request. If there is an Authorization header, X-API-Key is ignored, even if it is right."""
     if "Authorization" not in request.headers:
         return request.headers.get("X-API-Key", "")

@@ -106,7 +106,7 @@ def test_a_stop_finishes_running_requests_and_refuses_new_clients(tmp_path: Path
             connected(port, waiting_order(10)) as waiting,
             connected(port, b"") as silent,
         ):
-            assert sink.reached.wait(10)
+            assert sink.reached.wait(40)
             process.terminate()
             wait_until(lambda: is_refused(port), seconds=5)
             assert silent.recv(1) == b""

@@ -334,4 +334,10 @@ def test_a_prefix_that_marks_our_variables_is_that_of_a_setting(prefix: str) -> 
 
 def test_a_first_word_of_several_settings_marks_our_variables_unless_other_programs_use_it() -> None:
     words = Counter(each.metadata["env"].split("_")[0] for each in fields(Settings))
-    assert {f"{word}_" for word, count in words.items() if count > 1} <= {*PREFIXES, "API_", "DATABASE_", "DEFAULT_"}
+    assert {f"{word}_" for word, count in words.items() if count > 1} <= {
+        *PREFIXES,
+        "API_",
+        "DATABASE_",
+        "DEFAULT_",
+        "METRICS_",
+    }

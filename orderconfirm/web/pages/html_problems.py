@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Blueprint, Response, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
@@ -10,6 +12,8 @@ from wtforms import ValidationError
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.web import problem_types
 from orderconfirm.web.pages.views import PAGE_POLICY
+
+log = logging.getLogger(__name__)
 
 
 def init_blueprint(bp: Blueprint) -> None:
@@ -36,10 +40,12 @@ def _csrf_error(_: ValidationError) -> ResponseReturnValue:
 
 
 def _unavailable(exc: OutboxUnavailable) -> ResponseReturnValue:
+    log.error("the outbox is unavailable", extra={"reason": str(exc)})
     detail = f"The database cannot be used: {exc}. Nothing was changed."
     return render_template("problem.html", title="The outbox cannot be read", detail=detail), 503
 
 
-def _unconfirmed(_: UnconfirmedWrite) -> ResponseReturnValue:
+def _unconfirmed(exc: UnconfirmedWrite) -> ResponseReturnValue:
+    log.error("a write is unconfirmed", extra={"reason": str(exc)})
     detail = "The database did not confirm the change. Look at the order: it may or may not be changed."
     return render_template("problem.html", title="The change is unconfirmed", detail=detail), 503

@@ -12,7 +12,6 @@ from marshmallow import ValidationError
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, TemplateError, UnreadableOrder, WrongState
 from orderconfirm.models import OutboxEntry, Resend, State
-from orderconfirm.order.models import Order
 from orderconfirm.order.money import line_total
 from orderconfirm.order.schemas import ResendSchema, field_errors
 from orderconfirm.web.pages import html_problems, login
@@ -37,19 +36,21 @@ def refuse_other_shops() -> None:
 @bp.get(_PATH)
 def show_order(shop: str, order_id: str) -> ResponseReturnValue:
     """Show an order. With `?part=html`, only its mail, for the sandboxed frame; with `?do=…`, the form of an action."""
+    entry = _find(shop, order_id)
     if request.args.get("part") == "html":
-        return _mail(shop, order_id)
-    return _page(_find(shop, order_id), opened=request.args.get("do", ""))
+        return _mail(entry)
+    return _page(entry, opened=request.args.get("do", ""))
 
 
 @bp.post(_PATH)
 def change_order(shop: str, order_id: str) -> ResponseReturnValue:
     """Do what the form asks for, and show the order with the result."""
     entry = _find(shop, order_id)
-    try:
-        done = _ACTIONS[request.form.get("do", "")](shop, order_id)
-    except KeyError:
+    act = _ACTIONS.get(request.form.get("do", ""))
+    if act is None:
         abort(400, "There is no such action.")
+    try:
+        done = act(shop, order_id)
     except ValidationError as exc:
         errors = {error.pointer[1:]: error.detail for error in field_errors(exc.messages)}
         return _page(entry, opened="resend", errors=errors), 422
@@ -140,19 +141,14 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
     )
 
 
-def _mail(shop: str, order_id: str) -> Response:
+def _mail(entry: OutboxEntry) -> Response:
     """Return the HTML of the order's mail as it would be sent now."""
-    order = _stored_order(shop, order_id)
+    order = _confirmations().stored_order(entry.shop, entry.order_id)
+    if order is None:
+        abort(404, _UNKNOWN)
     response = Response(_confirmations().render(order).html, mimetype="text/html")
     response.headers["Content-Security-Policy"] = MAIL_POLICY
     return response
-
-
-def _stored_order(shop: str, order_id: str) -> Order:
-    order = _confirmations().stored_order(shop, order_id)
-    if order is None:
-        abort(404, _UNKNOWN)
-    return order
 
 
 def _find(shop: str, order_id: str) -> OutboxEntry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +30,6 @@ PAGE_SIZE = 50
 #: The states with few mails, which can be counted at any time, in the order of the page.
 _COUNTED = (State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.FAILED)
 _TROUBLES = (State.FAILED, State.HELD, State.UNKNOWN)
-#: The cursor of a part of the mails to retry: a shop and the id of a mail.
-_CURSOR = re.compile(r"[A-Za-z0-9_-]+/[0-9]{1,18}")
 _NAMES = ("q", "state", "delivery", "since", "until")
 _QUERY = SearchSchema()
 
@@ -71,7 +68,8 @@ class Filters:
 @bp.get("")
 def show_outbox() -> ResponseReturnValue:
     """Show the counts, the relay's state and a page of mails, newest first."""
-    filters = Filters(**{name: request.args.get(name, "").strip() for name in _NAMES})
+    # PostgreSQL refuses a NUL character in a query.
+    filters = Filters(**{name: request.args.get(name, "").replace("\0", "").strip() for name in _NAMES})
     cursor = request.args.get("cursor")
     errors: list[str] = []
     entries: list[OutboxEntry] = []
@@ -105,18 +103,19 @@ def show_outbox() -> ResponseReturnValue:
 def retry_all() -> ResponseReturnValue:
     """Make all mails in one state due now, then show the list.
 
-    A script asks for JSON: it gets the result of one batch, and sends the `cursor` of the next.
+    A script asks for JSON, and sends a request for each batch: the response has the `after` of the next.
     """
     if request.form.get("state") not in State.RETRYABLE:
         abort(400, "Mails in this state cannot be retried.")
     states = [State(request.form["state"])]
-    if request.accept_mimetypes.best == "application/json":
-        cursor = request.form.get("cursor") or None
-        if cursor and not _CURSOR.fullmatch(cursor):
-            abort(400, "The cursor is malformed.")
-        count, cursor = _confirmations().retry_batch(g.shop, states, cursor)
-        return jsonify({"count": count, "cursor": cursor})
-    count = _confirmations().retry_all(g.shop, states)
+    wants_json = request.accept_mimetypes.best == "application/json"
+    after = None
+    if wants_json and g.shop:
+        count, after = _confirmations().retry_batch(g.shop, states, request.form.get("after", 0, type=int))
+    else:
+        count = _confirmations().retry_all(g.shop, states)
+    if wants_json:
+        return jsonify({"count": count, "after": after})
     flash(f"{'1 mail is' if count == 1 else f'{count:,} mails are'} due now.", "good" if count else "bad")
     return redirect(url_for("outbox.show_outbox"), 303)
 

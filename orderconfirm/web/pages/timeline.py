@@ -82,13 +82,16 @@ def timeline(entry: OutboxEntry) -> list[Step]:
 
 def _event(entry: HistoryEntry) -> Step:
     kind, title = _EVENTS.get(entry.event, ("off", entry.event))
-    return Step(entry.at, entry.revision, kind, title, _words(entry.stage, entry.code, entry.text), entry.seconds)
+    reply = " ".join(filter(None, (entry.stage, _quote(entry.code, entry.text))))
+    return Step(entry.at, entry.revision, kind, title, reply, entry.seconds)
 
 
 def _report(event: DeliveryEvent) -> Step:
     title = f"Reported by the relay: {event.event.replace('_', ' ')}"
-    return Step(event.at, event.revision, "report", title, _words(event.code, event.text))
+    return Step(event.at, event.revision, "report", title, _quote(event.code, event.text))
 
 
-def _words(*words: object) -> str:
-    return " ".join(str(word) for word in words if word is not None)
+def _quote(code: int | None, text: str | None) -> str:
+    """Return a reply, whose text may begin with its code."""
+    text = text or ""
+    return f"{code} {text}".strip() if code and not text.startswith(str(code)) else text

@@ -22,9 +22,11 @@ let isSending = false;
 const orderText = () => (source === "json" ? json.value : JSON.stringify(readOrder(), null, 2));
 
 function showEditor(name) {
-  if (name === "json" && source === "form") json.value = orderText();
-  if (name !== "code") source = name;
   for (const part of form.querySelectorAll("[data-editor]")) part.hidden = part.dataset.editor !== name;
+  if (name === "code" || name === source) return;
+  if (name === "json") json.value = orderText();
+  source = name;
+  orderChanged(0);
 }
 
 function showForm() {

@@ -72,7 +72,7 @@ function fillField(field, value) {
 
 /** Show an order in the form. What the form has no field for is left out: the service ignores it. */
 export function fillForm(order) {
-  if (typeof order !== "object" || order === null) return;
+  if (typeof order !== "object" || order === null || Array.isArray(order)) return;
   const shown = { ...order };
   for (const name of ADDRESSES) if (typeof shown[name] === "string") shown[name] = { lines: shown[name].split("\n") };
   for (const list of lists) {

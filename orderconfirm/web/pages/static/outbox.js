@@ -62,7 +62,7 @@ async function poll() {
   timer = setTimeout(poll, interval);
 }
 
-/** Retry mails batch by batch. The service returns the number of each and the cursor of the next. */
+/** Retry mails batch by batch. The service returns the number of each and where the next one begins. */
 async function retryAll(form) {
   const progress = form.querySelector("progress");
   const body = new FormData(form);
@@ -76,8 +76,8 @@ async function retryAll(form) {
     const batch = await response.json();
     count += batch.count;
     progress.value = count;
-    body.set("cursor", batch.cursor ?? "");
-  } while (body.get("cursor") && openDialog());
+    body.set("after", batch.after ?? "");
+  } while (body.get("after") && openDialog());
   return `${count} ${count === 1 ? "mail is" : "mails are"} due now.`;
 }
 

@@ -1,0 +1,65 @@
+"""Fixtures for pages in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from chromium import HOW_TO_INSTALL, find_chromium, launch
+from npm import package_file
+from playwright.sync_api import Browser, Page, sync_playwright
+
+WIDTHS = (360, 1280)
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not find_chromium():
+        pytest.skip(HOW_TO_INSTALL)
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context() as context:
+        context.set_default_timeout(15_000)
+        yield context.new_page()
+
+
+@pytest.fixture
+def errors(page: Page) -> list[str]:
+    """Errors on the page's console, including violations of its Content-Security-Policy.
+
+    A refused request is none: the browser reports each status above 399.
+    """
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    return errors
+
+
+@pytest.fixture
+def flaws(page: Page) -> Callable[[], dict[str, Any]]:
+    """A function that returns what axe-core and a ruler find on the open page, on each screen."""
+    axe = package_file("axe-core/axe.min.js").read_text(encoding="utf-8")
+
+    def look() -> dict[str, Any]:
+        page.evaluate(axe)
+        found = {}
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                # Without the mail in the frame, which has tests of its own.
+                violations = page.evaluate(
+                    "async () => (await axe.run({exclude: ['iframe']}, {iframes: false})).violations"
+                    ".flatMap(({id, nodes}) => nodes.map(({html}) => `${id}: ${html}`))"
+                )
+                overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                found[width, scheme] = [*violations, *([f"{overflow} px too wide"] if overflow > 0 else [])]
+        return {screen: faults for screen, faults in found.items() if faults}
+
+    return look
