@@ -138,13 +138,12 @@ def run() -> None:
 
 
 def _retry_batches(confirmations: OrderConfirmations, shop: str | None, state: State) -> Iterator[int]:
-    """Retry all mails in a state. Yields the number of each batch."""
-    cursor: str | None = None
-    while True:
-        count, cursor = confirmations.retry_batch(shop, [state], cursor)
-        yield count
-        if cursor is None:
-            return
+    """Retry all mails in a state, of one shop or of all. Yields the number of each batch."""
+    for name in [shop] if shop else confirmations.shops():
+        after: int | None = 0
+        while after is not None:
+            count, after = confirmations.retry_batch(name, [state], after)
+            yield count
 
 
 def _cancel(confirmations: OrderConfirmations, shop: str, order_id: str) -> bool:
