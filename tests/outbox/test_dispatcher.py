@@ -62,7 +62,7 @@ class Outbox:
 
     def tokens(self, name: str) -> set[str]:
         """Return the tokens of the dispatcher's leases of an order's mail."""
-        return {mail.lease_token for mail in list(self.dispatcher._leased.values()) if mail.order_id == name}
+        return {mail.lease_token for mail, _ in list(self.dispatcher._leased.values()) if mail.order_id == name}
 
     def limit(self, **limits: float) -> None:
         self.dispatcher._limits = replace(self.dispatcher._limits, **limits)  # type: ignore[arg-type]
