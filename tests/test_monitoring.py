@@ -97,6 +97,15 @@ def test_promtool_accepts_the_rules_and_each_alert_fires_in_its_trouble() -> Non
 
 
 @needs_promtool
+def test_promtool_accepts_the_queries_of_the_dashboard(tmp_path: Path) -> None:
+    queries = [target["expr"].replace("$__rate_interval", "5m") for panel in panels() for target in panel["targets"]]
+    records = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    rules_file = tmp_path / "queries.yml"
+    rules_file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": records}]}))
+    promtool("check", "rules", "--lint=none", str(rules_file))
+
+
+@needs_promtool
 def test_promtool_accepts_the_metrics() -> None:
     status = HealthStatus(QueueStats({}, 0.0, 0), None, 0.0, 1, None)
     promtool("check", "metrics", text=to_text(collect(status, 0.0, "0a1b2c")))
