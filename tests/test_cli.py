@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,7 @@ from processes import wait_until
 from smtp_server import Sink
 
 from orderconfirm import create_app
+from orderconfirm.cli.outbox.group import run_batches
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.settings import Settings
 
@@ -242,6 +243,17 @@ def test_a_bounce_is_listed_and_its_address_released(outbox: Type, shop: Flask) 
     assert outbox("suppressions", "list").stderr == "No address is suppressed.\n"
     assert "is not suppressed" in outbox("suppressions", "release", "john.doe@example.com").stderr
     assert outbox("retry", "H1").output == "1 mail is due now.\n"
+
+
+def test_an_interrupted_command_says_how_far_it_got(capsys: pytest.CaptureFixture[str]) -> None:
+    def batches() -> Iterator[int]:
+        yield from (500, 20)
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run_batches("Retrying", batches())
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.endswith("Interrupted after 520: repeat the command for the others.\n")
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:

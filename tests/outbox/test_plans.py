@@ -173,7 +173,7 @@ OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
     "purge": lambda queue, admin: Retention(queue._database).purge(60),
     "read_stats": lambda queue, admin: read_stats(queue._database),
     "read_stats of a shop": lambda queue, admin: read_stats(queue._database, "shop"),
-    "read_sent_per_minute": lambda queue, admin: read_sent_per_minute(queue._database, max_counted=MAX_READ // 3),
+    "read_sent_per_minute": lambda queue, admin: read_sent_per_minute(queue._database, max_counted=100),
     "shops": lambda queue, admin: OutboxSearch(queue._database).shops("1"),
     **{
         f"search {name}": lambda queue, admin, search=search: OutboxSearch(queue._database).page(None, search, None, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import click
 from flask.cli import AppGroup
@@ -61,4 +62,5 @@ def release(address: str, shop: str | None) -> None:
     for name, held in released.items():
         click.echo(f"Released for the shop {name}.")
         if held:
-            click.echo(f"Send its held mails with: flask outbox retry --shop {name} {' '.join(held)}")
+            command = shlex.join(["flask", "outbox", "retry", "--shop", name, *held])
+            click.echo(f"Send its held mails with: {command}")
