@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -41,11 +41,12 @@ from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import MAX_BATCH, Retention
+from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.outbox.waiting import explain_waits
 from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
@@ -196,13 +197,14 @@ class OrderConfirmations:
         """
         return self._search.page(shop, search, cursor, limit)
 
+    def why_waiting(self, entries: Collection[OutboxEntry]) -> dict[int, str]:
+        """Return why mails are not being sent yet, by their ids, of those that are queued or will be sent again."""
+        return explain_waits(self._database, entries)
+
     def overview(self, shop: str | None = None) -> Overview:
         """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
-        return Overview(
-            read_stats(self._database, shop),
-            *read_senders(self._database),
-            read_sent_per_minute(self._database, shop),
-        )
+        database = self._database
+        return Overview(read_stats(database, shop), *read_senders(database), read_sent_per_minute(database, shop))
 
     def shops(self, order_id: str | None = None) -> list[str]:
         """Return the shops that placed an order, or one with this id."""
@@ -259,14 +261,10 @@ class OrderConfirmations:
         """
         return self._retention.erase(shop, order_id)
 
-    def purge(self, age: float) -> int:
-        """Delete the content of all orders that ended more than `age` seconds ago. Returns how many."""
-        total = 0
-        while True:
-            count = self._retention.purge(age)
-            total += count
-            if count < MAX_BATCH:
-                return total
+    def purge(self, age: float) -> Iterator[int]:
+        """Delete the content of all orders that ended more than `age` seconds ago. Yields the number of each batch."""
+        while count := self._retention.purge(age):
+            yield count
 
     def record_events(self, events: Collection[RelayEvent]) -> int:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""

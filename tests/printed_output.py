@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import BinaryIO
 
 from factories import make_body
 from sqlalchemy.engine import make_url
@@ -53,8 +55,8 @@ class PrintedOutput:
     def __init__(self) -> None:
         self._words = {word for word in _personal_values() if len(word) >= MIN_LENGTH}
         self._pattern: re.Pattern[str] | None = None
-        #: The log of each process, and how many bytes of it have been examined.
-        self._files: dict[subprocess.Popen[bytes], tuple[Path, int]] = {}
+        #: The log of each process, open where the examined part ends. A test may move the file or delete it.
+        self._files: dict[subprocess.Popen[bytes], BinaryIO] = {}
         self._findings: list[str] = []
 
     def learn(self, variables: Mapping[str, str]) -> None:
@@ -65,7 +67,8 @@ class PrintedOutput:
     def watch(self, process: subprocess.Popen[bytes], path: Path, variables: Mapping[str, str]) -> None:
         """Examine what a service process writes to `path` from now on."""
         self.learn(variables)
-        self._files[process] = path, path.stat().st_size
+        self._files[process] = path.open("rb")
+        self._files[process].seek(0, os.SEEK_END)
 
     def examine(self, text: str, source: str) -> None:
         """Note the lines with something that must not be there."""
@@ -78,16 +81,16 @@ class PrintedOutput:
 
     def take_findings(self) -> list[str]:
         """Examine what has been written meanwhile, and return everything that was found since the last call."""
-        for process, (path, done) in list(self._files.items()):
+        for process, file in list(self._files.items()):
             has_ended = process.poll() is not None
-            with path.open("rb") as file:
-                file.seek(done)
-                text = file.read()
-            text = text if has_ended else text[: text.rfind(b"\n") + 1]
-            self.examine(text.decode("utf-8", "replace"), str(path))
-            self._files[process] = path, done + len(text)
+            text = file.read()
             if has_ended:
-                del self._files[process]
+                self._files.pop(process).close()
+            else:
+                rest = text.rpartition(b"\n")[2]
+                file.seek(-len(rest), os.SEEK_CUR)
+                text = text[: len(text) - len(rest)]
+            self.examine(text.decode("utf-8", "replace"), str(file.name))
         findings, self._findings = self._findings, []
         return findings
 

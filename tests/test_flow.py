@@ -267,13 +267,17 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     mailbox, port = sink
     mailbox.replies["MAIL"] = ["535 5.7.8 no access for john@example.com"] * 5
     client = start_app(**relay_variables(port)).test_client()
-    client.post(URL, json=make_body())
+    client.post(URL, json=make_body(order_id="P1"))
     wait_until(lambda: client.get("/ready").get_json()["pause"])
     ready = client.get("/ready")
     pause = ready.get_json()["pause"]
     assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]
+    waiting = client.get(f"{URL}/P1").get_json()["waiting"]
+    assert waiting.startswith("the relay is paused since ") and pause["reason"] in waiting
+    waited = client.post(URL, json=make_body(order_id="P2"), headers={"Prefer": "wait=1"}).get_json()
+    assert waited["message"].startswith("Order confirmation queued; the relay is paused since ")
     assert "orderconfirm_relay_paused 1.0" in client.get("/metrics").get_data(as_text=True).splitlines()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
+from flask.globals import request_ctx
 
 from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 
@@ -22,12 +24,12 @@ def init_app(app: Flask) -> None:
 
 
 def _log(response: Response) -> Response:
-    status = response.status_code
+    request, status = request_ctx.request, response.status_code  # the proxies take a microsecond at each use
     route = request.url_rule.rule if request.url_rule else None
-    level = _level(status, route)
+    level = _level(request.method, route, status)
     if log.isEnabledFor(level):
         values = {
-            "order_id": _order_id(),
+            "order_id": _order_id(request.view_args or g),
             "shop": g.get("shop"),
             "method": request.method,
             "route": route,  # never the path, which may contain anything
@@ -40,16 +42,16 @@ def _log(response: Response) -> Response:
     return response
 
 
-def _level(status: int, route: str | None) -> int:
+def _level(method: str, route: str | None, status: int) -> int:
     """Return the line's level: debug for what succeeds all the time, because a line costs time.
 
     An accepted order has a line when its mail is sent.
     """
-    is_usual = request.method in _READING or route == _PLACE_ORDER
+    is_usual = method in _READING or route == _PLACE_ORDER
     return logging.DEBUG if status < 400 and is_usual else logging.INFO
 
 
-def _order_id() -> str | None:
-    """Return the id in the path, or in the body of an order that was refused."""
-    order_id = (request.view_args or {}).get("order_id") or g.get("order_id")
+def _order_id(source: Any) -> str | None:
+    """Return the id in the path's arguments, or in the body of an order, if it can be one."""
+    order_id = source.get("order_id")
     return order_id if isinstance(order_id, str) and len(order_id) <= MAX_ORDER_ID_LENGTH else None

@@ -135,8 +135,7 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
         errors=errors or {},
         line_total=line_total,
         is_due=entry.state in State.DUE,
-        # Why it waits: the relay is paused, or nobody sends.
-        health=current_app.extensions["orderconfirm"].health() if entry.state in State.DUE else None,
+        waiting=_confirmations().why_waiting([entry]).get(entry.id),
         **values,
     )
 

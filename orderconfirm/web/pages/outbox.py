@@ -83,6 +83,7 @@ def show_outbox() -> ResponseReturnValue:
     values = {
         "filters": filters,
         "entries": entries,
+        "waiting": _confirmations().why_waiting(entries),
         "cursor": cursor,
         "next_cursor": next_cursor,
         "errors": errors,

@@ -328,19 +328,22 @@ class TestOrder:
 
 class TestWaiting:
     def test_without_a_sender_a_waiting_mail_and_the_list_say_so(self, client: FlaskClient) -> None:
-        for path in ("/outbox", url_of(queued(client))):
-            assert "No process sends mails." in read(client, path)
-        assert "No process sends mails." not in read(client, url_of(failed(client)))
+        assert "<strong>Why it waits:</strong> no process sends mails" in read(client, url_of(queued(client)))
+        assert "No process sends mails." in read(client, "/outbox")
+        assert "Why it waits" not in read(client, url_of(failed(client)))
 
     def test_a_paused_relay_is_explained_on_the_list_and_at_a_waiting_mail(self, client: FlaskClient) -> None:
         database = client.application.extensions["orderconfirm"].database
         senders, now = Senders(database, 10), time.monotonic()
         senders.share(0, Pause(f"auth: 535 5.7.8 wrong password {HOSTILE}", now - 90, now + 30), now)
         try:
-            for path in ("/outbox", url_of(queued(client))):
+            order_id = queued(client)
+            for path, beginning in (
+                ("/outbox", "The relay is paused"),
+                (url_of(order_id), "the relay is paused since"),
+            ):
                 page = read(client, path)
-                assert "The relay is paused, so no mail is sent." in page
-                assert "535 5.7.8 wrong password &lt;script&gt;" in page and "the next try is at" in page
+                assert beginning in page and "535 5.7.8 wrong password &lt;script&gt;" in page
         finally:
             senders.leave()
 
