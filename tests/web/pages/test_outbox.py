@@ -282,14 +282,19 @@ class TestOrder:
         assert 'value="nobody"' in opened and 'value="kept"' in opened and 'id="email-error"' in opened
         assert state_of(client, order_id) == "sent"
 
-    def test_sending_again_releases_a_suppressed_address(self, client: FlaskClient) -> None:
-        customer = {"name": "Ann", "email": "suppressed@example.com"}
+    @pytest.mark.parametrize("steps", [("resend",), ("release", "retry")])
+    def test_a_suppressed_address_is_released_and_its_mail_sent(
+        self, client: FlaskClient, steps: tuple[str, ...]
+    ) -> None:
+        customer = {"name": "Ann", "email": f"suppressed.{len(steps)}@example.com"}
         report(client, sent(client, customer=customer), Delivery.BOUNCED, "550 gone")
         held = queued(client, customer=customer)
         assert state_of(client, held) == "held"
         assert result_of(client, held, do="retry").startswith("Nothing was changed: the address is suppressed")
-        assert "due now" in result_of(client, held, do="resend")
+        for step in steps:
+            assert "Nothing was changed" not in result_of(client, held, do=step)
         assert state_of(client, held) == "queued"
+        assert "not suppressed" in result_of(client, held, do="release")
 
     def test_erasing_leaves_the_number_and_no_personal_data(self, client: FlaskClient) -> None:
         order_id = sent(client, customer={"name": "Ann Erased", "email": "erased@example.com"})
