@@ -12,6 +12,7 @@ from typing import Protocol, cast
 from flask import Flask
 from sqlalchemy.engine import make_url
 
+from orderconfirm import tracing
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.mail.renderer import MailRenderer
@@ -38,6 +39,7 @@ from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.sender import SmtpSender
+from orderconfirm.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class Runtime:
             log.error("the outbox cannot be opened; trying again", extra={"reason": str(exc)})
             self._opening = threading.Thread(target=self._keep_opening, name="opening")
             self._opening.start()
+        if self.settings.otel_endpoint:
+            tracing.start(self.settings.otel_endpoint, VERSION)
         if self.settings.metrics_emf:
             self._emf_publisher = EmfPublisher(self.metrics, self.settings.environment)
             self._emf_publisher.start()
@@ -144,6 +148,7 @@ class Runtime:
         if self._emf_publisher:
             self._emf_publisher.stop()
             self._emf_publisher = None
+        tracing.stop()
         self.database.close()
 
     def make_mail_sender(self, relay: Relay) -> SmtpSender:

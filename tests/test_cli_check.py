@@ -53,22 +53,25 @@ def test_a_set_up_in_order_exits_with_0_and_prints_only_json(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_settings_with_which_the_service_does_not_start_are_all_named(tmp_path: Path) -> None:
-    done = check(
-        MAIL_PORT="five", BRAND_COLOR="red", MAIL_CA_FILE="/nowhere.pem", DATABASE_URL=f"sqlite:///{tmp_path}/outbox.db"
-    )
-    assert done.returncode == 1
-    for words in ("MAIL_PORT must be", "BRAND_COLOR must be", "MAIL_CA_FILE is not"):
-        assert any("✗ settings" in line and words in line for line in done.stdout.splitlines()), words
-    assert "– relay" in done.stdout and "✓ templates" in done.stdout
-    assert "\x1b" not in done.stdout
-
-
-def test_an_unreadable_line_of_the_file_is_named(tmp_path: Path) -> None:
+def test_settings_with_which_the_service_does_not_start_are_all_named_after_options_of_flask(tmp_path: Path) -> None:
     root = write_service(tmp_path, "pass")
     (root / ".env").write_text("COMPANY_NAME=Acme\nEMAIL_SENDER orders@acme.example\n", encoding="utf-8")
-    done = check(root=root)
-    assert (done.returncode, "✗ .env" in done.stdout, ".env, line 2 cannot be read" in done.stdout) == (1, True, True)
+    (root / "service.env").write_text("MAIL_PORT=five\nBRAND_COLOR=red\n", encoding="utf-8")
+    options = ("--app", "wsgi", "--env-file", "service.env")
+    done = check(
+        *options, "check", root=root, MAIL_CA_FILE="/nowhere.pem", DATABASE_URL="sqlite:////dev/null/outbox.db"
+    )
+    assert done.returncode == 1
+    for name, words in (
+        (".env", ".env, line 2 cannot be read"),
+        ("settings", "MAIL_PORT must be"),
+        ("settings", "BRAND_COLOR must be"),
+        ("settings", "MAIL_CA_FILE is not"),
+        ("files", "/dev/null is not a folder"),
+    ):
+        assert any(line.startswith(f"  ✗ {name} ") and words in line for line in done.stdout.splitlines()), words
+    assert "– relay" in done.stdout and "✓ templates" in done.stdout
+    assert "\x1b" not in done.stdout
 
 
 def test_several_troubles_are_named_on_a_terminal_without_unicode(
@@ -94,14 +97,6 @@ def test_several_troubles_are_named_on_a_terminal_without_unicode(
     assert done.stdout.splitlines()[-1].startswith("3 errors (x), ")
     assert done.stdout.isascii()
     assert PASSWORD not in done.stdout and "pa55word" not in done.stdout
-
-
-def test_the_options_of_flask_may_come_before_the_command(tmp_path: Path) -> None:
-    variables = tmp_path / "service.env"
-    variables.write_text("MAIL_PORT=five\n", encoding="utf-8")
-    done = check("--app", "wsgi", "--env-file", str(variables), "check", DATABASE_URL="sqlite:////dev/null/outbox.db")
-    assert done.returncode == 1
-    assert "MAIL_PORT must be" in done.stdout and "/dev/null is not a folder" in done.stdout
 
 
 def test_an_order_named_check_is_not_the_command(tmp_path: Path) -> None:

@@ -275,9 +275,9 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]
     waiting = client.get(f"{URL}/P1").get_json()["waiting"]
-    assert waiting.startswith("the relay is paused since ") and pause["reason"] in waiting
+    assert waiting.startswith("the relay has been paused since ") and pause["reason"] in waiting
     waited = client.post(URL, json=make_body(order_id="P2"), headers={"Prefer": "wait=1"}).get_json()
-    assert waited["message"].startswith("Order confirmation queued; the relay is paused since ")
+    assert waited["message"].startswith("Order confirmation queued; the relay has been paused since ")
     assert "orderconfirm_relay_paused 1.0" in client.get("/metrics").get_data(as_text=True).splitlines()
 
 

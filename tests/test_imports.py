@@ -20,6 +20,7 @@ LEAVES = {
     "representation",
     "response_headers",
     "settings",
+    "tracing",
     "version",
 }
 ALLOWED = {

@@ -10,7 +10,7 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import now
 
 #: Seconds that the write waits for others.
-LOCK_TIMEOUT = 3
+LOCK_TIMEOUT = 2
 
 _VERSION = {"sqlite": text("SELECT sqlite_version()"), "postgresql": text("SHOW server_version")}
 _CAN_CREATE = select(func.has_schema_privilege(func.current_schema(), "CREATE"))

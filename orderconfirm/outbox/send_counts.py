@@ -1,7 +1,8 @@
-"""The metrics of finished attempts."""
+"""The metrics and the trace of finished attempts."""
 
 from __future__ import annotations
 
+from orderconfirm import tracing
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import RETRIES, SEND_DURATION, SENDS, TIME_TO_SEND
 from orderconfirm.models import ClaimedMail, State
@@ -9,11 +10,13 @@ from orderconfirm.outbox.leases import FinishedAttempt
 
 
 def count_send(mail: ClaimedMail, finished: FinishedAttempt, seconds_since_claim: float) -> None:
-    """Count an attempt whose outcome is recorded."""
+    """Count and trace an attempt whose outcome is recorded."""
     outcome, seconds = finished.outcome, finished.result.seconds
     counters.add(SENDS, (outcome.event,))
     if seconds is not None:
         counters.observe(SEND_DURATION, seconds)
+        attributes = {"order_id": mail.order_id, "shop": mail.shop, "outcome": outcome.event.value}
+        tracing.record("send mail", mail.request_id, seconds, attributes, is_first=False)
     if mail.attempts:
         counters.add(RETRIES)
     if outcome.state is State.SENT:

@@ -53,7 +53,7 @@ def explain_wait(mail: OutboxEntry, sending: Sending) -> str | None:
         return f"the next attempt is at {_time(mail.due_at)}"
     if pause := sending.pause:
         next_try = f"at {_time(pause.next_try_at)}" if pause.next_try_at > sending.at else "now"
-        return f"the relay is paused since {_time(pause.since)}: {pause.reason}; next try {next_try}"
+        return f"the relay has been paused since {_time(pause.since)}: {pause.reason}; next try {next_try}"
     if not sending.senders:
         return "no process sends mails: start the service, or flask outbox run"
     ahead = bisect_left(sending.due, mail.due_at.timestamp())

@@ -180,7 +180,7 @@ def _log_ready(settings: Settings) -> None:
     places = {
         "orders": f"{address}/api/order-confirmation",
         "demo_page": f"{address}/" if settings.has_demo_page else None,
-        "outbox_page": f"{address}/outbox" if settings.has_outbox_page else None,
+        "outbox": f"{address}/outbox" if settings.has_outbox_page else None,
         "local_inbox": None if settings.relay else f"{address}/inbox",
         "relay": settings.relay.host if settings.relay else None,
     }

@@ -76,6 +76,11 @@ def _api_problems(settings: Settings) -> list[str]:
     problems = []
     if settings.ratelimit_storage_url and find_spec("redis") is None:
         problems.append("RATELIMIT_STORAGE_URL needs a package that is not installed: pip install 'limits[redis]'")
+    if settings.otel_endpoint and find_spec("opentelemetry") is None:
+        problems.append(
+            "OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: "
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        )
     if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
         problems.append(
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "

@@ -42,6 +42,12 @@ class SettingsFields:
         "write the metrics to stdout once a minute, in CloudWatch's embedded metric format",
         values.boolean,
     )
+    otel_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "OpenTelemetry collector that traces are sent to, like http://localhost:4318; empty: none",
+        values.web_url,
+    )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
     database_url: str = setting(
         "DATABASE_URL",

@@ -8,6 +8,7 @@ from random import getrandbits
 
 from flask import Flask, Response, g, request
 
+from orderconfirm import tracing
 from orderconfirm.logs import request_id
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import METHODS, REQUEST_DURATION, REQUESTS, UNMATCHED
@@ -30,11 +31,15 @@ def _note_start() -> None:
 
 
 def _count(response: Response) -> Response:
-    """Count the response. Labels must not come from the client, who could invent new ones without end."""
+    """Count and trace the response. Labels must not come from the client, who could invent new ones without end."""
     route = request.url_rule.rule if request.url_rule else UNMATCHED
     method = request.method if request.method in METHODS else "other"
-    counters.observe(REQUEST_DURATION, time.perf_counter() - g.began, (route, method))
-    counters.add(REQUESTS, (route, method, str(response.status_code)))
+    seconds, status = time.perf_counter() - g.began, response.status_code
+    counters.observe(REQUEST_DURATION, seconds, (route, method))
+    counters.add(REQUESTS, (route, method, str(status)))
+    if route.startswith("/api/"):
+        attributes = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+        tracing.record(f"{method} {route}", request_id.get(), seconds, attributes, is_first=True)
     return response
 
 

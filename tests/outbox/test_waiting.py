@@ -32,13 +32,13 @@ PAUSE = RelayPause("login: 535 wrong password", NOW - timedelta(minutes=7), NOW 
         (
             {},
             replace(SENDING, pause=PAUSE),
-            "the relay is paused since 2025-03-15 14:23:00Z: login: 535 wrong password; "
+            "the relay has been paused since 2025-03-15 14:23:00Z: login: 535 wrong password; "
             "next try at 2025-03-15 14:33:00Z",
         ),
         (
             {"state": State.UNKNOWN},
             replace(SENDING, pause=replace(PAUSE, next_try_at=NOW)),
-            "the relay is paused since 2025-03-15 14:23:00Z: login: 535 wrong password; next try now",
+            "the relay has been paused since 2025-03-15 14:23:00Z: login: 535 wrong password; next try now",
         ),
         (
             {"due_at": NOW + timedelta(minutes=1)},

@@ -51,6 +51,12 @@ class TestToken:
         assert (status.status_code, status.get_json()["message_id"]) == (200, placed.get_json()["message_id"])
         assert status.headers["Cache-Control"] == "no-store"
 
+    def test_the_token_allows_to_preview_a_mail_and_nothing_is_stored(self, client: FlaskClient) -> None:
+        preview = client.post(f"{ORDERS}/preview", json=make_body(), headers=token_of(client))
+        assert (preview.status_code, "John Doe" in preview.get_json()["html"]) == (200, True)
+        assert_out_of_date(client.post(f"{ORDERS}/preview", json=make_body()))
+        assert client.get(f"{API}/ORD-12345").status_code == 404
+
     def test_orders_of_the_page_are_validated_as_in_the_api(self, client: FlaskClient) -> None:
         token = token_of(client)
         responses = [
@@ -112,14 +118,13 @@ class TestWithKeys:
         assert statuses == [404, 404, 429]
 
     @pytest.mark.parametrize(("keys", "has_key"), [(KEYS, True), ("", False)])
-    def test_the_pages_show_the_key_header_if_there_are_keys(
+    def test_the_inbox_shows_the_key_header_if_there_are_keys(
         self, start_app: StartApp, keys: str, has_key: bool
     ) -> None:
         client = start_app(API_KEYS=keys, DEMO_PAGE="true").test_client()
-        for path in ("/", "/inbox"):
-            page = client.get(path).get_data(as_text=True)
-            assert "curl -X POST" in page and ("X-API-Key" in page) == has_key
-            assert KEY not in page
+        page = client.get("/inbox").get_data(as_text=True)
+        assert "curl -X POST" in page and ("X-API-Key" in page) == has_key
+        assert KEY not in page
 
 
 class TestWithoutDemoPage:
