@@ -345,7 +345,7 @@ class TestWaiting:
             order_id = queued(client)
             for path, beginning in (
                 ("/outbox", "The relay is paused"),
-                (url_of(order_id), "the relay is paused since"),
+                (url_of(order_id), "the relay has been paused since"),
             ):
                 page = read(client, path)
                 assert beginning in page and "535 5.7.8 wrong password &lt;script&gt;" in page
