@@ -38,7 +38,7 @@ def draw(counts: Sequence[int]) -> Chart:
     first = MINUTES - len(counts)
     bars = tuple(_bar(first + index, count / highest) for index, count in enumerate(counts) if count)
     peak = len(counts) - 1 - counts.index(highest)
-    ago = f"{peak} minutes ago" if peak else "in this minute"
+    ago = "in this minute" if not peak else "1 minute ago" if peak == 1 else f"{peak} minutes ago"
     description = (
         f"Mails sent a minute: {sum(counts):,} in {time}, {sum(counts[-5:]):,} of them in the last five minutes, "
         f"at most {highest:,} a minute ({ago})."

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, TemplateError, UnreadableOrder, WrongState
-from orderconfirm.models import OutboxEntry, Resend, State
+from orderconfirm.models import Delivery, OutboxEntry, Resend, State
 from orderconfirm.order.money import line_total
 from orderconfirm.order.schemas import ResendSchema, field_errors
 from orderconfirm.web.pages import html_problems, login
@@ -23,6 +23,8 @@ html_problems.init_blueprint(bp)
 bp.before_request(login.require_login)
 
 _UNKNOWN = "This shop has no such order, or its content is deleted."
+#: Deliveries after which an address may be suppressed.
+_SUPPRESSING = (Delivery.BOUNCED, Delivery.COMPLAINED)
 _PATH = "/<shop>/<order_id:order_id>"
 
 
@@ -75,6 +77,14 @@ def _resend(shop: str, order_id: str) -> str:
     return f"A new mail to {result.entry.recipient} is due now."
 
 
+def _release(shop: str, order_id: str) -> str:
+    address = _find(shop, order_id).recipient
+    held = _confirmations().suppressions.release(shop, address) if address else None
+    if held is None:
+        raise WrongState("the address is not suppressed")
+    return "The address is released. Retry sends its held mails."
+
+
 def _cancel(shop: str, order_id: str) -> str:
     _confirmations().cancel(shop, order_id)
     return "The mail is cancelled and will not be sent."
@@ -88,6 +98,7 @@ def _erase(shop: str, order_id: str) -> str:
 #: The result of each is a sentence for the person. They raise WrongState, ContentDeleted or ValidationError.
 _ACTIONS: dict[str, Callable[[str, str], str]] = {
     "retry": _retry,
+    "release": _release,
     "resend": _resend,
     "cancel": _cancel,
     "erase": _erase,
@@ -98,7 +109,7 @@ def _why_not_retried(entry: OutboxEntry) -> str:
     if entry.recipient is None:
         return "the order’s content is deleted"
     if entry.state in State.RETRYABLE:
-        return "the address is suppressed; sending again releases it"
+        return "the address is suppressed, so release it first"
     return f"the mail is {entry.state}"
 
 
@@ -107,6 +118,7 @@ def _allowed(entry: OutboxEntry) -> list[str]:
     has_content = entry.recipient is not None
     possible = {
         "retry": has_content and entry.state in State.RETRYABLE,
+        "release": has_content and (entry.state is State.HELD or entry.delivery in _SUPPRESSING),
         "resend": has_content and entry.state not in State.UNDER_WAY,
         "cancel": entry.state in State.CANCELLABLE and not entry.is_erased,
         "erase": entry.state is not State.SENDING and not entry.is_erased,
@@ -135,8 +147,7 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
         errors=errors or {},
         line_total=line_total,
         is_due=entry.state in State.DUE,
-        # Why it waits: the relay is paused, or nobody sends.
-        health=current_app.extensions["orderconfirm"].health() if entry.state in State.DUE else None,
+        waiting=_confirmations().why_waiting([entry]).get(entry.id),
         **values,
     )
 

@@ -83,6 +83,7 @@ def show_outbox() -> ResponseReturnValue:
     values = {
         "filters": filters,
         "entries": entries,
+        "waiting": _confirmations().why_waiting(entries),
         "cursor": cursor,
         "next_cursor": next_cursor,
         "errors": errors,
@@ -132,7 +133,8 @@ def _retry_of(filters: Filters, stats: QueueStats) -> dict[str, Any] | None:
 def _news(overview: Overview) -> str:
     """Return what a screen reader announces when it changes."""
     troubles = [f"{count:,} {state}" for state in _TROUBLES if (count := overview.stats.mails.get(state, 0))]
-    relay = "The relay is paused." if overview.pause else "The relay is in use."
+    relay = "The relay is in use." if overview.senders else "No process sends mails."
+    relay = "The relay is paused." if overview.pause else relay
     return f"{relay} {', '.join(troubles) or 'No mail needs attention'}."
 
 

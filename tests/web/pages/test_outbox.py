@@ -282,14 +282,19 @@ class TestOrder:
         assert 'value="nobody"' in opened and 'value="kept"' in opened and 'id="email-error"' in opened
         assert state_of(client, order_id) == "sent"
 
-    def test_sending_again_releases_a_suppressed_address(self, client: FlaskClient) -> None:
-        customer = {"name": "Ann", "email": "suppressed@example.com"}
+    @pytest.mark.parametrize("steps", [("resend",), ("release", "retry")])
+    def test_a_suppressed_address_is_released_and_its_mail_sent(
+        self, client: FlaskClient, steps: tuple[str, ...]
+    ) -> None:
+        customer = {"name": "Ann", "email": f"suppressed.{len(steps)}@example.com"}
         report(client, sent(client, customer=customer), Delivery.BOUNCED, "550 gone")
         held = queued(client, customer=customer)
         assert state_of(client, held) == "held"
         assert result_of(client, held, do="retry").startswith("Nothing was changed: the address is suppressed")
-        assert "due now" in result_of(client, held, do="resend")
+        for step in steps:
+            assert "Nothing was changed" not in result_of(client, held, do=step)
         assert state_of(client, held) == "queued"
+        assert "not suppressed" in result_of(client, held, do="release")
 
     def test_erasing_leaves_the_number_and_no_personal_data(self, client: FlaskClient) -> None:
         order_id = sent(client, customer={"name": "Ann Erased", "email": "erased@example.com"})
@@ -328,19 +333,22 @@ class TestOrder:
 
 class TestWaiting:
     def test_without_a_sender_a_waiting_mail_and_the_list_say_so(self, client: FlaskClient) -> None:
-        for path in ("/outbox", url_of(queued(client))):
-            assert "No process sends mails." in read(client, path)
-        assert "No process sends mails." not in read(client, url_of(failed(client)))
+        assert "<strong>Why it waits:</strong> no process sends mails" in read(client, url_of(queued(client)))
+        assert "No process sends mails." in read(client, "/outbox")
+        assert "Why it waits" not in read(client, url_of(failed(client)))
 
     def test_a_paused_relay_is_explained_on_the_list_and_at_a_waiting_mail(self, client: FlaskClient) -> None:
         database = client.application.extensions["orderconfirm"].database
         senders, now = Senders(database, 10), time.monotonic()
         senders.share(0, Pause(f"auth: 535 5.7.8 wrong password {HOSTILE}", now - 90, now + 30), now)
         try:
-            for path in ("/outbox", url_of(queued(client))):
+            order_id = queued(client)
+            for path, beginning in (
+                ("/outbox", "The relay is paused"),
+                (url_of(order_id), "the relay has been paused since"),
+            ):
                 page = read(client, path)
-                assert "The relay is paused, so no mail is sent." in page
-                assert "535 5.7.8 wrong password &lt;script&gt;" in page and "the next try is at" in page
+                assert beginning in page and "535 5.7.8 wrong password &lt;script&gt;" in page
         finally:
             senders.leave()
 
