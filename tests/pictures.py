@@ -60,7 +60,7 @@ def draw_pages(browser: Browser) -> None:
     """Draw the compose page with a sent order, and its mail in the inbox."""
     port, shop = free_port(), {"COMPANY_NAME": SETTINGS.company_name, "LOGO_URL": SETTINGS.logo_url or ""}
     sender = {"EMAIL_SENDER": "Fjord & Field <orders@fjord-and-field.com>", "WEBSITE_URL": SETTINGS.website_url or ""}
-    with TemporaryDirectory() as folder, service(Path(folder), port, 0, MAIL_SERVER="", **shop, **sender):
+    with TemporaryDirectory() as folder, service(Path(folder), port, free_port(), MAIL_SERVER="", **shop, **sender):
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.route(
             "https://shop.example/**",

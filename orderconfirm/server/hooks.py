@@ -175,7 +175,7 @@ def _log_ready(log: Any, settings: Settings) -> None:
     address = f"http://localhost:{settings.port}"
     places = [f"orders: {address}/api/order-confirmation"]
     if settings.has_demo_page:
-        places.append(f"demo page: {address}/")
+        places.append(f"compose page: {address}/")
     places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
     log.info("orderconfirm is ready. %s", ", ".join(places))
 
