@@ -12,6 +12,6 @@ from orderconfirm.settings.values import ApiKey, Rate
 
 __all__ = ["ROOT", "SECRET_KEY", "ApiKey", "Rate", "Relay", "Settings", "load_environment", "unknown_names"]
 
-#: Signs the compose page's cookie. gunicorn's master creates it when it reads the settings and its workers inherit it by
-#: fork, so all of them use the same key until the service stops.
+#: Signs the compose page's cookie. gunicorn's master creates it when it reads the settings and its workers inherit it
+#: by fork, so all of them use the same key until the service stops.
 SECRET_KEY = token_bytes(32)
