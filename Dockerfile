@@ -8,7 +8,9 @@ RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-c
 
 FROM python:3.13-slim
 # TMPDIR: gunicorn's heartbeat needs a file, and with --read-only only /data and /dev/shm are writable.
+ARG BUILD_REVISION=
 ENV PATH=/venv/bin:$PATH \
+    BUILD_REVISION=$BUILD_REVISION \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TMPDIR=/dev/shm \
@@ -26,5 +28,5 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT') or 8000}/health\", timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT') or 8000}/livez\", timeout=2)"]
 CMD ["gunicorn"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orderconfirm.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
+from typing import Any
+
+from orderconfirm.limits import KEEP_ALIVE_SECONDS, MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
 from orderconfirm.server import hooks, roles
 
 settings = hooks.load_settings()
@@ -13,7 +15,7 @@ workers = settings.processes
 worker_class = "orderconfirm.server.gunicorn_worker.Worker"
 # A thread mostly waits for its order's commit, and one commit serves all orders that wait.
 threads = 32
-keepalive = 30
+keepalive = KEEP_ALIVE_SECONDS
 # Most systems allow a process 1,024 open files; the outbox, the relay and the log need some of them.
 worker_connections = 800
 # sendfile would block a thread until a slow client has read the file.
@@ -25,6 +27,10 @@ limit_request_field_size = MAX_HEADER_BYTES
 timeout = 60
 # Longer than the dispatcher's drain, shorter than STOP_TIMEOUT.
 graceful_timeout = settings.graceful_timeout
+# Everything is logged to stdout, in one form.
+logger_class = "orderconfirm.server.gunicorn_logger.ServiceLogger"
+loglevel = settings.log_level.lower()
+errorlog = None
 # The control socket would be in the home directory, which a container's user does not have.
 control_socket_disable = True
 
@@ -32,5 +38,9 @@ on_starting = hooks.on_starting
 when_ready = hooks.when_ready
 post_worker_init = hooks.post_worker_init
 worker_exit = hooks.worker_exit
-if settings.has_sender_process:
-    pre_fork = roles.make_sender
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    roles.assign_slot(server, worker)
+    if settings.has_sender_process:
+        roles.make_sender(server, worker)

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 PERIOD = 100_000  # microseconds, the kernel's default
 
 _ROOT = Path("/sys/fs/cgroup")
+_numbers = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def cpu_limit(cpus: float) -> Iterator[CpuLimit | None]:
     if folder is None:
         yield None
         return
-    folder /= f"orderconfirm-bench-{os.getpid()}"
+    folder /= f"orderconfirm-bench-{os.getpid()}-{next(_numbers)}"
     try:
         folder.mkdir()
     except OSError:

@@ -1,6 +1,6 @@
 """Several senders on one PostgreSQL database: throughput by their number, and the way from one machine to another.
 
-All run on this machine, so that more senders help only until its cores are busy.
+All run on this machine, so each sender may use only a part of a CPU, as if it had a small machine of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.cpu_limit import cpu_limit
 from benchmarks.databases import emptied, fill
 from benchmarks.machine import describe
 from benchmarks.measurement import Load, measure
@@ -22,12 +23,17 @@ from benchmarks.service import service
 
 RTT = 20.0
 IDLE_ORDERS = 30
+#: Of each sender.
+CPUS = 0.15
 #: Milliseconds between two orders.
 IDLE_GAP = 100.0
 
 
-def throughput(url: str, senders: int, mails: int, connections: int) -> tuple[float, int]:
-    """Let `senders` send a backlog. Returns mails per second, and the most connections that were open at the relay."""
+def throughput(url: str, senders: int, mails: int, connections: int, cpus: float) -> tuple[float, int]:
+    """Let `senders` with `cpus` each send a backlog.
+
+    Returns mails per second, and the most connections that were open at the relay.
+    """
     emptied(url)
     fill(url, list(validated_bodies(mails)))
     with ExitStack() as stack:
@@ -35,7 +41,7 @@ def throughput(url: str, senders: int, mails: int, connections: int) -> tuple[fl
         sink = stack.enter_context(relay(folder, RTT))
         variables = {**sink.variables, "DATABASE_URL": url, "MAIL_MAX_CONNECTIONS": str(connections), "SENDER": "only"}
         for _ in range(senders):
-            stack.enter_context(service(folder, variables))
+            stack.enter_context(service(folder, variables, stack.enter_context(cpu_limit(cpus))))
         sink.wait_for(mails)
         times = sorted(arrival.at for arrival in sink.arrivals)
         # Without the start, in which the senders join one after the other.
@@ -59,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mails", type=int, default=4000, help="waiting mails")
     parser.add_argument("--connections", type=int, default=40, help="MAIL_MAX_CONNECTIONS")
+    parser.add_argument("--cpus", type=float, default=CPUS, help="of each sender, if control groups can be set here")
     options = parser.parse_args()
     exit_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,9 +73,10 @@ def main() -> None:
     with postgres_server(installed_programs()[0]) as url:
         rows = []
         for senders in (1, 2, 4):
-            mails_per_second, most_open = throughput(url, senders, options.mails, options.connections)
+            mails_per_second, most_open = throughput(url, senders, options.mails, options.connections, options.cpus)
             rows.append((f"{senders}", f"{mails_per_second:.0f}", f"{most_open}"))
-        head = (f"senders, RTT {RTT:.0f} ms, MAIL_MAX_CONNECTIONS={options.connections}", "mails/s", "most connections")
+        limits = f"RTT {RTT:.0f} ms, MAIL_MAX_CONNECTIONS={options.connections}"
+        head = (f"senders of {options.cpus} CPUs, {limits}", "mails/s", "most connections")
         print(table(head, rows), flush=True)
         print(f"\nPOST at one service to the 250 for its mail, sent by another: {latency(url):.0f} ms (median).")
 

@@ -27,9 +27,10 @@ from benchmarks.postgres import installed_programs, postgres_server
 from benchmarks.relay import relay
 from orderconfirm import create_app
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.models import State
+from orderconfirm.models import Delivery, State
 from orderconfirm.order.serialization import encode_payload
 from orderconfirm.outbox.database import Database
+from orderconfirm.queries import Search
 from orderconfirm.settings import Settings
 
 #: Calls of each kind, fewer when they take more than these seconds.
@@ -176,9 +177,14 @@ def works(shop: Shop, confirmations: OrderConfirmations) -> Iterator[Case]:
     """Yield all other requests; those that send mails come last."""
     yield "/ready", lambda _: shop.ask(200, "GET", "/ready")
     yield "/metrics", lambda _: shop.ask(200, "GET", "/metrics")
-    yield "flask outbox list", lambda _: confirmations.newest(list(State), 20)
-    for state in (State.FAILED, State.HELD, State.EXPIRED):
-        yield f"flask outbox list --state {state}", lambda _, state=state: confirmations.newest([state], 20)  # type: ignore[misc]
+    searches = {f"--state {state}": Search(states=(state,)) for state in (State.FAILED, State.HELD, State.EXPIRED)}
+    searches |= {"": Search(), "--delivery bounced": Search(deliveries=(Delivery.BOUNCED,))}
+    searches |= {"--possible-copies": Search(has_possible_copies=True)}
+    for options, search in searches.items():
+        yield (
+            f"flask outbox list {options}".rstrip(),
+            lambda _, search=search: confirmations.search(None, search, None, 20),  # type: ignore[misc]
+        )
     known, failed = shop.names(), shop.names(state="failed")
     yield "status", lambda _: shop.status(shop.rng.choice(known))
     yield "status of an unknown order", lambda number: shop.status(f"none-{number}", 404)

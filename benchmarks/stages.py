@@ -35,8 +35,8 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.leases import AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT
-from orderconfirm.runtime import TEMPLATES, Runtime
-from orderconfirm.settings import Settings
+from orderconfirm.runtime import Runtime
+from orderconfirm.settings import TEMPLATES, Settings
 from orderconfirm.smtp.sender import SmtpSender
 
 GROUP = 16

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
+from orderconfirm.logs import request_id
 from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
     DEFAULT_SHOP,
     ClaimedMail,
@@ -20,7 +23,6 @@ from orderconfirm.models import (
     OutboxEntry,
     RelayEvent,
     Resend,
-    Search,
     State,
 )
 from orderconfirm.order.models import Order
@@ -39,7 +41,13 @@ from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import MAX_BATCH, Retention
+from orderconfirm.outbox.retention import Retention
+from orderconfirm.outbox.search import OutboxSearch
+from orderconfirm.outbox.senders import read_senders
+from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
+from orderconfirm.outbox.suppressions import SuppressedAddresses
+from orderconfirm.outbox.waiting import explain_waits
+from orderconfirm.queries import Overview, Search
 from orderconfirm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -79,7 +87,11 @@ class OrderConfirmations:
     ) -> None:
         """`wake` is called when a mail becomes due. Once `is_stopping()`, no caller waits for a queued mail."""
         self._queue = queue
+        #: The suppressed addresses: reads them page by page and releases them.
+        self.suppressions = SuppressedAddresses(database)
+        self._database = database
         self._admin = OutboxAdmin(database)
+        self._search = OutboxSearch(database)
         self._retention = Retention(database)
         self._delivery_events = DeliveryEventStore(database)
         self._renderer = renderer
@@ -108,10 +120,12 @@ class OrderConfirmations:
                 fingerprint=fingerprint(request),
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
+                request_id=request_id.get(),
             )
         )
         if result.is_new:
             self._wake()
+            counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
             level = logging.WARNING if warning or held else logging.DEBUG
@@ -151,6 +165,17 @@ class OrderConfirmations:
         """Return the order's newest mail and its history; None for an unknown order."""
         return self._admin.find(shop, order_id)
 
+    def stored_order(self, shop: str, order_id: str) -> Order | None:
+        """Return the order of its newest mail; None if it is unknown or its content is deleted.
+
+        Raises UnreadableOrder.
+        """
+        return self._admin.stored_order(shop, order_id)
+
+    def render(self, order: Order) -> Email:
+        """Return an order's mail as it would be sent now. Raises TemplateError."""
+        return self._renderer.render(order)
+
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
         """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""
         end = time.monotonic() + seconds
@@ -163,17 +188,27 @@ class OrderConfirmations:
                 return entry
             time.sleep(POLL_INTERVAL)
 
-    def search(self, shop: str, search: Search, cursor: str | None, limit: int) -> tuple[list[OutboxEntry], str | None]:
-        """Return a page of mails, newest first, and the cursor of the next page. Raises ValueError for a bad cursor."""
-        return self._admin.search(shop, search, cursor, limit)
+    def search(
+        self, shop: str | None, search: Search, cursor: str | None, limit: int
+    ) -> tuple[list[OutboxEntry], str | None]:
+        """Return a page of one shop's mails, or of all shops', newest first, and the cursor of the next page.
 
-    def newest(self, states: Collection[State], limit: int) -> list[OutboxEntry]:
-        """Return the last accepted mails of all shops in one of `states`, newest first, without their history."""
-        return self._admin.newest(states, limit)
+        The mails are without their history. Raises ValueError for a malformed cursor.
+        """
+        return self._search.page(shop, search, cursor, limit)
+
+    def why_waiting(self, entries: Collection[OutboxEntry]) -> dict[int, str]:
+        """Return why mails are not being sent yet, by their ids, of those that are queued or will be sent again."""
+        return explain_waits(self._database, entries)
+
+    def overview(self, shop: str | None = None) -> Overview:
+        """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
+        database = self._database
+        return Overview(read_stats(database, shop), *read_senders(database), read_sent_per_minute(database, shop))
 
     def shops(self, order_id: str | None = None) -> list[str]:
-        """Return the shops that placed an order, or one with this id. Too slow for a request."""
-        return self._admin.shops(order_id)
+        """Return the shops that placed an order, or one with this id."""
+        return self._search.shops(order_id)
 
     def resend(self, resend: Resend) -> PlaceResult | None:
         """Queue a new mail for a known order, with a new Message-ID; None for an unknown order.
@@ -198,6 +233,13 @@ class OrderConfirmations:
         """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
         return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
 
+    def retry_batch(self, shop: str, states: Collection[State], after: int) -> tuple[int, int | None]:
+        """Make the shop's next mails in `states` after the id `after` due now.
+
+        Returns how many, and the last one's id; None when there are no more.
+        """
+        return self._admin.requeue_batch(shop, states, after)
+
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.
 
@@ -219,14 +261,10 @@ class OrderConfirmations:
         """
         return self._retention.erase(shop, order_id)
 
-    def purge(self, age: float) -> int:
-        """Delete the content of all orders that ended more than `age` seconds ago. Returns how many."""
-        total = 0
-        while True:
-            count = self._retention.purge(age)
-            total += count
-            if count < MAX_BATCH:
-                return total
+    def purge(self, age: float) -> Iterator[int]:
+        """Delete the content of all orders that ended more than `age` seconds ago. Yields the number of each batch."""
+        while count := self._retention.purge(age):
+            yield count
 
     def record_events(self, events: Collection[RelayEvent]) -> int:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""

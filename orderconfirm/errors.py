@@ -48,6 +48,10 @@ class SettingsError(OrderConfirmError):
         self.problems = tuple(problems)
 
 
+#: The last line of a refusal to start.
+CHECK_HINT = "Run flask check to see everything that is wrong with this set-up."
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """An error in one field of a request: its JSON pointer (RFC 6901) and a sentence that says what to do."""

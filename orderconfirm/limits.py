@@ -1,4 +1,4 @@
-"""Limits of what a client may send. gunicorn's master imports this module too, so it imports nothing."""
+"""Limits for clients. gunicorn's master imports this module too, so it imports nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 8190
 #: Bytes of the request line and all headers together.
 MAX_HEAD_BYTES = 64 * 1024
+
+#: Seconds for which an idle connection is kept: longer than by a load balancer (AWS: 60). Otherwise it sometimes sends
+#: a request over a connection that is just being closed, and its client gets a 502.
+KEEP_ALIVE_SECONDS = 75
 
 #: Characters of an Idempotency-Key.
 MAX_IDEMPOTENCY_KEY_LENGTH = 255

@@ -174,22 +174,12 @@ class Resend:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """A search for mails that match every criterion given. Times are acceptance times; `until` is excluded."""
-
-    states: tuple[State, ...] = ()
-    recipient: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """A mail as stored in the outbox. `possible_copies` counts attempts with an unknown outcome.
 
-    `revision` is 0 for the order's first confirmation, and 1, 2 … for those resent on request. `recipient` is in lower
-    case, and None once the content is deleted. `earlier` are the order's previous mails, oldest first, without their
-    histories.
+    `revision` is 0 for the order's first confirmation, and 1, 2 … for those resent by the request `request_id` or by a
+    command. `recipient` is in lower case, and None once the content is deleted. `earlier` are the order's previous
+    mails, oldest first, without their histories.
     """
 
     id: int
@@ -205,6 +195,7 @@ class OutboxEntry:
     attempts: int
     possible_copies: int
     reason: str | None
+    request_id: str | None = None
     delivery: Delivery | None = None
     is_erased: bool = False
     history: tuple[HistoryEntry, ...] = ()
@@ -216,8 +207,7 @@ class OutboxEntry:
 class NewMail:
     """A mail to be added to the outbox.
 
-    `request` is the shop's request in canonical form and `defaults` are the values that the service adds; together they
-    are the order.
+    `request` is the shop's request in canonical form; together with the service's `defaults` it is the order.
     """
 
     shop: str
@@ -229,6 +219,7 @@ class NewMail:
     fingerprint: str
     send_before: datetime | None = None
     idempotency_key: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +243,7 @@ class ClaimedMail:
     possible_copies: int
     lease_token: str
     recipient: str
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

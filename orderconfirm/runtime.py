@@ -12,9 +12,13 @@ from typing import Protocol, cast
 from flask import Flask
 from sqlalchemy.engine import make_url
 
+from orderconfirm import tracing
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.metrics.collection import collect
+from orderconfirm.metrics.emf import EmfPublisher
+from orderconfirm.metrics.table import Samples
 from orderconfirm.models import HealthStatus
 from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
@@ -28,18 +32,21 @@ from orderconfirm.outbox.retry import Policy
 from orderconfirm.outbox.senders import Senders, read_senders
 from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
+from orderconfirm.outbox.time_limit import TimeLimited
 from orderconfirm.outbox.transfer import Progress, transfer
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.sender import SmtpSender
+from orderconfirm.version import VERSION
 
 log = logging.getLogger(__name__)
 
-TEMPLATES = ROOT / "templates"
 #: Seconds between two attempts to open the outbox.
 REOPEN_INTERVAL = 3.0
+#: Seconds that a health check waits for the database.
+HEALTH_TIMEOUT = 2.0
 
 
 class Sender(Protocol):
@@ -72,7 +79,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         """Wire the parts and compile the mail's templates. Raises TemplateError."""
-        self.renderer = MailRenderer(self.settings, _template_folders(self.settings))
+        self.renderer = MailRenderer(self.settings, self.settings.template_folders)
         settings = self.settings
         self.database = Database(
             settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
@@ -88,6 +95,11 @@ class Runtime:
         self._opening: threading.Thread | None = None
         self._stopping = threading.Event()
         self._drain: threading.Thread | None = None
+        self._emf_publisher: EmfPublisher | None = None
+        #: Return the state of this process and of the outbox. Raise OutboxUnavailable when it cannot be read, or after
+        #: HEALTH_TIMEOUT; `readiness` also when the database accepts no write.
+        self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
+        self.readiness = TimeLimited(self._readiness, HEALTH_TIMEOUT)
         self.confirmations = OrderConfirmations(
             self.database, self._queue, self.renderer, self.settings, self.wake, self._stopping.is_set
         )
@@ -110,6 +122,11 @@ class Runtime:
             log.error("the outbox cannot be opened; trying again", extra={"reason": str(exc)})
             self._opening = threading.Thread(target=self._keep_opening, name="opening")
             self._opening.start()
+        if self.settings.otel_endpoint:
+            tracing.start(self.settings.otel_endpoint, VERSION)
+        if self.settings.metrics_emf:
+            self._emf_publisher = EmfPublisher(self.metrics, self.settings.environment)
+            self._emf_publisher.start()
 
     def begin_stop(self) -> None:
         """Stop claiming mails and finish those in flight, while requests are still handled.
@@ -128,6 +145,10 @@ class Runtime:
             self._drain = self._dispatcher = self.sender = None
         if self._inbox_server:
             self._inbox_server.stop()
+        if self._emf_publisher:
+            self._emf_publisher.stop()
+            self._emf_publisher = None
+        tracing.stop()
         self.database.close()
 
     def make_mail_sender(self, relay: Relay) -> SmtpSender:
@@ -138,8 +159,26 @@ class Runtime:
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
         return SmtpSender(self.app, settings, self.renderer, pool)
 
-    def health(self) -> HealthStatus:
-        """Return the state of this process and of the outbox. Raises OutboxUnavailable when it cannot be read."""
+    @property
+    def dead_threads(self) -> list[str]:
+        """The names of the threads that have ended by themselves. A new process must take this one's place."""
+        parts = {"outbox-writer": self.database, "dispatcher": self._dispatcher}
+        return [name for name, part in parts.items() if part and part.has_died]
+
+    def metrics(self) -> Samples:
+        """Return every metric, without those of the database when it cannot be read."""
+        status = None
+        with suppress(OutboxUnavailable):
+            status = self.health()
+        idle_seconds = self.sender.seconds_since_last_round if self.sender else None
+        return collect(status, idle_seconds, self.settings.build_revision)
+
+    def _readiness(self) -> HealthStatus:
+        status = self._health()
+        self.database.check_writable()
+        return status
+
+    def _health(self) -> HealthStatus:
         if self.sender is None or not self.database.is_open:
             raise OutboxUnavailable("the outbox is not open")
         self.database.check_files()
@@ -221,11 +260,6 @@ class Runtime:
                 settings.drain_seconds,
             ),
         )
-
-
-def _template_folders(settings: Settings) -> list[Path]:
-    """Return the template folders. The shop's own files take precedence."""
-    return [Path(settings.templates_dir), TEMPLATES] if settings.templates_dir else [TEMPLATES]
 
 
 def _inbox_folder(database_url: str) -> Path:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from flask import Flask
 from outboxes import opened
 from postgres_servers import SERVERS, database_on
+from printed_output import OUTPUT
 from smtp_server import Sink, smtp_server
 
 from benchmarks.databases import emptied
-from orderconfirm import create_app
+from orderconfirm import create_app, runtime
+from orderconfirm.logs import JsonFormatter
+from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.template_context import company_view
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
@@ -35,15 +42,68 @@ def no_thread_is_left() -> Iterator[None]:
     assert not leaked, f"threads still running: {leaked}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def templates_are_compiled_once() -> Iterator[None]:
+    """Let services with the same mail settings share a renderer: compiling its templates is most of their start."""
+    shared: dict[object, MailRenderer] = {}
+
+    def renderer(settings: Settings, folders: Sequence[Path]) -> MailRenderer:
+        mail_settings = (settings.company_name, settings.default_locale, settings.json_ld, settings.is_production)
+        key = (company_view(settings), mail_settings, tuple(folders))
+        if key not in shared:
+            shared[key] = MailRenderer(settings, folders)
+        return shared[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "MailRenderer", renderer)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def output_is_watched() -> Iterator[None]:
+    """Examine what the package logs in this process, and at the end what services wrote after the last test."""
+    formatter = JsonFormatter()
+    with handled(lambda record: OUTPUT.examine(formatter.format(record), "this process")):
+        yield
+    expect_nothing_personal()
+
+
+@pytest.fixture(autouse=True)
+def nothing_personal_is_printed() -> Iterator[None]:
+    """Fail when personal data, a key or a secret is in the output of a service or in the package's log."""
+    yield
+    expect_nothing_personal()
+
+
+def expect_nothing_personal() -> None:
+    assert OUTPUT.take_findings() == []
+
+
 @pytest.fixture
 def log() -> Iterator[list[str]]:
     """The messages that the package logs as warnings or errors."""
     messages: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    with handled(lambda record: messages.append(record.getMessage()), logging.WARNING):
+        yield messages
+
+
+@pytest.fixture
+def lines() -> Iterator[list[dict[str, Any]]]:
+    """The lines that the package logs, as JSON objects."""
+    lines: list[dict[str, Any]] = []
+    formatter = JsonFormatter()
+    with handled(lambda record: lines.append(json.loads(formatter.format(record)))):
+        yield lines
+
+
+@contextmanager
+def handled(handle: Callable[[logging.LogRecord], None], level: int = logging.NOTSET) -> Iterator[None]:
+    """Call `handle` with each record that the package logs."""
+    handler = logging.Handler(level)
+    handler.emit = handle  # type: ignore[method-assign]
     logger = logging.getLogger("orderconfirm")
     logger.addHandler(handler)
-    yield messages
+    yield
     logger.removeHandler(handler)
 
 
@@ -117,6 +177,7 @@ def start_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
     def start(**variables: str) -> Flask:
         environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/outbox.db", "MAIL_TIMEOUT": "3", **variables}
+        OUTPUT.learn(environ)
         app = create_app(Settings.from_env(environ))
         app.extensions["orderconfirm"].start()
         running.append(app)

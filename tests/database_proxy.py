@@ -50,11 +50,11 @@ class DatabaseProxy:
         self.is_frozen = False
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(40)
         self._loop.close()
 
     def _run(self, action: object) -> None:
-        asyncio.run_coroutine_threadsafe(action, self._loop).result(10)  # type: ignore[arg-type]
+        asyncio.run_coroutine_threadsafe(action, self._loop).result(40)  # type: ignore[arg-type]
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)

@@ -13,6 +13,7 @@ from babel import Locale
 from orderconfirm import create_app
 from orderconfirm.mail.i18n import Languages
 from orderconfirm.mail.template_context import CompanyView, LineView, OrderView, SumView
+from orderconfirm.metrics.table import ALL
 from orderconfirm.order.schemas import AddressSchema, AdjustmentSchema, CustomerSchema, ItemSchema, OrderSchema
 from orderconfirm.settings import Settings
 
@@ -22,6 +23,7 @@ PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 LIBPQ = {"PGHOST", "PGUSER", "PGPASSFILE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"}
 #: Names in capitals that are no settings of the service.
 NOT_SETTINGS = LIBPQ | {
+    "FLASK_SKIP_DOTENV",
     "NAME",
     "OLDEST_COMPATIBLE",
     "ORDERCONFIRM_API_KEY",
@@ -137,6 +139,15 @@ def wrong_languages() -> Iterator[str]:
     yield from differences("docs/mail.md", named, {str(each.english_name).partition(" ")[0] for each in languages})
 
 
+def wrong_metrics() -> Iterator[str]:
+    """Rows about metrics in docs/operations.md that differ from the table in the code."""
+    documented = set(re.findall(r"^\| `orderconfirm_.*$", read("operations.md"), re.MULTILINE))
+    rows = ((f"`{each.full_name}`", each.kind, ", ".join(each.labels), each.meaning) for each in ALL)
+    yield from differences(
+        "docs/operations.md", documented, {f"| {' | '.join(row)} |".replace("  ", " ") for row in rows}
+    )
+
+
 def missing_files(text: str) -> Iterator[str]:
     """Paths in backticks that lead to no file, neither from the top nor from the package or the templates."""
     for path in set(FILE.findall(text)):
@@ -148,6 +159,7 @@ def main() -> int:
     problems = [
         *wrong_tables(),
         *wrong_languages(),
+        *wrong_metrics(),
     ]
     problems += [
         f"{page.relative_to(ROOT)}: {problem}"

@@ -81,7 +81,7 @@ def settle(queue: OutboxQueue, mail: ClaimedMail, outcome: Outcome, result: Atte
 
 
 def reclaim(queue: OutboxQueue, tokens: Collection[str] = (), trusts_clock: bool = True, holds: bool = False) -> int:
-    return queue.reclaim_abandoned(tokens, trusts_clock, holds)
+    return len(queue.reclaim_abandoned(tokens, trusts_clock, holds))
 
 
 def run(queue: OutboxQueue, sql: str) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
 from playwright.sync_api import Browser, sync_playwright
 from processes import free_port, service
+from sample_outbox import ORDER, sample_outbox
 
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.order.samples import SAMPLES
@@ -29,6 +30,12 @@ PICTURES: dict[str, tuple[str, int, Scheme]] = {
     "mail-full-dark.png": ("full", 320, "dark"),
     "mail-right-to-left.png": ("right to left", 320, "light"),
     "mail-two-lines.png": ("two lines", 320, "light"),
+}
+#: File in docs/: path, width and height of the window, and colour scheme.
+PAGES: dict[str, tuple[str, int, int, Scheme]] = {
+    "outbox.png": ("/outbox", 1280, 800, "light"),
+    "outbox-phone-dark.png": ("/outbox", 360, 800, "dark"),
+    "outbox-order.png": (f"/outbox/default/{ORDER}", 1280, 900, "light"),
 }
 LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="176" height="40" viewBox="0 0 176 40">
 <circle cx="20" cy="20" r="18" fill="#1f5fbf"/>
@@ -86,6 +93,17 @@ def main() -> None:
             with shown(browser, html, width, scheme, draw) as (page, _):
                 page.screenshot(path=ROOT / "docs" / file, full_page=True)
         draw_pages(browser)
+        with TemporaryDirectory() as folder, sample_outbox(Path(folder)) as address:
+            for file, (path, width, height, scheme) in PAGES.items():
+                draw_page(browser, f"{address}{path}", ROOT / "docs" / file, width, height, scheme)
+
+
+def draw_page(browser: Browser, url: str, file: Path, width: int, height: int, scheme: Scheme) -> None:
+    size = {"width": width, "height": height}
+    with browser.new_context(viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(url, wait_until="networkidle")
+        page.screenshot(path=file)
 
 
 if __name__ == "__main__":

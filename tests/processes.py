@@ -15,10 +15,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from conftest import relay_variables
 from factories import make_body
+from printed_output import OUTPUT
+from smtp_server import SLOWDOWN
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,15 +40,24 @@ def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: s
     """Start gunicorn in a new process group, with its outbox and its log in `folder`, and its code in `root`."""
     own = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
     variables = relay_variables(relay_port, **{**own, **more})
-    with (folder / "service.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "gunicorn"],
+    return run_in_background(["gunicorn"], folder / "service.log", variables, root)
+
+
+def run_in_background(
+    module: list[str], log_file: Path, variables: dict[str, str], root: Path = ROOT
+) -> subprocess.Popen[bytes]:
+    """Start a module, with its arguments, in a new process group. Its output is searched for personal data."""
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module],
             cwd=root,
             env={**os.environ, **NO_OTHER_RELAY, **variables},
             stderr=log,
             stdout=log,
             start_new_session=True,
         )
+    OUTPUT.watch(process, log_file, variables)
+    return process
 
 
 @contextmanager
@@ -93,15 +104,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill the master and all its workers with SIGKILL."""
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(40)
 
 
-def post(port: int, order_id: str) -> int:
+def post(port: int, order_id: str, key: str = "") -> int:
     """Place an order and return the status. Raises OSError when there is no response."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/order-confirmation",
         json.dumps(make_body(order_id=order_id)).encode(),
-        {"Content-Type": "application/json"},
+        {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})},
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
@@ -119,11 +130,17 @@ def query(folder: Path, sql: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
+def log_lines(folder: Path, event: str = "") -> list[dict[str, Any]]:
+    """Return the lines of a service's log, or those of one event. What is printed for a person is left out."""
+    lines = (folder / "service.log").read_text(encoding="utf-8").splitlines()
+    return [line for text in lines if text.startswith("{") if event in (line := json.loads(text))["event"]]
+
+
 def wait_until(condition: Callable[[], T], seconds: float = 10) -> T:
-    """Return the first true result of `condition`. Fails after `seconds`."""
-    end = time.monotonic() + seconds
+    """Return the first true result of `condition`. Fails after `seconds`, or SLOWDOWN times as many if need be."""
+    end = time.monotonic() + seconds * SLOWDOWN
     while time.monotonic() < end:
         if result := condition():
             return result
         time.sleep(0.01)
-    raise AssertionError(f"not true within {seconds} s")
+    raise AssertionError(f"not true within {seconds * SLOWDOWN} s")

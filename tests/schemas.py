@@ -21,11 +21,15 @@ from orderconfirm.outbox.schema import MIGRATIONS, Schema
 #: Files of released versions with the waiting orders K1, K2 and K3, as SQL, by their revision.
 RELEASED = {path.stem.removeprefix("revision_"): path for path in Path(__file__).parent.glob("outbox/revision_*.sql")}
 
+#: The migrations of this version, the oldest first, and the number of the last one.
+NAMES = sorted(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+HEAD = NAMES[-1][:4]
 #: A migration that a later version could have.
-NEXT = "0003_next"
+NEXT_NUMBER = f"{int(HEAD) + 1:04}"
+NEXT = f"{NEXT_NUMBER}_next"
 
 
-def write_version(root: Path, upgrade: str, downgrade: str = "pass", oldest_compatible: str = "0002") -> Path:
+def write_version(root: Path, upgrade: str, downgrade: str = "pass", oldest_compatible: str = HEAD) -> Path:
     """Copy the migrations, with one more whose body is `upgrade`, to a folder for a `Schema`, and return it."""
     folder = root / "migrations"
     shutil.copytree(MIGRATIONS, folder, dirs_exist_ok=True)
@@ -33,7 +37,7 @@ def write_version(root: Path, upgrade: str, downgrade: str = "pass", oldest_comp
     return folder
 
 
-def write_service(root: Path, upgrade: str, oldest_compatible: str = "0002") -> Path:
+def write_service(root: Path, upgrade: str, oldest_compatible: str = HEAD) -> Path:
     """Copy the whole service, with one more migration, to a folder, and return that."""
     for name in ("orderconfirm", "templates", "examples"):
         shutil.copytree(ROOT / name, root / name)
@@ -51,7 +55,7 @@ import sqlalchemy as sa
 from alembic import op
 from orderconfirm.outbox.migrations.indexes import create_index, drop_index
 
-revision, down_revision, OLDEST_COMPATIBLE = "0003", "0002", "{oldest_compatible}"
+revision, down_revision, OLDEST_COMPATIBLE = "{NEXT_NUMBER}", "{HEAD}", "{oldest_compatible}"
 
 
 def upgrade():
@@ -137,7 +141,13 @@ def _engine(url: str) -> Engine:
 
 _OF_RECORDS = re.compile('"(alembic_version|schema_compatibility)"')
 _RECORDS = "('alembic_version', 'schema_compatibility')"
-_SQLITE = (f"SELECT type, name, sql FROM sqlite_master WHERE name NOT IN {_RECORDS} ORDER BY 1, 2",)
+_TABLES = f"sqlite_master t JOIN {{}}(t.name) p WHERE t.type = 'table' AND t.name NOT IN {_RECORDS} ORDER BY 1, 2"
+_SQLITE = (
+    f'SELECT t.name, p.name, p.type, p."notnull", p.dflt_value, p.pk FROM {_TABLES.format("pragma_table_info")}',
+    f'SELECT t.name, p.name, p."unique", p.origin, p.partial FROM {_TABLES.format("pragma_index_list")}',
+    f'SELECT t.name, p."from", p."table", p."to" FROM {_TABLES.format("pragma_foreign_key_list")}',
+    f"SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name NOT IN {_RECORDS} ORDER BY 1",
+)
 _POSTGRESQL = (
     "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default"
     f" FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN {_RECORDS} ORDER BY 1, 2",

@@ -198,9 +198,9 @@ def running(relay: ScriptedRelay) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            acceptor.join(10)
+            acceptor.join(40)
             for sock in relay.opened:
                 with suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
             for thread in threads:
-                thread.join(10)
+                thread.join(40)

@@ -19,6 +19,9 @@ USER, PASSWORD = "api", "s3cret-token"
 #: What a fault may ask for instead of a reply: to cut the connection, or never to answer.
 DROP, HANG = "drop", "hang"
 
+#: How many times as long as usual a busy machine may take for what a test waits for.
+SLOWDOWN = 4
+
 
 class Sink:
     """Takes mails, and keeps the whole of each.
@@ -131,7 +134,7 @@ class Sink:
     def wait_for(self, count: int, seconds: float = 15) -> list[bytes]:
         """The mails, once there are `count` of them; fails when they do not come in time."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.mails) >= count, seconds), (
+            assert self.arrived.wait_for(lambda: len(self.mails) >= count, seconds * SLOWDOWN), (
                 f"{len(self.mails)} of {count} mails"
             )
             return list(self.mails)
@@ -139,7 +142,7 @@ class Sink:
     def wait_for_orders(self, count: int, seconds: float) -> Counter[str]:
         """How many mails arrived for each order, once there are `count` orders."""
         with self.arrived:
-            came = self.arrived.wait_for(lambda: len(orders_of(self.mails)) >= count, seconds)
+            came = self.arrived.wait_for(lambda: len(orders_of(self.mails)) >= count, seconds * SLOWDOWN)
             assert came, f"{len(orders_of(self.mails))} of {count} orders"
             return orders_of(self.mails)
 
@@ -197,7 +200,7 @@ def smtp_server(
         yield sink, controller.port
     finally:
         sink.held_at = None
-        asyncio.run_coroutine_threadsafe(_hang_up(sink, controller.server), controller.loop).result(5)
+        asyncio.run_coroutine_threadsafe(_hang_up(sink, controller.server), controller.loop).result(40)
         controller.stop()
 
 

@@ -50,7 +50,7 @@ def outbox(shop: Flask, tmp_path: object) -> Type:
     """Runs a command in an application of its own, as another process would."""
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/outbox.db"}
     runner = create_app(Settings.from_env(environ)).test_cli_runner()
-    return lambda *words: runner.invoke(args=["outbox", *words])
+    return lambda *words, **options: runner.invoke(args=["outbox", *words], **options)
 
 
 def test_the_list_has_the_newest_first_and_no_personal_data(outbox: Type) -> None:
@@ -62,10 +62,38 @@ def test_the_list_has_the_newest_first_and_no_personal_data(outbox: Type) -> Non
 
 
 def test_the_list_can_be_narrowed(outbox: Type) -> None:
-    assert [line.split()[4] for line in outbox("list", "--state", "failed", "--limit", "1").output.splitlines()] == [
-        "F2"
-    ]
+    def listed(*options: str) -> list[str]:
+        return [line.split()[4] for line in outbox("list", *options).stdout.splitlines()]
+
+    assert listed("--state", "failed", "--limit", "1") == ["F2"]
+    assert listed("--state", "failed", "--state", "sent", "--shop", "default") == ["F2", "F1", "S1"]
+    assert listed("--order", "F1") == ["F1"]
+    assert listed("--email", "John.Doe@example.com", "--since", "2025-01-01") == ["Q1", "F2", "F1", "S1"]
+    for options in (["--until", "2025-01-01T03:00Z"], ["--possible-copies"], ["--email", "x@y.z"], ["--shop", "other"]):
+        assert listed(*options) == []
     assert outbox("list", "--state", "held").stderr == "No mails.\n"
+    assert outbox("list", "--limit", "1").stderr == "There are more: these are the newest 1.\n"
+    assert "Invalid value for '--since': soon" in outbox("list", "--since", "soon").stderr
+
+
+def test_json_is_what_the_api_returns(outbox: Type, shop: Flask) -> None:
+    client = shop.test_client()
+    shown = json.loads(outbox("show", "Q1", "--json").stdout)
+    expected = client.get(f"{URL}/Q1").get_json()
+    del expected["links"]
+    assert shown == {"shop": "default", **expected}
+    mails = json.loads(outbox("list", "--json").stdout)
+    orders = client.get("/api/order-confirmations").get_json()["orders"]
+    assert [mail["waiting"] for mail in mails] == [expected["waiting"], None, None, None]
+    for mail, order in zip(mails, orders, strict=True):
+        del order["links"], mail["waiting"]
+        assert mail == {"shop": "default", **order}
+    assert json.loads(outbox("list", "--state", "held", "--json").stdout) == []
+
+
+def test_a_waiting_mail_says_for_what_it_waits(outbox: Type) -> None:
+    assert "; the next attempt is at 20" in outbox("list", "--order", "Q1").output
+    assert "waiting         the next attempt is at 20" in outbox("show", "Q1").output
 
 
 def test_show_tells_the_story_of_one_order(outbox: Type) -> None:
@@ -174,11 +202,46 @@ def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
 ) -> None:
     kept, _ = sink
     assert outbox("purge").output == "Deleted the content of 0 orders.\n"
-    assert outbox("purge", "--days", "0").output == "Deleted the content of 3 orders.\n"
+    refused = outbox("purge", "--days", "0", input="n\n")
+    assert (refused.exit_code, "of all orders that have ended?" in refused.output) == (1, True)
+    assert outbox("purge", "--days", "0", "--yes").output == "Deleted the content of 3 orders.\n"
     again = shop.test_client().post(URL, json=make_body(order_id="S1"))
     changed = shop.test_client().post(URL, json=make_body(order_id="S1", total=1))
     assert (again.status_code, changed.status_code, len(kept.mails)) == (200, 409, 1)
     assert outbox("retry", "F1").stderr == "F1 cannot be retried: it is failed, and its content is deleted\n"
+    assert "content         deleted" in outbox("show", "F1").output
+
+
+def test_erase_asks_deletes_the_data_of_one_order_and_cancels_its_mail(outbox: Type, shop: Flask) -> None:
+    refused = outbox("erase", "Q1", input="n\n")
+    assert (refused.exit_code, "order Q1 (shop default) for good?" in refused.output) == (1, True)
+    assert shop.test_client().get(f"{URL}/Q1").status_code == 200
+    assert outbox("erase", "Q1", input="y\n").output.endswith("The personal data of order Q1 is deleted.\n")
+    assert shop.test_client().get(f"{URL}/Q1").status_code == 410
+    assert "content         erased" in outbox("show", "Q1").output
+    assert "No order nobody was accepted" in outbox("erase", "nobody", "--yes").stderr
+
+
+def test_a_bounce_is_listed_and_its_address_released(outbox: Type, shop: Flask) -> None:
+    told = ("bounce", datetime.now(UTC), 550, "5.1.1 unknown")
+    names = {"shop": "default", "order_id": "S1", "message_id": None}
+    event = RelayEvent("1", *told, delivery=Delivery.BOUNCED, **names, mail_id=None, address=None, raw="{}")
+    shop.extensions["orderconfirm"].confirmations.record_events([event])
+    [line] = outbox("list", "--delivery", "bounced").output.splitlines()
+    assert line.split()[2:5] == ["sent/bounced", "default", "S1"]
+    [line] = outbox("suppressions", "list").output.splitlines()
+    assert line.split()[2:5] == ["default", "bounce", "S1"]
+    [address] = json.loads(outbox("suppressions", "list", "--json").output)
+    assert (address["email"], address["hash"]) == ("john.doe@example.com", line.split()[5])
+    shop.test_client().post(URL, json=make_body(order_id="H1"))
+    assert "H1 cannot be retried: it is held, and its address is suppressed" in outbox("retry", "H1").stderr
+    assert outbox("suppressions", "release", "John.Doe@example.com").output.splitlines() == [
+        "Released for the shop default.",
+        "Send its held mails with: flask outbox retry --shop default F1 F2 H1 Q1",
+    ]
+    assert outbox("suppressions", "list").stderr == "No address is suppressed.\n"
+    assert "is not suppressed" in outbox("suppressions", "release", "john.doe@example.com").stderr
+    assert outbox("retry", "H1").output == "1 mail is due now.\n"
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:

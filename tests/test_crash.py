@@ -50,7 +50,7 @@ def at_smtp_stage(stage: str, folder: Path, sink: Sink) -> Iterator[Victim]:
     with smtp_server(sink=sink) as (_, relay_port), service(folder, port, relay_port, **ONE_CONNECTION) as process:
         victim = Victim(folder, port, process, sink)
         victim.place_orders()
-        assert sink.reached.wait(10)
+        assert sink.reached.wait(40)
         yield victim
 
 
@@ -272,7 +272,7 @@ def test_mails_at_a_hanging_relay_are_queued_again_at_sigterm(tmp_path: Path) ->
     with smtp_server(sink=sink) as (_, relay_port):
         with service(tmp_path, port, relay_port, MAIL_TIMEOUT="2", STOP_TIMEOUT="13") as process:
             assert post(port, "K1") == 202
-            assert sink.reached.wait(10)
+            assert sink.reached.wait(40)
             process.terminate()
             assert process.wait(13) == 0
     assert query(tmp_path, "SELECT state, attempts, possible_copies FROM outbox") == [("queued", 0, 0)]
@@ -286,7 +286,7 @@ def test_an_endless_request_does_not_prevent_the_drain(tmp_path: Path) -> None:
         with service(tmp_path, port, relay_port, MAIL_TIMEOUT="2", STOP_TIMEOUT="13", **ONE_CONNECTION) as process:
             for name in ("K0", "K1", "K2"):
                 assert post(port, name) == 202
-            assert sink.reached.wait(10)
+            assert sink.reached.wait(40)
             with socket.create_connection(("127.0.0.1", port)) as half:
                 half.sendall(b"POST /api/order-confirmation HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{")
                 time.sleep(0.2)

@@ -16,7 +16,7 @@ from database_proxy import DatabaseProxy, database_proxy
 from factories import make_body
 from flask import Flask
 from outboxes import locked
-from processes import free_port, post, service, start, stop, wait_until, wait_until_healthy
+from processes import free_port, log_lines, post, service, start, stop, wait_until, wait_until_healthy
 from smtp_server import smtp_server
 
 URL = "/api/order-confirmation"
@@ -102,25 +102,24 @@ def test_a_service_survives_an_outage_of_the_server_and_loses_nothing(tmp_path: 
 
 
 def test_a_first_start_waits_for_the_server_and_reports_it(tmp_path: Path, proxy: DatabaseProxy) -> None:
-    port, log = free_port(), tmp_path / "service.log"
+    port = free_port()
     proxy.stop()
     process = start(tmp_path, port, free_port(), DATABASE_URL=proxy.url)
     try:
-        wait_until(lambda: "cannot be opened" in log.read_text(), seconds=30)
-        assert "trying again for" in log.read_text()
+        [line, *_] = wait_until(lambda: log_lines(tmp_path, "the database cannot be reached; trying again"), seconds=30)
+        assert "cannot be opened" in line["reason"]
         proxy.start()
         wait_until_healthy(port, process)
         assert post(port, "K0") == 202
     finally:
         stop(process)
-    assert "Traceback" not in log.read_text()
+    assert not any("trace" in line for line in log_lines(tmp_path))
 
 
 def test_a_first_start_that_waits_for_the_server_can_be_stopped(tmp_path: Path, proxy: DatabaseProxy) -> None:
-    log = tmp_path / "service.log"
     proxy.stop()
     process = start(tmp_path, free_port(), free_port(), DATABASE_URL=proxy.url)
-    wait_until(lambda: "trying again for" in log.read_text(), seconds=30)
+    wait_until(lambda: log_lines(tmp_path, "the database cannot be reached; trying again"), seconds=30)
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(20)

@@ -54,7 +54,7 @@ def not_ready(app: Flask) -> str | None:
     return reason
 
 
-def test_two_thousand_orders_through_a_relay_with_every_fault(start_app: StartApp) -> None:
+def test_a_thousand_orders_through_a_relay_with_every_fault(start_app: StartApp) -> None:
     """5 % 451, 5 % "too many emails per second", cut after each 50th dot, silent at each 200th, away for 10 s."""
     chance = random.Random(2025)
 
@@ -71,7 +71,7 @@ def test_two_thousand_orders_through_a_relay_with_every_fault(start_app: StartAp
 
     sink = Sink()
     sink.fault = fault
-    names = [f"K{number}" for number in range(2000)]
+    names = [f"K{number}" for number in range(1000)]
     with ExitStack() as first:
         _, port = first.enter_context(smtp_server(sink=sink))
         app = start_app(
@@ -80,17 +80,17 @@ def test_two_thousand_orders_through_a_relay_with_every_fault(start_app: StartAp
             )
         )
         place_all(app, names)
-        sink.wait_for_orders(800, seconds=60)
+        sink.wait_for_orders(400, seconds=60)
         first.close()
         time.sleep(10)
         with smtp_server(sink=sink, port=port):
-            sink.wait_for_orders(2000, seconds=120)
+            sink.wait_for_orders(1000, seconds=120)
             wait_until(lambda: app.test_client().get("/ready").get_json()["mails"] == {}, seconds=60)
     copies = orders_of(sink.mails)
     dropped = orders_of(sink.dropped)
     assert set(copies) == set(names)
-    assert dropped.total() > 20
-    assert copies.total() - 2000 <= dropped.total()
+    assert dropped.total() > 10
+    assert copies.total() - 1000 <= dropped.total()
     assert {name for name in copies if copies[name] > 1} <= set(dropped)
 
 
@@ -148,7 +148,7 @@ def test_a_damaged_row_fails_alone(start_app: StartApp, tmp_path: Path) -> None:
         kept.held_at = "MAIL"
         for number in range(6):
             place(app, f"K{number}")
-        assert kept.reached.wait(10)
+        assert kept.reached.wait(40)
         # The first four may be claimed by now.
         database = sqlite3.connect(tmp_path / "outbox.db")
         database.execute("UPDATE outbox SET payload = '{\"sent\"' WHERE order_id = 'K5'")
@@ -217,7 +217,7 @@ def test_a_locked_database_makes_orders_wait_and_mails_too(
         time.sleep(1.5)
         assert not answer.done()
         lock.execute("ROLLBACK")
-        assert answer.result(10) == 202
+        assert answer.result(40) == 202
     lock.close()
     assert kept.wait_for_orders(2, seconds=10) == Counter(["K0", "K1"])
 
@@ -407,9 +407,9 @@ def test_a_relay_that_wants_less_mail_gets_less_and_no_order_pays_for_it(
 
     kept.fault = limit
     app = start_app(**relay_variables(port))
-    names = [f"K{number}" for number in range(60)]
+    names = [f"K{number}" for number in range(40)]
     place_all(app, names)
-    assert kept.wait_for_orders(60, seconds=40) == Counter(names)
+    assert kept.wait_for_orders(40, seconds=40) == Counter(names)
     wait_until(lambda: {(status(app, name)["state"], status(app, name)["attempts"]) for name in names} == {("sent", 1)})
     assert log == ["the relay asks to slow down"]
-    assert len(refused) < 120
+    assert len(refused) < 80

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -19,11 +17,10 @@ from typing import Any
 import psycopg
 from conftest import relay_variables
 from processes import (
-    NO_OTHER_RELAY,
-    ROOT,
     free_port,
     kill,
     post,
+    run_in_background,
     service,
     start,
     stop,
@@ -93,7 +90,7 @@ class Fleet:
         barrier = threading.Barrier(2)
 
         def place(port: int) -> tuple[int, bool]:
-            barrier.wait(10)
+            barrier.wait(40)
             return self.place(name, port)
 
         with ThreadPoolExecutor(2) as threads:
@@ -152,7 +149,7 @@ def test_one_service_takes_orders_and_another_sends_them(tmp_path: Path, empty_p
                 assert get(sender, "/ready")["mails"] == {}
                 sink.held_at = "DOT"
                 assert post(web, "K1") == 202
-                assert sink.reached.wait(10)
+                assert sink.reached.wait(40)
                 process.terminate()
                 sink.held_at = None
                 assert process.wait(30) == 0
@@ -165,15 +162,7 @@ def test_the_command_outbox_run_starts_a_sender(tmp_path: Path, empty_postgres: 
     port = free_port()
     with smtp_server() as (_, relay_port):
         variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=empty_postgres)
-        with (tmp_path / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "flask", "outbox", "run"],
-                cwd=ROOT,
-                env={**os.environ, **NO_OTHER_RELAY, **variables},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = run_in_background(["flask", "outbox", "run"], tmp_path / "log", variables)
         try:
             wait_until_healthy(port, process)
             wait_until(lambda: get(port, "/ready")["senders"] == 1)

@@ -19,6 +19,7 @@ from smtp_server import Sink
 from benchmarks.databases import emptied
 from orderconfirm import create_app
 from orderconfirm.settings import Settings
+from orderconfirm.version import VERSION
 
 URL = "/api/order-confirmation"
 StartApp = Callable[..., Flask]
@@ -173,7 +174,7 @@ def test_the_demo_page_can_be_switched_off(start_app: StartApp) -> None:
 
 def test_health_returns_healthy(start_app: StartApp) -> None:
     response = start_app().test_client().get("/health")
-    assert (response.status_code, response.get_json()) == (200, {"status": "healthy"})
+    assert (response.status_code, response.get_json()) == (200, {"status": "healthy", "version": VERSION})
 
 
 @pytest.mark.parametrize(
@@ -266,17 +267,23 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     mailbox, port = sink
     mailbox.replies["MAIL"] = ["535 5.7.8 no access for john@example.com"] * 5
     client = start_app(**relay_variables(port)).test_client()
-    client.post(URL, json=make_body())
+    client.post(URL, json=make_body(order_id="P1"))
     wait_until(lambda: client.get("/ready").get_json()["pause"])
     ready = client.get("/ready")
     pause = ready.get_json()["pause"]
     assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]
+    waiting = client.get(f"{URL}/P1").get_json()["waiting"]
+    assert waiting.startswith("the relay has been paused since ") and pause["reason"] in waiting
+    waited = client.post(URL, json=make_body(order_id="P2"), headers={"Prefer": "wait=1"}).get_json()
+    assert waited["message"].startswith("Order confirmation queued; the relay has been paused since ")
     assert "orderconfirm_relay_paused 1.0" in client.get("/metrics").get_data(as_text=True).splitlines()
 
 
 def test_a_service_that_is_not_started_is_not_ready() -> None:
     app = create_app(Settings.from_env({"DATABASE_URL": "sqlite:////nowhere/outbox.db"}))
     assert app.test_client().get("/ready").status_code == 503
-    assert app.test_client().get("/metrics").status_code == 503
+    metrics = app.test_client().get("/metrics").get_data(as_text=True).splitlines()
+    assert "orderconfirm_database_up 0.0" in metrics
+    assert not any(line.startswith("orderconfirm_senders") for line in metrics)

@@ -10,7 +10,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "orderconfirm"
 
 #: What each part may import of the package, beside itself. Everything not named here is a leaf.
-LEAVES = {"errors", "limits", "logs", "models", "response_headers", "settings"}
+LEAVES = {
+    "errors",
+    "limits",
+    "logs",
+    "metrics",
+    "models",
+    "queries",
+    "representation",
+    "response_headers",
+    "settings",
+    "tracing",
+    "version",
+}
 ALLOWED = {
     "order": LEAVES,
     "mail": LEAVES | {"order"},
@@ -18,11 +30,12 @@ ALLOWED = {
     "smtp": LEAVES | {"mail", "order"},
     "confirmations": LEAVES | {"mail", "order", "outbox"},
     "web": LEAVES | {"confirmations", "order", "smtp"},
-    "cli": LEAVES | {"confirmations", "order", "runtime"},
+    "checks": LEAVES | {"mail", "order", "outbox", "smtp"},
+    "cli": LEAVES | {"checks", "confirmations", "order", "runtime"},
     "runtime": LEAVES | {"confirmations", "mail", "outbox", "smtp"},
     "server": LEAVES | {"web"},
     "__init__": LEAVES | {"cli", "runtime", "web"},
-    **{leaf: {"errors", "models"} for leaf in LEAVES},
+    **{leaf: {"errors", "models", "version"} for leaf in LEAVES},
 }
 
 

@@ -54,7 +54,7 @@ def pooled_url(empty_postgres: str, tmp_path: Path) -> Iterator[str]:
             yield f"postgresql://anyone@127.0.0.1:{port}/orders"
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(40)
 
 
 def test_orders_are_stored_sent_and_found_behind_a_pooler(start_app: Callable[..., Flask], pooled_url: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,13 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT, free_port, service, wait_until, wait_until_healthy
+from printed_output import OUTPUT
+from processes import ROOT, free_port, log_lines, service, wait_until, wait_until_healthy
+
+from orderconfirm.version import VERSION
 
 
 def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a service that cannot start, and return its output."""
     defaults = {"PORT": str(free_port()), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "gunicorn"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **defaults, **variables},
@@ -26,34 +28,43 @@ def start_and_end(folder: Path, **variables: str) -> subprocess.CompletedProcess
         encoding="utf-8",
         timeout=60,
     )
+    OUTPUT.learn(variables)
+    OUTPUT.examine(done.stdout, "a service that cannot start")
+    return done
 
 
 @pytest.mark.parametrize(
     "variables",
-    [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": "sqlite:////dev/null/outbox.db"}],
-    ids=["no such language", "no database"],
+    [{"DEFAULT_LOCALE": "xx"}, {"DATABASE_URL": "sqlite:////dev/null/outbox.db"}, {"MAIL_PORT": "x"}],
+    ids=["no such language", "no database", "wrong setting"],
 )
-def test_a_service_that_cannot_start_does_not_report_ready(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_a_service_that_cannot_start_says_so_and_how_to_find_out_more(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
     done = start_and_end(tmp_path, **variables)
     assert done.returncode != 0
     assert "orderconfirm cannot start" in done.stdout
     assert "is ready" not in done.stdout
+    assert "Run flask check" in done.stdout
 
 
 def test_a_service_reports_ready_once_with_its_addresses(tmp_path: Path) -> None:
     port = free_port()
     with service(tmp_path, port, free_port(), WEB_CONCURRENCY="2") as process:
-        log = tmp_path / "service.log"
-        ready = wait_until(lambda: re.findall("is ready.*", log.read_text(encoding="utf-8")), seconds=30)
-        assert f"orders: http://localhost:{port}/api/order-confirmation" in ready[0]
+        [ready] = wait_until(lambda: log_lines(tmp_path, "orderconfirm is ready"), seconds=30)
+        assert ready["orders"] == f"http://localhost:{port}/api/order-confirmation"
         process.terminate()
         process.wait(30)
-    assert log.read_text(encoding="utf-8").count("is ready") == 1
+    lines = log_lines(tmp_path)
+    assert [line["event"] for line in lines].count("orderconfirm is ready") == 1
+    assert (lines[0]["event"], lines[0]["version"]) == ("orderconfirm is starting", VERSION)
+    printed = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()
+    assert len(printed) == len(lines), "a line that is not JSON"
 
 
 def test_an_unknown_setting_is_reported_at_the_start(tmp_path: Path) -> None:
     done = start_and_end(tmp_path, MAIL_SEVER="smtp.example", DEFAULT_LOCALE="xx")
-    assert done.stdout.count("[WARNING] MAIL_SEVER is not a setting: did you mean MAIL_SERVER?") == 1
+    assert done.stdout.count('"reason": "MAIL_SEVER is not a setting: did you mean MAIL_SERVER?"') == 1
     assert "smtp.example" not in done.stdout
 
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from processes import free_port, post, query, service, start, wait_until
-from schemas import NEXT, make_released, write_service
+from schemas import HEAD, NEXT, NEXT_NUMBER, make_released, write_service
 from smtp_server import smtp_server
 
 EXPAND = "op.add_column('outbox', sa.Column('news', sa.Text))"
@@ -46,7 +46,7 @@ def test_the_version_before_loses_and_refuses_no_order_while_a_new_one_rolls_out
         try:
             place_more(10)
             with service(tmp_path, after, relay_port, newer):
-                assert query(tmp_path, "SELECT version_num FROM alembic_version") == [("0003",)]
+                assert query(tmp_path, "SELECT version_num FROM alembic_version") == [(NEXT_NUMBER,)]
                 place_more(10)
                 assert post(after, "K1000000") == 202
             place_more(10)
@@ -62,12 +62,13 @@ def test_the_version_before_loses_and_refuses_no_order_while_a_new_one_rolls_out
 
 
 def test_an_unsafe_rollback_does_not_start(tmp_path: Path) -> None:
-    newer = write_service(tmp_path / "newer", EXPAND, oldest_compatible="0003")
+    newer = write_service(tmp_path / "newer", EXPAND, oldest_compatible=NEXT_NUMBER)
     with smtp_server() as (_, relay_port), service(tmp_path, free_port(), relay_port, newer):
         pass
     assert start(tmp_path, free_port(), free_port()).wait(60) == 4
     assert "orderconfirm cannot start: the database of DATABASE_URL" in log(tmp_path)
-    assert "has revision 0003, which needs a version with revision 0003 or later; this one has 0002" in log(tmp_path)
+    needed = f"has revision {NEXT_NUMBER}, which needs a version with revision {NEXT_NUMBER} or later"
+    assert f"{needed}; this one has {HEAD}" in log(tmp_path)
 
 
 def test_a_failing_migration_stops_the_start_with_one_sentence_and_the_version_before_starts(tmp_path: Path) -> None:

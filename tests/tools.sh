@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
-# PHP and curl for the examples, PgBouncer for the outbox, Redis for the rate limit.
+# PHP and curl for the examples, PgBouncer for the outbox, Redis for the rate limit, promtool for the alert rules.
 # What cannot be installed is named with the tests that are skipped without it, and on Debian with the command that
 # installs it; the exit code is then 1.
 set -u
@@ -25,6 +25,20 @@ has_playwright() {
 # Debian has it in a folder that is not on every user's PATH.
 has_pgbouncer() {
     has pgbouncer || [ -x /usr/sbin/pgbouncer ]
+}
+
+has_promtool() {
+    has promtool || [ -x ../.venv/bin/promtool ]
+}
+
+# Debian's package would also start a Prometheus, so only the tool is taken out of it.
+extract_promtool() {
+    (
+        target=$(cd ../.venv/bin && pwd) && folder=$(mktemp -d) && cd "$folder" &&
+            apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb . &&
+            install -m 755 usr/bin/promtool "$target/promtool"
+        rm -rf "${folder:-}"
+    ) >/dev/null 2>&1
 }
 
 missing_packages() {
@@ -64,6 +78,9 @@ if [ -n "$packages" ] && [ "$(id -u)" -eq 0 ]; then
         install $packages || for package in $packages; do install "$package"; done
     fi
 fi
+if has apt-get; then
+    has_promtool || extract_promtool
+fi
 has_browser || skipped "those in a browser" "no Chromium (or set CHROMIUM to its path)"
 has_playwright || skipped "those in a browser" "Playwright does not start"
 has spamassassin || skipped test_spam.py "no SpamAssassin"
@@ -71,6 +88,7 @@ has php || skipped "test_examples.py for PHP" "no PHP"
 has curl || skipped "test_examples.py for curl" "no curl"
 has_pgbouncer || skipped test_pgbouncer.py "no PgBouncer"
 has redis-server || skipped "test_shop_limit.py with Redis" "no redis-server"
+has_promtool || skipped "test_monitoring.py with promtool" "no promtool (it comes with Prometheus)"
 has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 
 if ! has npm; then

@@ -1,15 +1,17 @@
-"""The command line: `flask outbox …` for the person on call, `flask mail …` for template authors, `flask db …`."""
+"""The command line: `flask check`, `flask outbox …`, `flask db …`, and `flask mail …` for template authors."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 from orderconfirm.cli import db, mail, outbox
+from orderconfirm.cli.check import check
 from orderconfirm.cli.transfer import copy
 
 
 def init_app(app: Flask) -> None:
     """Register every command."""
+    app.cli.add_command(check)
     outbox.outbox.add_command(copy)
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(mail.mail)

@@ -39,6 +39,11 @@ class MailRenderer:
         self._loaded_times: list[int] = []
         self._load()
 
+    @property
+    def languages(self) -> list[str]:
+        """The names of the installed catalogues, which are locales."""
+        return self._languages.available
+
     def render(self, order: Order) -> Email:
         """Return the order's confirmation in its language. Raises TemplateError when a template fails."""
         if not self._settings.is_production:

@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
+from orderconfirm.errors import UnreadableOrder
 from orderconfirm.order.models import Order
 
 
@@ -62,6 +63,15 @@ def decode_payload(payload: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the request and the defaults of a stored payload. Raises ValueError, KeyError or TypeError."""
     stored = json.loads(payload)
     return stored["request"], stored["defaults"]
+
+
+def read_order(payload: str, accepted_at: datetime) -> Order:
+    """Return the order of a stored payload. Raises UnreadableOrder when it is damaged."""
+    try:
+        request, defaults = decode_payload(payload)
+        return to_order(request, defaults, accepted_at)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as exc:
+        raise UnreadableOrder(f"the stored order cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 def to_order(request: Mapping[str, Any], defaults: Mapping[str, Any], accepted_at: datetime) -> Order:

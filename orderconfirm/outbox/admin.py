@@ -1,4 +1,4 @@
-"""Operations on single mails and orders: find, search, retry, cancel, resend."""
+"""Operations on single mails and orders: find, retry, cancel, resend."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Update, and_, bindparam, case, null, select, tuple_, union_all, update
+from sqlalchemy import Connection, Row, Update, and_, bindparam, case, null, select, update
 
 from orderconfirm.errors import ContentDeleted, WrongState
-from orderconfirm.models import Event, OutboxEntry, Resend, Search, State
-from orderconfirm.order.serialization import fingerprint
-from orderconfirm.outbox import delivery_events, history
+from orderconfirm.logs import request_id
+from orderconfirm.models import Event, OutboxEntry, Resend, State
+from orderconfirm.order.models import Order
+from orderconfirm.order.serialization import fingerprint, read_order
+from orderconfirm.outbox import delivery_events, history, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.rows import resend_values, to_delivery, to_entry, to_history
@@ -24,7 +26,6 @@ from orderconfirm.outbox.sql import (
     now,
     state_of_few,
 )
-from orderconfirm.outbox.suppressions import release
 from orderconfirm.outbox.tables import outbox
 from orderconfirm.outbox.writer import run_jobs
 
@@ -68,41 +69,6 @@ _REQUEUE_BATCH = _requeue.where(
 )
 _CANCEL = update(outbox).where(_one_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
 
-_NEWEST = (
-    select(outbox)
-    .where(outbox.c.state.in_(bindparam("states", expanding=True)))
-    .order_by(outbox.c.id.desc())
-    .limit(bindparam("limit"))
-)
-_SHOPS = select(outbox.c.shop).distinct().order_by(outbox.c.shop)
-_SHOPS_OF = _SHOPS.where(outbox.c.order_id == bindparam("order_id"))
-
-
-def _search_statement(shop: str, search: Search, after: tuple[float, int] | None, limit: int) -> Select[Any]:
-    """Return the SELECT of a shop's mails, newest first, from (accepted_at, id) `after` on. Every case uses an index.
-
-    The index on states lists the mails of one state in order of time, but not those of several states. So the newest
-    mails of each state are read, and the newest of these are returned.
-    """
-    mails = outbox.c
-    newest_first = (mails.accepted_at.desc(), mails.id.desc())
-    conditions = [mails.shop == shop, mails.erased_at.is_(None)]
-    if search.recipient:
-        conditions.append(mails.recipient == search.recipient.lower())
-    if search.since:
-        conditions.append(mails.accepted_at >= search.since.timestamp())
-    ends = [end for end in (after, search.until and (search.until.timestamp(), 0)) if end]
-    if ends:
-        # With two upper bounds SQLite would read everything between them by time.
-        conditions.append(tuple_(mails.accepted_at, mails.id) < min(ends))
-    if search.states and search.recipient:
-        conditions.append(state_of_few.in_(search.states))
-    elif search.states:
-        newest = select(mails.id).where(*conditions).order_by(*newest_first).limit(limit)
-        of_each = [newest.where(mails.state == state).subquery() for state in sorted(set(search.states))]
-        conditions = [mails.id.in_(union_all(*(select(each.c.id) for each in of_each)))]
-    return select(outbox).where(*conditions).order_by(*newest_first).limit(limit)
-
 
 class OutboxAdmin:
     """Reads and changes single mails on request.
@@ -129,30 +95,14 @@ class OutboxAdmin:
                 [to_entry(row) for row in rows[:-1]],
             )
 
-    def search(self, shop: str, search: Search, cursor: str | None, limit: int) -> tuple[list[OutboxEntry], str | None]:
-        """Return a page of a shop's mails, newest first, and the cursor of the next page; None after the last.
+    def stored_order(self, shop: str, order_id: str) -> Order | None:
+        """Return the order of its newest mail; None if it is unknown or its content is deleted.
 
-        A cursor names the last mail of its page, so that mails accepted meanwhile do not shift the pages. Raises
-        ValueError for a malformed cursor.
+        Raises UnreadableOrder.
         """
-        after = _read_cursor(cursor) if cursor else None
         with self._database.reading() as connection:
-            rows = connection.execute(_search_statement(shop, search, after, limit + 1)).all()
-        page = rows[:limit]
-        next_cursor = f"{page[-1].accepted_at!r}_{page[-1].id}" if len(rows) > limit else None
-        return [to_entry(row) for row in page], next_cursor
-
-    def newest(self, states: Collection[State], limit: int) -> list[OutboxEntry]:
-        """Return the last accepted mails in one of `states`, newest first, without their history."""
-        with self._database.reading() as connection:
-            rows = connection.execute(_NEWEST, {"states": list(states), "limit": limit}).all()
-        return [to_entry(row) for row in rows]
-
-    def shops(self, order_id: str | None = None) -> list[str]:
-        """Return every shop that placed an order, or one with this id. Reads every row: too slow for a request."""
-        statement, values = (_SHOPS, {}) if order_id is None else (_SHOPS_OF, {"order_id": order_id})
-        with self._database.reading() as connection:
-            return list(connection.execute(statement, values).scalars())
+            rows = connection.execute(REVISIONS, {"shop": shop, "order_id": order_id}).all()
+        return read_order(rows[-1].payload, to_entry(rows[-1]).accepted_at) if rows and rows[-1].payload else None
 
     def requeue(self, shop: str, order_id: str) -> int:
         """Make an order's mail due now if it can be retried. Returns the number of changed mails, 0 or 1.
@@ -163,14 +113,21 @@ class OutboxAdmin:
 
     def requeue_all(self, shop: str, states: Collection[str] = State.RETRYABLE) -> int:
         """Make the shop's mails in `states` due now, if they can be retried. Returns how many."""
-        total, after = 0, 0
-        while True:
-            values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
-            ids = self._database.write(partial(_requeue_batch, values))
-            total += len(ids)
-            if len(ids) < MAX_BATCH:
-                return total
-            after = max(ids)
+        total = 0
+        after: int | None = 0
+        while after is not None:
+            count, after = self.requeue_batch(shop, states, after)
+            total += count
+        return total
+
+    def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
+        """Do the same for the next mails after the id `after`. Returns how many, and the last one's id.
+
+        The id is None when there are no more.
+        """
+        values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
+        ids = self._database.write(partial(_requeue_batch, values))
+        return len(ids), max(ids) if len(ids) == MAX_BATCH else None
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""
@@ -184,7 +141,7 @@ class OutboxAdmin:
         used its key before, so that nothing was done. Raises KeyConflict when another request used the key, WrongState
         while the last mail is queued or being sent, ContentDeleted when the order's content is deleted.
         """
-        shop, order_id, reason = resend.shop, resend.order_id, resend.reason
+        shop, order_id, reason, request = resend.shop, resend.order_id, resend.reason, request_id.get()
         digest = fingerprint({"email": resend.email or "", "reason": reason or ""})
         use = KeyUse(shop, resend.idempotency_key, order_id, digest) if resend.idempotency_key else None
 
@@ -203,8 +160,8 @@ class OutboxAdmin:
                 connection.execute(_CANCEL, {"of_shop": shop, "chosen_id": order_id, "states": [last.state]})
                 history.record(connection, [last.id], Event.REPLACED, State.CANCELLED, reason)
             revision = last.revision + 1
-            values = resend_values(first, resend.email, revision, message_id_of(revision))
-            release(connection, shop, values["recipient"])
+            values = resend_values(first, resend.email, revision, message_id_of(revision), request)
+            suppressions.release(connection, shop, values["address_hash"])
             row = connection.execute(self._insert, values).first()
             if row is None:  # on PostgreSQL: this request waited for the lock and does not see the other's new row
                 raise WrongState("another request has just resent this order")
@@ -237,8 +194,3 @@ def _requeue_batch(values: dict[str, Any], connection: Connection) -> list[int]:
     ids = list(connection.execute(_REQUEUE_BATCH, values).scalars())
     history.record(connection, ids, Event.REQUEUED, State.QUEUED)
     return ids
-
-
-def _read_cursor(cursor: str) -> tuple[float, int]:
-    accepted_at, _, mail_id = cursor.partition("_")
-    return float(accepted_at), int(mail_id)

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from orderconfirm.errors import (
@@ -21,6 +22,7 @@ from orderconfirm.errors import (
     UnknownOutcome,
 )
 from orderconfirm.models import ClaimedMail, RelayReply
+from orderconfirm.order.personal_data import mask_personal_data
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.denials import Denials
@@ -129,7 +131,7 @@ class AttemptRunner:
             with self._lock:
                 self._sending -= 1
         self._denials.note_accepted(attempt.mail, attempt.began)
-        self._learn(None, attempt.began)
+        self._learn(None, attempt.mail, attempt.began)
         result = AttemptResult("end_of_data", reply.code, reply.text, time.monotonic() - attempt.began)
         return FinishedAttempt.of(attempt.mail, SENT, result)
 
@@ -148,32 +150,50 @@ class AttemptRunner:
         self._mail_sender.abort()
 
     def _failed(self, mail: ClaimedMail, exc: Exception, began: float) -> FinishedAttempt:
-        failure = self._denials.classify(exc, mail, time.monotonic()) if isinstance(exc, DeliveryFailure) else exc
-        self._learn(failure, began)
+        failure = _without_personal_data(exc, mail)
+        if isinstance(failure, DeliveryFailure):
+            failure = self._denials.classify(failure, mail, time.monotonic())
+        elif not isinstance(exc, OrderConfirmError):
+            log.error("a mail could not be rendered", extra=ids(mail), exc_info=failure)
+        self._learn(failure, mail, began)
         result = _result(failure, time.monotonic() - began)
         if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):
             return FinishedAttempt.of(mail, RELEASED, result)
         outcome = decide(failure, mail, self._policy, random.random(), self._clock.is_trusted)  # noqa: S311
         return FinishedAttempt.of(mail, outcome, result)
 
-    def _learn(self, failure: Exception | None, began: float) -> None:
+    def _learn(self, failure: Exception | None, mail: ClaimedMail, began: float) -> None:
         """Update the breaker and the rate limiter after an attempt begun at `began`; without a failure, it was sent."""
         now = time.monotonic()
+        pause = self._breaker.pause
         if isinstance(failure, SlowDown | TooManyConnections):
             self._has_asked_for_less = True
         if self._limiter.ended(now, was_refused=isinstance(failure, SlowDown)):
             log.warning("the relay asks to slow down", extra={"rate": self._limiter.rate})
         if failure is None or (isinstance(failure, TryLater | Refused | Denied) and failure.code):
-            if self._breaker.reset(began):
-                log.warning("the relay accepts mail again")
+            if self._breaker.reset(began) and pause:
+                log.warning("the relay accepts mail again", extra={"duration_ms": round((now - pause.since) * 1000)})
         elif isinstance(failure, TooManyConnections) and self._sending > 0:
             self._limiter.too_many_connections(self._sending, now)
         elif isinstance(failure, RelayTrouble) and not isinstance(failure, SlowDown):
-            if self._breaker.trip(failure, now):
-                extra = {"stage": failure.stage, "code": failure.code, "reason": failure.text}
+            if self._breaker.trip(failure, now) and (pause := self._breaker.pause):
+                reply = {"stage": failure.stage, "code": failure.code, "reason": failure.text}
+                next_try = datetime.now(UTC) + timedelta(seconds=pause.until - now)
+                extra = {**ids(mail), **reply, "next_try_at": next_try.isoformat(timespec="seconds")}
                 log.error("the relay is paused", extra=extra)
-        elif not isinstance(failure, OrderConfirmError):
-            log.error("a mail could not be rendered", exc_info=failure)
+
+
+def ids(mail: ClaimedMail) -> dict[str, Any]:
+    """Return the fields of a log line that name a mail."""
+    return {"request_id": mail.request_id, "order_id": mail.order_id, "shop": mail.shop}
+
+
+def _without_personal_data(exc: Exception, mail: ClaimedMail) -> OrderConfirmError:
+    """Return the failure with its text masked: it is logged, shown on the status pages, and kept with the mail."""
+    if isinstance(exc, DeliveryFailure):
+        return type(exc)(exc.stage, mask_personal_data(exc.text, mail.payload), exc.code, exc.retry_after)
+    text = str(exc) if isinstance(exc, OrderConfirmError) else f"{type(exc).__name__}: {exc}"
+    return OrderConfirmError(mask_personal_data(text, mail.payload)).with_traceback(exc.__traceback__)
 
 
 def _result(failure: Exception, seconds: float) -> AttemptResult:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ClauseElement
 
 from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import DATABASE_ERRORS
 from orderconfirm.outbox.driver_statement import DriverStatement
 from orderconfirm.outbox.engines import (
     LOCK_TIMEOUT,
@@ -25,6 +28,7 @@ from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.schema import Schema
 from orderconfirm.outbox.session_locks import SessionLocks
 from orderconfirm.outbox.sqlite_files import SqliteFiles
+from orderconfirm.outbox.tables import clock_jumps
 from orderconfirm.outbox.writer import WRITE_TIMEOUT, Operation, Writer, run_jobs
 
 T = TypeVar("T")
@@ -34,6 +38,8 @@ T = TypeVar("T")
 POSTGRES_ORDER_TIMEOUTS = (1.5, 0.5)
 #: Seconds that a checkpoint waits for other processes to stop reading the write-ahead log.
 CHECKPOINT_TIMEOUT = 1
+#: Seconds for which `check_writable` relies on its last successful write.
+WRITE_CHECK_INTERVAL = 5.0
 
 
 class Database:
@@ -56,6 +62,7 @@ class Database:
         order_timeouts = POSTGRES_ORDER_TIMEOUTS if self.dialect == "postgresql" else None
         self._writer = Writer(self._writing, write_timeout, self._files, order_timeouts)
         self._is_log_saved = False
+        self._was_writable_at = -WRITE_CHECK_INTERVAL
         self.process_locks: ProcessLocks = (
             FileLocks(self._files.lock_folder) if self._files else SessionLocks(session_engine(url, password_file))
         )
@@ -77,9 +84,19 @@ class Database:
         self._writer.start()
 
     @property
+    def file(self) -> Path | None:
+        """SQLite's file, with links resolved; None on PostgreSQL."""
+        return self._files.database if self._files else None
+
+    @property
     def is_open(self) -> bool:
         """Whether writes are accepted."""
         return self._writer.is_running
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the writing thread has ended by itself, so that no write is possible any more."""
+        return self._writer.has_died
 
     def close(self) -> None:
         """Finish the waiting writes and close all connections."""
@@ -122,12 +139,19 @@ class Database:
             with self._reading.connect() as connection:
                 yield connection
         except DBAPIError as exc:
+            counters.add(DATABASE_ERRORS, ("read",))
             raise OutboxUnavailable(str(exc.orig)) from exc
 
     def check_files(self) -> None:
         """Raise OutboxUnavailable when one of SQLite's files was deleted or replaced."""
         if self._files:
             self._files.check()
+
+    def check_writable(self) -> None:
+        """Commit a row that nobody sees, which fails like an order on a full, read-only or locked database."""
+        if time.monotonic() > self._was_writable_at + WRITE_CHECK_INTERVAL:
+            self.write(_add_and_delete_row)
+            self._was_writable_at = time.monotonic()
 
     def empty_log(self) -> None:
         """Move what is in SQLite's write-ahead log into the database, so that deleted data leaves the log as well.
@@ -157,3 +181,10 @@ class Database:
             connection.close()
         self._is_log_saved = True
         return True
+
+
+def _add_and_delete_row(connection: Connection) -> None:
+    # In this table, because no process ever locks it, and no two of its rows can conflict.
+    row = insert(clock_jumps).values(noticed_at=0.0, trusted_from=0.0, seconds=0.0).returning(clock_jumps.c.id)
+    added = connection.execute(row).scalar_one()
+    connection.execute(delete(clock_jumps).where(clock_jumps.c.id == added)).close()

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
@@ -76,22 +78,24 @@ class DeliveryEventStore:
         OutboxUnavailable.
         """
 
-        def job(connection: Connection) -> tuple[int, list[Row[Any]]]:
+        def job(connection: Connection) -> list[tuple[RelayEvent, Row[Any] | None, bool]]:
             ids = {event.event_id: _find_mail(connection, event) for event in events}
             mails = {mail.id: mail for mail in connection.execute(_LOCK, {"mails": [*filter(None, ids.values())]})}
             mail_of = {event_id: mails.get(mail_id) for event_id, mail_id in ids.items()}
             # Inserts lock the unique key, so all processes insert in the same order. Effects keep the given order.
             by_key = sorted(events, key=lambda event: event.event_id)
             new = {event.event_id for event in by_key if self._insert(connection, event, mail_of[event.event_id])}
-            pairs = [(event, mail_of[event.event_id]) for event in events if event.event_id in new]
-            return len(new), [mail for event, mail in pairs if mail and self._apply(connection, event, mail)]
+            added = {event.event_id: event for event in events if event.event_id in new}
+            pairs = [(event, mail_of[event_id]) for event_id, event in added.items()]
+            return [(event, mail, mail is not None and self._apply(connection, event, mail)) for event, mail in pairs]
 
-        new, suppressing = self._database.write(job)
-        for mail in suppressing:
-            log.warning(
-                "an address is suppressed: its mails are held", extra={"order_id": mail.order_id, "shop": mail.shop}
-            )
-        return new
+        added = self._database.write(job)
+        for event, mail, is_suppressing in added:
+            counters.add(DELIVERY_EVENTS, (event.delivery or "other",))
+            counters.add(SUPPRESSIONS, amount=is_suppressing)
+            if mail:
+                _log(event, mail, is_suppressing)
+        return len(added)
 
     def _insert(self, connection: Connection, event: RelayEvent, mail: Row[Any] | None) -> bool:
         """Insert an event. Returns False if it is stored already.
@@ -119,7 +123,14 @@ class DeliveryEventStore:
         address = (event.address or mail.recipient or "").strip().lower()
         if event.delivery not in _SUPPRESSES or not address:
             return False
-        return self._suppressions.suppress(connection, mail.shop, address, event)
+        return self._suppressions.suppress(connection, mail, address, event)
+
+
+def _log(event: RelayEvent, mail: Row[Any], is_suppressing: bool) -> None:
+    ids = {"request_id": mail.request_id, "order_id": mail.order_id, "shop": mail.shop}
+    log.info("delivery reported", extra={**ids, "delivery": event.delivery or event.event, "code": event.code})
+    if is_suppressing:
+        log.warning("an address is suppressed: its mails are held", extra=ids)
 
 
 def _find_mail(connection: Connection, event: RelayEvent) -> int | None:

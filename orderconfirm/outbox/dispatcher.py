@@ -10,14 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import CONNECTIONS
 from orderconfirm.models import ClaimedMail, State
-from orderconfirm.outbox.attempts import AttemptRunner, MailSender
+from orderconfirm.outbox.attempts import AttemptRunner, MailSender, ids
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import RELEASED
+from orderconfirm.outbox.send_counts import count_send
 from orderconfirm.outbox.sender_threads import SenderThreads
 from orderconfirm.outbox.senders import Senders, Share
 from orderconfirm.outbox.throttle import RateLimiter
@@ -92,8 +95,8 @@ class Dispatcher:
         self._lock = threading.Lock()
         #: Outcomes that are not recorded yet.
         self._outcomes: list[_Unrecorded] = []
-        #: The mails that this process has leased, by id and token.
-        self._leased: dict[tuple[int, str], ClaimedMail] = {}
+        #: The mails that this process has leased, by id and token, and the monotonic time of each claim.
+        self._leased: dict[tuple[int, str], tuple[ClaimedMail, float]] = {}
         self._is_failing = False
         self._loop: threading.Thread | None = None
         self._last_round = time.monotonic()
@@ -108,6 +111,11 @@ class Dispatcher:
         self._process_locks.claim(self.wake)
         self._loop = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._loop.start()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the loop has ended without `stop`."""
+        return self._loop is not None and not self._loop.is_alive() and not self._stopping.is_set()
 
     def wake(self) -> None:
         """Start the next round now, because a mail may be due."""
@@ -130,6 +138,7 @@ class Dispatcher:
                 self._loop.join(DRAIN_MARGIN)
         self._ended.set()
         self._mail_sender.close()
+        counters.set(CONNECTIONS, [0])
         with suppress(OutboxUnavailable):  # otherwise the others find out that this process has ended
             self._senders.leave()
         self._process_locks.release()
@@ -150,6 +159,7 @@ class Dispatcher:
     def _round(self) -> float:
         """Record finished attempts and start as many mails as possible. Returns the seconds until the next round."""
         self._mail_sender.close_idle(self._share.connections)
+        counters.set(CONNECTIONS, [self._mail_sender.open_connections])
         failure: Exception | None = None
         allowed = 0
         if not self._stopping.is_set():
@@ -209,7 +219,7 @@ class Dispatcher:
         self._maintenance.clock.check_claim(mails[0].claimed_at.timestamp(), time.monotonic())
         for mail in mails:
             self._limiter.started()
-            self._leased[mail.id, mail.lease_token] = mail
+            self._leased[mail.id, mail.lease_token] = mail, claimed_at
         self._threads.put(mails, claimed_at + self._limits.lease_seconds - self._limits.send_seconds)
 
     def _seconds_to_more(self, claimed: int, allowed: int, has_recorded: bool) -> float:
@@ -236,7 +246,7 @@ class Dispatcher:
             return outcomes
 
     def _tokens(self) -> set[str]:
-        return {mail.lease_token for mail in self._leased.values()}
+        return {token for _, token in self._leased}
 
     def _conclude(self, outcomes: Sequence[_Unrecorded], settled: Sequence[bool | Exception]) -> None:
         """Log what was recorded. Keep the rest until the service stops: a sent mail must not be sent again."""
@@ -246,18 +256,16 @@ class Dispatcher:
                 with self._lock:
                     self._outcomes.append(outcome)
                 continue
-            mail = self._leased.pop((outcome.finished.mail_id, outcome.finished.token))
+            mail, claimed_at = self._leased.pop((outcome.finished.mail_id, outcome.finished.token))
             if isinstance(is_ours, Exception):
-                log.error("an outcome could not be recorded", extra={"order_id": mail.order_id}, exc_info=is_ours)
+                log.error("an outcome could not be recorded", extra=ids(mail), exc_info=is_ours)
                 continue
             self._process_locks.note_settled(mail.id)
+            count_send(mail, outcome.finished, time.monotonic() - claimed_at)
             _log(mail, outcome.finished)
             # If an unconfirmed write was carried out after all, it has ended the lease itself.
             if not is_ours and not outcome.was_unconfirmed:
-                log.warning(
-                    "the lease ended before the send did: the mail may arrive twice",
-                    extra={"order_id": mail.order_id, "shop": mail.shop},
-                )
+                log.warning("the lease ended before the send did: the mail may arrive twice", extra=ids(mail))
 
     def _note_success(self) -> None:
         self._last_round = time.monotonic()
@@ -277,6 +285,11 @@ def _log(mail: ClaimedMail, finished: FinishedAttempt) -> None:
         level = logging.ERROR
     else:
         level = logging.WARNING if outcome.may_be_copy else logging.INFO
-    extra = {"order_id": mail.order_id, "shop": mail.shop, "state": outcome.state, "event": outcome.event}
-    details = {"stage": result.stage, "reason": outcome.reason, "seconds": result.seconds}
-    log.log(level, "mail %s", outcome.event, extra={**extra, **details})
+    duration_ms = None if result.seconds is None else round(result.seconds * 1000, 1)
+    reply = {"stage": result.stage, "code": result.code, "reason": outcome.reason}
+    log.log(
+        level,
+        "mail %s",
+        outcome.event,
+        extra={**ids(mail), "state": outcome.state, "duration_ms": duration_ms, **reply},
+    )

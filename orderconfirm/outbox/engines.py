@@ -74,10 +74,11 @@ def _without_creation(url: URL) -> URL:
 
 def _engine(url: URL, password_file: str, **options: Any) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, **options)
+        engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, hide_parameters=True, **options)
         event.listen(engine, "connect", _tune_sqlite)
         return engine
-    engine = create_engine(url, connect_args=postgres_connection.CONNECT_ARGUMENTS, pool_pre_ping=True, **options)
+    arguments = postgres_connection.CONNECT_ARGUMENTS
+    engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, hide_parameters=True, **options)
     event.listen(engine, "connect", postgres_connection.tune)
     if password_file:
         event.listen(engine, "do_connect", postgres_connection.password_from(password_file))

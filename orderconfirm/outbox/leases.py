@@ -91,7 +91,7 @@ _RECLAIM = (
         possible_copies=outbox.c.possible_copies + 1,
         **NO_LEASE,
     )
-    .returning(outbox.c.id)
+    .returning(outbox.c.id, outbox.c.order_id)
 )
 _ABANDONED = "the process that was sending this mail died"
 
@@ -163,8 +163,8 @@ class Leases:
                 hold_if_suppressed(connection, finished.mail_id)
         return are_ours
 
-    def reclaim(self, connection: Connection, request: ReclaimRequest) -> int:
-        """Reclaim the mails of dead processes and expired leases. Returns the number of mails that may arrive twice."""
+    def reclaim(self, connection: Connection, request: ReclaimRequest) -> list[str]:
+        """Reclaim the mails of dead processes and expired leases. Returns the orders whose mails may arrive twice."""
         self._release(connection, _RELEASE_UNCONFIRMED, {"tokens": list(request.unconfirmed_tokens)})
         owners = {owner: claimed_at for owner, claimed_at in connection.execute(_OWNERS)}
         owners.pop(self._process_locks.owner, None)
@@ -182,11 +182,11 @@ class Leases:
             "to_state": state,
             "why": _ABANDONED,
         }
-        ids = list(connection.execute(_RECLAIM, values).scalars())
-        history.record(connection, ids, Event.INTERRUPTED, state, _ABANDONED)
-        for mail_id in ids:
-            hold_if_suppressed(connection, mail_id)
-        return len(ids)
+        mails = connection.execute(_RECLAIM, values).all()
+        history.record(connection, [mail.id for mail in mails], Event.INTERRUPTED, state, _ABANDONED)
+        for mail in mails:
+            hold_if_suppressed(connection, mail.id)
+        return [mail.order_id for mail in mails]
 
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import INTERRUPTED
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
@@ -58,7 +60,11 @@ class Maintenance:
             self._next_purge = now + (POLL_INTERVAL if purged == MAX_BATCH else PURGE_INTERVAL)
 
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
-        count = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)
-        if count:
+        order_ids = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)
+        counters.add(INTERRUPTED, amount=len(order_ids))
+        if order_ids:
             consequence = "are held" if self.holds_unknown else "are sent again"
-            log.warning(f"mails of a dead process {consequence}: each may arrive twice", extra={"mails": count})
+            log.warning(
+                f"mails of a dead process {consequence}: each may arrive twice",
+                extra={"mails": len(order_ids), "order_ids": order_ids},
+            )

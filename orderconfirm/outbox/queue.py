@@ -98,18 +98,18 @@ class OutboxQueue:
             return Exchange(results, [], rows)
         return Exchange(results, [claimed for row in rows if (claimed := self._read(row))], None)
 
-    def reclaim_abandoned(self, own_tokens: Collection[str], trusts_clock: bool, holds: bool) -> int:
+    def reclaim_abandoned(self, own_tokens: Collection[str], trusts_clock: bool, holds: bool) -> list[str]:
         """Reclaim the mails of processes that died while sending, and those whose lease has expired.
 
         `own_tokens` are the leases of mails that this process is sending; leases expire only if `trusts_clock`. With
-        `holds`, mails that may arrive twice are held for a person; otherwise they are due at once. Returns the number
-        of mails that may arrive twice. Leased mails of which no send had begun are released as well.
+        `holds`, mails that may arrive twice are held for a person; otherwise they are due at once. Returns the order
+        ids of the mails that may arrive twice. Leased mails of which no send had begun are released as well.
         """
         unconfirmed = set(self._unconfirmed_tokens)
         request = ReclaimRequest(own_tokens, unconfirmed, trusts_clock, holds)
-        count = self._database.write(lambda connection: self._leases.reclaim(connection, request))
+        order_ids: list[str] = self._database.write(lambda connection: self._leases.reclaim(connection, request))
         self._unconfirmed_tokens -= unconfirmed
-        return count
+        return order_ids
 
     def seconds_to_next(self) -> float | None:
         """Return the seconds until the next mail is due; None when nothing waits."""

@@ -18,7 +18,7 @@ from orderconfirm.outbox.tables import IS_FINISHED_WITH_CONTENT, outbox
 #: Maximum number of orders purged in one transaction. New orders wait while it runs.
 MAX_BATCH = 500
 
-_NO_CONTENT = {"payload": null(), "recipient": null(), "address_hash": null(), "reason": null()}
+_NO_CONTENT = {"payload": null(), "recipient": null(), "address_hash": null(), "reason": null(), "request_id": null()}
 #: All mails of an order are purged together: as long as one of them has content, the order can be resent. Each order
 #: is left to the process that has begun to purge it. A CTE, as in `leases`.
 _old = (

@@ -43,6 +43,7 @@ def to_entry(
         attempts=row.attempts,
         possible_copies=row.possible_copies,
         reason=row.reason,
+        request_id=row.request_id,
         delivery=Delivery(row.delivery) if row.delivery else None,
         is_erased=row.erased_at is not None,
         history=tuple(history),
@@ -68,6 +69,7 @@ def new_entry(values: Mapping[str, Any], row: Any) -> OutboxEntry:
         attempts=0,
         possible_copies=0,
         reason=row.reason,
+        request_id=values["request_id"],
     )
 
 
@@ -93,10 +95,13 @@ def new_values(mail: NewMail) -> dict[str, Any]:
         "address_hash": address_hash(mail.recipient),
         "payload": encode_payload(mail.request, mail.defaults),
         "send_before": mail.send_before.timestamp() if mail.send_before else None,
+        "request_id": mail.request_id,
     }
 
 
-def resend_values(row: Row[Any], email: str | None, revision: int, message_id: str) -> dict[str, Any]:
+def resend_values(
+    row: Row[Any], email: str | None, revision: int, message_id: str, request_id: str | None
+) -> dict[str, Any]:
     """Return the column values of a resend of `row`'s order, to `email` or to the order's own address."""
     request, defaults = decode_payload(row.payload)
     if email:
@@ -109,6 +114,7 @@ def resend_values(row: Row[Any], email: str | None, revision: int, message_id: s
         request=request,
         defaults=defaults,
         fingerprint=row.fingerprint,
+        request_id=request_id,
     )
     return {**new_values(mail), "revision": revision}
 
@@ -134,6 +140,7 @@ def to_claimed(row: Any) -> ClaimedMail:
         possible_copies=row.possible_copies,
         lease_token=row.lease_token,
         recipient=row.recipient,
+        request_id=row.request_id,
     )
 
 

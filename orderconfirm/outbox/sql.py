@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Double, bindparam, case, exists, null, select, text
+from sqlalchemy import Column, ColumnElement, Double, bindparam, case, exists, null, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from orderconfirm.models import State
-from orderconfirm.outbox.tables import IS_DUE_STATE, IS_LEASED_STATE, outbox, suppressions
+from orderconfirm.outbox.tables import HAS_POSSIBLE_COPIES, IS_DUE_STATE, IS_LEASED_STATE, outbox, suppressions
 
 #: The reason of a mail that is held because its address is suppressed.
 SUPPRESSED = "this address bounced permanently or reported spam: use resend to release it"
@@ -46,9 +46,19 @@ NO_LEASE = {"lease_token": null(), "lease_owner": null(), "lease_until": null()}
 is_due = (is_due_state, outbox.c.due_at > 0)
 is_leased = (is_leased_state, outbox.c.lease_until > 0)
 
-#: The state, for queries that another column already narrows down. It is an expression because SQLite, which has no
-#: statistics here, would use the index on states for the plain column and read all sent mails of a shop.
-state_of_few = outbox.c.state.concat("")
+has_possible_copies = text(HAS_POSSIBLE_COPIES)
+
+
+def of_few_mails(column: Column[str]) -> ColumnElement[str]:
+    """Return a column for queries that another column already narrows down.
+
+    It is an expression because SQLite, which has no statistics here, would use the index on states, for example, for
+    the plain column and read all sent mails of a shop.
+    """
+    return column.concat("")
+
+
+state_of_few = of_few_mails(outbox.c.state)
 
 is_suppressed = (
     select(suppressions.c.since)
@@ -112,6 +122,7 @@ def insert_mail(dialect: str, *returned: Column[Any]) -> Any:
             payload=bindparam("payload"),
             accepted_at=now,
             send_before=bindparam("send_before"),
+            request_id=bindparam("request_id"),
             state=case((is_held, State.HELD), else_=State.QUEUED),
             reason=case((is_held, SUPPRESSED)),
             changed_at=now,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, null, update
+from sqlalchemy import Connection, Row, and_, bindparam, null, select, tuple_, update
 
 from orderconfirm.models import Event, RelayEvent, State
 from orderconfirm.outbox import history
+from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.rows import address_hash
 from orderconfirm.outbox.sql import SUPPRESSED, insert_into, is_suppressed, now, state_of_few
 from orderconfirm.outbox.tables import outbox, suppressions
+from orderconfirm.queries import Suppression
 
+_HASH = re.compile("[0-9a-f]{64}")
 _RELEASED = "this address has been released: retry sends the mail"
 
 _RELEASE = (
@@ -29,8 +34,21 @@ _HOLD_ALL = _hold.where(_to_address, state_of_few.in_(State.HOLDABLE | {State.HE
 _HOLD_ONE = _hold.where(outbox.c.id == bindparam("mail"), is_suppressed)
 _SET_RELEASED_REASON = (
     update(outbox)
-    .where(_to_address, state_of_few == State.HELD, outbox.c.reason == SUPPRESSED)
+    .where(
+        outbox.c.shop == bindparam("of_shop"),
+        outbox.c.state == State.HELD,
+        outbox.c.address_hash == bindparam("released"),
+        outbox.c.reason == SUPPRESSED,
+    )
     .values(reason=_RELEASED)
+    .returning(outbox.c.order_id)
+)
+_newest_first = (suppressions.c.since, suppressions.c.address_hash, suppressions.c.shop)
+_READ = (
+    select(suppressions, outbox.c.order_id, outbox.c.recipient)
+    .outerjoin(outbox, outbox.c.id == suppressions.c.mail_id)
+    .where(suppressions.c.released_at.is_(None))
+    .order_by(*(column.desc() for column in _newest_first))
 )
 
 
@@ -39,12 +57,13 @@ def _add_statement(dialect: str) -> Any:
 
     It returns no row when the address is suppressed already, or was released after the event.
     """
+    reported: dict[str, Any] = {"since": now, "event": bindparam("event"), "mail_id": bindparam("mail")}
     return (
         insert_into(suppressions, dialect)
-        .values(shop=bindparam("shop"), address_hash=bindparam("address_hash"), since=now, event=bindparam("event"))
+        .values(shop=bindparam("shop"), address_hash=bindparam("address_hash"), **reported)
         .on_conflict_do_update(
             index_elements=["shop", "address_hash"],
-            set_={"since": now, "event": bindparam("event"), "released_at": null()},
+            set_={**reported, "released_at": null()},
             where=suppressions.c.released_at < bindparam("event_at"),
         )
         .returning(suppressions.c.since)
@@ -57,28 +76,80 @@ class SuppressionList:
     def __init__(self, dialect: str) -> None:
         self._add = _add_statement(dialect)
 
-    def suppress(self, connection: Connection, shop: str, address: str, event: RelayEvent) -> bool:
-        """Hold the address's waiting mails and all later ones.
+    def suppress(self, connection: Connection, mail: Row[Any], address: str, event: RelayEvent) -> bool:
+        """Hold the waiting mails to an address and all later ones, because of what `event` reports about `mail`.
 
         Returns False when it is suppressed already, or was released after `event` happened.
         """
         values = {
-            "shop": shop,
+            "shop": mail.shop,
+            "mail": mail.id,
             "address_hash": address_hash(address),
             "event": event.event,
             "event_at": event.at.timestamp(),
         }
         if connection.execute(self._add, values).first() is None:
             return False
-        held = connection.execute(_HOLD_ALL, {"of_shop": shop, "address": address}).all()
+        held = connection.execute(_HOLD_ALL, {"of_shop": mail.shop, "address": address}).all()
         history.record(connection, [row.id for row in held], Event.HELD, State.HELD, SUPPRESSED)
         return True
 
 
-def release(connection: Connection, shop: str, address: str) -> None:
-    """Remove an address from the list. Its held mails stay held, with a reason that says how to send them."""
-    if connection.execute(_RELEASE, {"of_shop": shop, "released": address_hash(address)}).rowcount:
-        connection.execute(_SET_RELEASED_REASON, {"of_shop": shop, "address": address.lower()})
+def release(connection: Connection, shop: str, hashed: str) -> list[str] | None:
+    """Remove an address, given as its hash, from the list. Returns None if it is not there.
+
+    Otherwise returns the orders whose mails to it are held. They stay held, with a reason that says how to send them.
+    """
+    values = {"of_shop": shop, "released": hashed}
+    if not connection.execute(_RELEASE, values).rowcount:
+        return None
+    return sorted(set(connection.execute(_SET_RELEASED_REASON, values).scalars()))
+
+
+class SuppressedAddresses:
+    """Reads and changes the suppression list on request. Methods raise OutboxUnavailable when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, shop: str | None, cursor: str | None, limit: int) -> tuple[list[Suppression], str | None]:
+        """Return a page of the suppressed addresses of a shop, or of all, the last suppressed first.
+
+        The second value is the cursor of the next page, None after the last. Raises ValueError for a malformed cursor.
+        """
+        statement = _READ.limit(limit + 1)
+        if shop is not None:
+            statement = statement.where(suppressions.c.shop == shop)
+        if cursor:
+            since, last_hash, last_shop = cursor.split("_", 2)
+            statement = statement.where(tuple_(*_newest_first) < (float(since), last_hash, last_shop))
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        last = rows[limit - 1] if len(rows) > limit else None
+        next_cursor = f"{last.since!r}_{last.address_hash}_{last.shop}" if last else None
+        return [_to_suppression(row) for row in rows[:limit]], next_cursor
+
+    def release(self, shop: str, address: str) -> list[str] | None:
+        """Release an address, given as itself or as its hash. Returns None if it is not suppressed.
+
+        Otherwise returns the orders whose mails to it are held: a retry sends them.
+        """
+        hashed = address if _HASH.fullmatch(address) else address_hash(address)
+        held: list[str] | None = self._database.write(lambda connection: release(connection, shop, hashed))
+        return held
+
+
+def _to_suppression(row: Row[Any]) -> Suppression:
+    # The relay may have reported another address than the mail's.
+    is_recipient = row.recipient is not None and address_hash(row.recipient) == row.address_hash
+    return Suppression(
+        shop=row.shop,
+        address_hash=row.address_hash,
+        address=row.recipient if is_recipient else None,
+        since=datetime.fromtimestamp(row.since, UTC),
+        event=row.event,
+        order_id=row.order_id,
+    )
 
 
 def hold_if_suppressed(connection: Connection, mail_id: int) -> None:

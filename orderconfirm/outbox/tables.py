@@ -33,6 +33,7 @@ def _state_in(states: Collection[str]) -> str:
 IS_DUE_STATE = _state_in(State.DUE)
 IS_LEASED_STATE = _state_in(State.LEASED)
 IS_ATTENTION_STATE = _state_in(State.ATTENTION)
+HAS_POSSIBLE_COPIES = "possible_copies > 0"
 #: Finished mails whose content is not yet deleted.
 IS_FINISHED_WITH_CONTENT = f"{_state_in(State.TERMINAL)} AND payload IS NOT NULL"
 
@@ -76,23 +77,30 @@ outbox = Table(
     #: The process that holds the lease (ProcessLocks.owner).
     Column("lease_owner", String(16)),
     Column("lease_until", Double),
+    #: The X-Request-ID of the request that placed or resent the mail.
+    Column("request_id", Text),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
 )
 
 
-def _partial_index(name: str, column: Column[Any], condition: str) -> None:
-    Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+def _partial_index(name: str, condition: str, *columns: Column[Any]) -> None:
+    Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
-#: For lists, newest first: of a shop, of a state, of a recipient.
+#: For lists, newest first: of a shop, of a state, of a recipient, of a delivery.
 Index("outbox_newest", outbox.c.shop, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_state", outbox.c.shop, outbox.c.state, outbox.c.accepted_at, outbox.c.id)
 Index("outbox_recipient", outbox.c.shop, outbox.c.recipient, outbox.c.accepted_at, outbox.c.id)
-_partial_index("outbox_due", outbox.c.due_at, IS_DUE_STATE)
-_partial_index("outbox_leased", outbox.c.lease_until, IS_LEASED_STATE)
-_partial_index("outbox_attention", outbox.c.state, IS_ATTENTION_STATE)
-_partial_index("outbox_copies", outbox.c.possible_copies, "possible_copies > 0")
-_partial_index("outbox_kept", outbox.c.changed_at, IS_FINISHED_WITH_CONTENT)
+_partial_index(
+    "outbox_delivery",
+    "delivery IS NOT NULL",
+    *(outbox.c.shop, outbox.c.delivery, outbox.c.state, outbox.c.accepted_at, outbox.c.id),
+)
+_partial_index("outbox_due", IS_DUE_STATE, outbox.c.due_at)
+_partial_index("outbox_leased", IS_LEASED_STATE, outbox.c.lease_until)
+_partial_index("outbox_attention", IS_ATTENTION_STATE, outbox.c.state)
+_partial_index("outbox_copies", HAS_POSSIBLE_COPIES, outbox.c.possible_copies)
+_partial_index("outbox_kept", IS_FINISHED_WITH_CONTENT, outbox.c.changed_at)
 
 #: The request of each idempotency key, kept as long as its order's content.
 idempotency_keys = Table(
@@ -128,13 +136,14 @@ delivery_events = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("event_id", String(128), nullable=False, unique=True),
-    Column("mail_id", _Id, ForeignKey("outbox.id"), index=True),
+    Column("mail_id", _Id, ForeignKey("outbox.id")),
     Column("received_at", Double, nullable=False),
     Column("at", Double, nullable=False),
     Column("event", String(32), nullable=False),
     Column("code", Integer),
     Column("text", Text),
     Column("raw", Text),
+    Index("delivery_events_mail", "mail_id", "received_at"),
 )
 
 #: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.
@@ -145,8 +154,10 @@ suppressions = Table(
     Column("address_hash", String(64), primary_key=True),
     Column("since", Double, nullable=False),
     Column("event", String(32), nullable=False),
-    #: When a resend released the address. Events from before that time no longer count.
+    #: When a person released the address. Events from before that time no longer count.
     Column("released_at", Double),
+    #: The mail that the event is about; null if an earlier version wrote the row.
+    Column("mail_id", BigInteger),
 )
 
 

@@ -17,6 +17,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.metrics import counters
+from orderconfirm.metrics.table import DATABASE_ERRORS
 from orderconfirm.outbox.sqlite_files import SqliteFiles
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,11 @@ class Writer:
     def is_running(self) -> bool:
         return self._thread is not None
 
+    @property
+    def has_died(self) -> bool:
+        """Whether the thread has ended without `stop`."""
+        return self._thread is not None and not self._thread.is_alive()
+
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
@@ -128,12 +135,17 @@ class Writer:
         shop is told that they are stored.
         """
         pending = [_Write(operation, item, is_order) for operation, item in writes]
-        if reason := self._refusal():
-            return [OutboxUnavailable(reason) for _ in pending]
-        self._waiting.put(pending)
+        reason = self._refusal()
+        if reason is None:
+            self._waiting.put(pending)
         timeouts = self._order_timeouts if is_order and self._order_timeouts else (self._timeout, self._timeout)
         began = time.monotonic()
-        return [self._wait_for(write, began, *timeouts) for write in pending]
+        results = [
+            OutboxUnavailable(reason) if reason else self._wait_for(write, began, *timeouts) for write in pending
+        ]
+        if failed := sum(isinstance(result, OutboxUnavailable) for result in results):
+            counters.add(DATABASE_ERRORS, ("write",), failed)
+        return results
 
     def _refusal(self) -> str | None:
         began_at = self._began_at
@@ -270,7 +282,8 @@ def _is_outcome_unknown(exc: Exception) -> bool:
 
 
 def _reason(exc: Exception) -> str:
-    return str(getattr(exc, "orig", None) or exc)
+    # Only the first line: the next ones may quote a row.
+    return str(getattr(exc, "orig", None) or exc).partition("\n")[0]
 
 
 def _translated(exc: Exception) -> Exception:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from gunicorn.http import errors
 
+from orderconfirm.metrics import counters
 from orderconfirm.server.connections import Connection
 from orderconfirm.server.poller import PollingWorker
 from orderconfirm.server.refusals import refusal
@@ -34,6 +35,8 @@ class Worker(PollingWorker):
     """A worker process. With `is_sender` it only sends mails and accepts no clients."""
 
     is_sender = False
+    #: The number of this worker's counters.
+    slot = 0
 
     @property
     def is_first(self) -> bool:
@@ -50,6 +53,7 @@ class Worker(PollingWorker):
 
         gunicorn ends the service when a worker cannot start. After the first one, such a worker is replaced instead.
         """
+        counters.use(self.slot)
         try:
             super().init_process()
         except (Exception, SystemExit) as exc:
@@ -59,7 +63,7 @@ class Worker(PollingWorker):
             if self.is_first:
                 self._end_service()
                 raise
-            self.log.error("a worker cannot start; it is replaced in %d s: %r", RESTART_DELAY_SECONDS, exc)
+            self.log.error("a worker cannot start; it is replaced", extra={"reason": repr(exc)})
             time.sleep(RESTART_DELAY_SECONDS)
             sys.exit(1)
 
@@ -85,7 +89,7 @@ class Worker(PollingWorker):
             # Otherwise clients could still connect while this process finishes its mails at a stop.
             listener.close()
         runtime = self.wsgi.extensions["orderconfirm"]
-        while self.alive and self.is_parent_alive():
+        while self.alive and self.is_parent_alive() and not runtime.dead_threads:
             self.notify()
             if sender := runtime.sender:
                 remote_sender.report(sender.seconds_since_last_round)
@@ -109,10 +113,5 @@ class Worker(PollingWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Respond with a problem to a request that is not HTTP, or that failed outside the application."""
-        request_id = uuid4().hex
-        if isinstance(exc, errors.ParseException):
-            self.log.warning("a request is not HTTP: %s (request %s)", type(exc).__name__, request_id)
-        else:
-            self.log.error("a request failed in the server (request %s)", request_id, exc_info=exc)
         with suppress(OSError):
-            client.sendall(refusal(exc, request_id))
+            client.sendall(refusal(exc, uuid4().hex))

@@ -6,6 +6,7 @@ gunicorn's master imports this module, so it must not import Flask or the applic
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import socket
@@ -20,10 +21,12 @@ from typing import Any, NoReturn
 
 from gunicorn.util import parse_address
 
-from orderconfirm.errors import DatabaseUnreachable, OrderConfirmError, SettingsError
+from orderconfirm.errors import CHECK_HINT, DatabaseUnreachable, OrderConfirmError, SettingsError
 from orderconfirm.server.memory import freeze_gc, tune_allocator
 from orderconfirm.server.roles import remote_sender, remove_worker, retire_sender
 from orderconfirm.settings import Settings, load_environment, unknown_names
+
+log = logging.getLogger(__name__)
 
 #: Seconds for which the first start tries to reach the database, and between two tries.
 START_TIMEOUT = 60.0
@@ -40,7 +43,7 @@ def load_settings() -> Settings:
     try:
         return load_environment(os.environ)
     except SettingsError as exc:
-        print("orderconfirm cannot start:", *exc.problems, sep="\n  ", file=sys.stderr)
+        print("orderconfirm cannot start:", *exc.problems, CHECK_HINT, sep="\n  ", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -51,7 +54,7 @@ def on_starting(server: Any) -> None:
     """
     tune_allocator()
     for warning in unknown_names(os.environ):
-        server.log.warning("%s", warning)
+        log.warning("a setting is unknown", extra={"reason": warning})
     if server.master_pid or "LISTEN_FDS" in os.environ:
         return  # the sockets are inherited
     for address in server.cfg.address:
@@ -80,9 +83,9 @@ def post_worker_init(worker: Any) -> None:
     except OrderConfirmError as exc:
         if worker.has_failed_before:
             raise SystemExit(_APP_LOAD_ERROR) from None
-        _exit(_APP_LOAD_ERROR, str(exc))
+        _exit(_APP_LOAD_ERROR, f"{exc}\n{CHECK_HINT}")
     if worker.age == (2 if runtime.settings.has_sender_process else 1):  # once per service, not once per worker
-        _log_ready(worker.log, runtime.settings)
+        _log_ready(runtime.settings)
     _begin_stop_at_sigterm(runtime)
     freeze_gc()
 
@@ -98,7 +101,8 @@ def _start(runtime: Any, worker: Any) -> None:
         except DatabaseUnreachable as exc:
             if time.monotonic() > give_up_at or not worker.alive:
                 raise
-            worker.log.warning("%s; trying again for %d s", exc, give_up_at - time.monotonic())
+            extra = {"reason": str(exc), "seconds_at_most": round(give_up_at - time.monotonic())}
+            log.warning("the database cannot be reached; trying again", extra=extra)
         time.sleep(RESTART_INTERVAL)
 
 
@@ -155,7 +159,7 @@ def _address_problem(host: str, port: int) -> str | None:
 
 def _reload(server: Any, reload: Callable[[], None]) -> None:
     if problem := _reload_problem(server.cfg.address):
-        server.log.error("Not reloaded; the service continues unchanged: %s", problem)
+        log.error("not reloaded; the service continues unchanged", extra={"reason": problem})
     else:
         retire_sender(server)
         reload()
@@ -171,13 +175,16 @@ def _reload_problem(bound: list[Any]) -> str | None:
     return None if address in bound else _address_problem(*address)
 
 
-def _log_ready(log: Any, settings: Settings) -> None:
+def _log_ready(settings: Settings) -> None:
     address = f"http://localhost:{settings.port}"
-    places = [f"orders: {address}/api/order-confirmation"]
-    if settings.has_demo_page:
-        places.append(f"compose page: {address}/")
-    places.append(f"local inbox: {address}/inbox" if settings.relay is None else f"relay: {settings.relay.host}")
-    log.info("orderconfirm is ready. %s", ", ".join(places))
+    places = {
+        "orders": f"{address}/api/order-confirmation",
+        "demo_page": f"{address}/" if settings.has_demo_page else None,
+        "outbox": f"{address}/outbox" if settings.has_outbox_page else None,
+        "local_inbox": None if settings.relay else f"{address}/inbox",
+        "relay": settings.relay.host if settings.relay else None,
+    }
+    log.info("orderconfirm is ready", extra=places)
 
 
 def _exit(code: int, reason: str) -> NoReturn:

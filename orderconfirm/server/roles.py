@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from orderconfirm.metrics.shared_counters import free_slot
+
 #: The monotonic time of the dispatcher's last round.
 _STATUS = struct.Struct("=d")
 
@@ -53,6 +55,11 @@ class RemoteSender:
 
 
 remote_sender = RemoteSender()
+
+
+def assign_slot(server: Any, worker: Any) -> None:
+    """Give a new worker the counters of one that has ended, or new ones."""
+    worker.slot = free_slot({other.slot for other in server.WORKERS.values()})
 
 
 def make_sender(server: Any, worker: Any) -> None:

@@ -76,6 +76,11 @@ def _api_problems(settings: Settings) -> list[str]:
     problems = []
     if settings.ratelimit_storage_url and find_spec("redis") is None:
         problems.append("RATELIMIT_STORAGE_URL needs a package that is not installed: pip install 'limits[redis]'")
+    if settings.otel_endpoint and find_spec("opentelemetry") is None:
+        problems.append(
+            "OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: "
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        )
     if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
         problems.append(
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "
@@ -85,6 +90,10 @@ def _api_problems(settings: Settings) -> list[str]:
         problems.append("API_KEYS is missing: production requires API keys, like shop1:long-random-key")
     if settings.is_production and settings.demo_page:
         problems.append("DEMO_PAGE is true: the compose page requires no key and is not available in production")
+    if settings.is_production and settings.outbox_page and not settings.secret_key:
+        problems.append(
+            "SECRET_KEY is missing: OUTBOX_PAGE signs its sessions with it, so set it to a long random text"
+        )
     return problems
 
 

@@ -30,6 +30,24 @@ class SettingsFields:
         "which then takes no orders); empty: process with more than one CPU, thread with one",
         values.sender_role,
     )
+    build_revision: str = setting(
+        "BUILD_REVISION", "", "revision of the source that this build was made from, shown in the metrics", str.strip
+    )
+    metrics_key: str = setting(
+        "METRICS_KEY", "", "key that /metrics requires as a bearer token; empty: none", secret=True
+    )
+    metrics_emf: bool = setting(
+        "METRICS_EMF",
+        False,
+        "write the metrics to stdout once a minute, in CloudWatch's embedded metric format",
+        values.boolean,
+    )
+    otel_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "OpenTelemetry collector that traces are sent to, like http://localhost:4318; empty: none",
+        values.web_url,
+    )
     log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", str.upper)
     database_url: str = setting(
         "DATABASE_URL",
@@ -203,4 +221,18 @@ class SettingsFields:
         "serve the compose page at /, which requires no key; "
         "empty: served only while neither API_KEYS nor a relay is set; never in production",
         values.boolean,
+    )
+    outbox_page: bool | None = setting(
+        "OUTBOX_PAGE",
+        None,
+        "serve the page at /outbox, with a login by API key if there are keys; empty: served in development only",
+        values.boolean,
+    )
+    secret_key: str = setting(
+        "SECRET_KEY",
+        "",
+        "signs the sessions of the page at /outbox: 32 or more random characters, the same on all machines; "
+        "production requires it with OUTBOX_PAGE; empty: a new one at each start",
+        values.session_key,
+        secret=True,
     )

@@ -14,7 +14,12 @@ from orderconfirm.settings.variables import variable_names
 
 def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -> Settings:
     """Return the settings in `environ` and the `.env` file; `environ` overrides the file. Raises SettingsError."""
-    return Settings.from_env({**dotenv_file.read(dotenv, variable_names(Settings)), **environ})
+    return Settings.from_env({**read_dotenv(dotenv), **environ})
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a `.env` file; an empty dict when there is none. Raises SettingsError."""
+    return dotenv_file.read(path, variable_names(Settings))
 
 
 def unknown_names(environ: Iterable[str]) -> list[str]:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
 
 from orderconfirm.errors import SettingsError
 from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings.checks import contradictions
 from orderconfirm.settings.cpus import usable_cpus
-from orderconfirm.settings.fields import SettingsFields
+from orderconfirm.settings.fields import ROOT, SettingsFields
 from orderconfirm.settings.relay import Relay, select_relay
 from orderconfirm.settings.variables import read_fields
+
+#: The built-in templates of the mail.
+TEMPLATES = ROOT / "templates"
+#: Signs sessions if SECRET_KEY is not set. gunicorn's master creates it when it reads the settings and its workers
+#: inherit it by fork, so all of them use the same key until the service stops.
+_KEY_OF_THIS_START = token_hex(32)
 
 
 @dataclass(frozen=True)
@@ -21,13 +29,20 @@ class Settings(SettingsFields):
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Return the settings in `environ`. Raises SettingsError with all problems, each by its variable."""
-        read, problems = read_fields(cls, environ)
-        unreadable = {problem.split()[0] for problem in problems}
-        # A variable that cannot be read keeps its default here, and must not be reported as missing too.
-        problems += [problem for problem in contradictions(cls(**read)) if problem.split()[0] not in unreadable]
+        settings, problems = cls.examine(environ)
         if problems:
             raise SettingsError(problems)
-        return cls(**read)
+        return settings
+
+    @classmethod
+    def examine(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """Return the settings, with defaults for what cannot be read, and a sentence for each problem."""
+        read, problems = read_fields(cls, environ)
+        settings = cls(**read)
+        unreadable = {problem.split()[0] for problem in problems}
+        # A variable that cannot be read keeps its default here, and must not be reported as missing too.
+        problems += [problem for problem in contradictions(settings) if problem.split()[0] not in unreadable]
+        return settings, problems
 
     @property
     def is_production(self) -> bool:
@@ -70,6 +85,16 @@ class Settings(SettingsFields):
         return self.api_keys[0].shop if self.api_keys else DEFAULT_SHOP
 
     @property
+    def has_outbox_page(self) -> bool:
+        """Whether the outbox's page is served."""
+        return not self.is_production if self.outbox_page is None else self.outbox_page
+
+    @property
+    def signing_key(self) -> str:
+        """The key that signs the pages' sessions."""
+        return self.secret_key or _KEY_OF_THIS_START
+
+    @property
     def has_local_inbox(self) -> bool:
         """Whether mails stay on this machine, readable at /inbox, because no relay is configured."""
         return self.relay is None
@@ -89,6 +114,11 @@ class Settings(SettingsFields):
     @property
     def support_address(self) -> str:
         return self.support_email or self.sender_address
+
+    @property
+    def template_folders(self) -> list[Path]:
+        """The folders of the mail's templates. The shop's own files take precedence."""
+        return [Path(self.templates_dir), TEMPLATES] if self.templates_dir else [TEMPLATES]
 
     @property
     def has_sender_process(self) -> bool:

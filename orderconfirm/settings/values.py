@@ -188,6 +188,12 @@ def signing_secret(text: str) -> str:
     return text
 
 
+def session_key(text: str) -> str:
+    if len(text) < 32:
+        raise ValueError("is shorter than 32 characters: it must be long and random")
+    return text
+
+
 def proxies(text: str) -> int:
     if not re.fullmatch(r"[0-9]", text):
         raise ValueError("must be the number of proxies in front of the service, 0 to 9")

@@ -59,6 +59,17 @@ class RelaySMTP(TimedSMTP):
             self.close()
             raise translate_error(failure, self.stage) from failure
 
+    def try_sender(self, address: str) -> None:
+        """Ask the relay whether it accepts mail from `address`, and send none. Raises the failure of such a mail."""
+        try:
+            self._enter("mail")
+            self._expect("mail", self.docmd(f"MAIL FROM:<{address}>"), 250)
+            self._enter("mail")
+            self.rset()
+        except (OSError, smtplib.SMTPException) as failure:
+            self.close()
+            raise translate_error(failure, self.stage) from failure
+
     def sendmail(
         self,
         from_addr: str,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from orderconfirm.errors import UnreadableOrder
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import ClaimedMail, RelayReply
 from orderconfirm.order.models import Order
-from orderconfirm.order.serialization import decode_payload, to_order
+from orderconfirm.order.serialization import read_order
 from orderconfirm.settings import Settings
 from orderconfirm.smtp.message import OrderMessage, custom_variables
 from orderconfirm.smtp.pool import ConnectionPool
@@ -31,7 +30,7 @@ class SmtpSender:
 
         Raises TemplateError when the mail cannot be rendered, and UnreadableOrder when the stored order is damaged.
         """
-        message = self._message(_decode_order(mail), mail)
+        message = self._message(read_order(mail.payload, mail.accepted_at), mail)
         message.as_bytes()  # built now, so that the relay does not wait for it
         return message
 
@@ -78,12 +77,3 @@ class SmtpSender:
             date=mail.accepted_at,
             headers=headers,
         )
-
-
-def _decode_order(mail: ClaimedMail) -> Order:
-    try:
-        request, defaults = decode_payload(mail.payload)
-        return to_order(request, defaults, mail.accepted_at)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as exc:
-        reason = f"the stored order cannot be read: {type(exc).__name__}: {exc}"
-        raise UnreadableOrder(reason) from exc

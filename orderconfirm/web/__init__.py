@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.limits import MAX_BODY_BYTES
 from orderconfirm.settings import Settings
-from orderconfirm.web import api, health, hosts, middleware, problems, webhooks
+from orderconfirm.web import access_log, api, health, hosts, middleware, problems, webhooks
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import document
 from orderconfirm.web.pages import views
@@ -25,6 +25,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schemas
     app.extensions["authenticator"] = Authenticator(settings)
     middleware.init_app(app)
+    access_log.init_app(app)
     hosts.init_app(app, settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
@@ -48,8 +49,17 @@ def _register_blueprints(app: Flask, settings: Settings) -> None:
     documented_api.register_blueprint(webhooks.bp)
     app.register_blueprint(document.bp)
     app.register_blueprint(views.bp)
-    if settings.has_demo_page:
-        from orderconfirm.web.pages import demo  # imports Flask-WTF, which production does not need
+    if settings.has_demo_page or settings.has_outbox_page:
+        # Imports Flask-WTF, which a service without these pages does not need.
+        from orderconfirm.web.pages import session
 
-        demo.init_app(app)
+        session.init_app(app, settings)
+    if settings.has_demo_page:
+        from orderconfirm.web.pages import demo
+
         app.register_blueprint(demo.bp)
+    if settings.has_outbox_page:
+        from orderconfirm.web.pages import login, order, outbox
+
+        for bp in (login.bp, outbox.bp, order.bp):
+            app.register_blueprint(bp)

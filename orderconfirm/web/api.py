@@ -15,8 +15,9 @@ from werkzeug.exceptions import BadRequest, NotAcceptable, NotFound
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, OutboxUnavailable
 from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT_SECONDS
-from orderconfirm.models import OutboxEntry, Resend, Search, State
+from orderconfirm.models import Delivery, OutboxEntry, Resend, State
 from orderconfirm.order.schemas import OrderSchema, ResendSchema
+from orderconfirm.queries import Search
 from orderconfirm.web import problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples, parts
@@ -107,12 +108,14 @@ def place_order(order: dict[str, Any]) -> Any:
     entry = result.entry
     is_done = not result.is_new
     headers = {}
+    waiting = None
     wait = _requested_wait()
     # A preference may be ignored (RFC 7240 section 2): without a free slot the request does not wait.
     if wait is not None and _wait_slots.acquire(blocking=False):
         try:
             with suppress(OutboxUnavailable):  # the order is stored, whether or not its outcome can be read
                 entry = _confirmations().outcome(g.shop, entry.order_id, wait) or entry
+                waiting = _confirmations().why_waiting([entry]).get(entry.id)
         finally:
             _wait_slots.release()
         headers = {"Preference-Applied": f"wait={wait}"}
@@ -122,9 +125,10 @@ def place_order(order: dict[str, Any]) -> Any:
             response = problem(problem_types.NOT_SENT, f"{_MESSAGES[entry.state]}{reason}.")
             response.headers.update(headers)
             return response
+    message = _sent_before(result.entry) if result.entry.state is State.SENT else _MESSAGES[entry.state]
     body = {
         "status": "failed" if entry.state in State.NOT_SENT else "success",
-        "message": _sent_before(result.entry) if result.entry.state is State.SENT else _MESSAGES[entry.state],
+        "message": f"{message}; {waiting}" if waiting else message,
         **summary(entry, _link(entry)),
         "warnings": list(result.warnings),
         "ignored_fields": g.ignored_fields,
@@ -160,8 +164,11 @@ def preview_order(order: dict[str, Any]) -> Any:
 def list_orders(query: dict[str, Any]) -> Any:
     """List mails, newest first."""
     search = Search(
-        states=tuple(State(part) for part in query["state"].split(",")) if query.get("state") else (),
+        states=tuple(State(part) for part in _parts(query.get("state"))),
+        deliveries=tuple(Delivery(part) for part in _parts(query.get("delivery"))),
+        order_id=query.get("order_id"),
         recipient=query.get("email"),
+        has_possible_copies=query.get("possible_copies", False),
         since=query.get("since"),
         until=query.get("until"),
     )
@@ -238,6 +245,10 @@ def erase_order(order_id: str) -> Any:
         raise _unknown(order_id)
 
 
+def _parts(text: str | None) -> list[str]:
+    return text.split(",") if text else []
+
+
 def _sent_before(entry: OutboxEntry) -> str:
     """Return the message for a repeated order whose mail was sent earlier."""
     when = "" if entry.is_erased else f", at {entry.changed_at.isoformat(timespec='seconds')}"
@@ -261,7 +272,10 @@ def _detail(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
         raise _unknown(order_id)
     if entry.is_erased:
         raise ContentDeleted(f"order {order_id} was erased")
-    return detail(entry, _link(entry))
+    waiting = None
+    with suppress(OutboxUnavailable):  # what was asked for is done
+        waiting = _confirmations().why_waiting([entry]).get(entry.id)
+    return detail(entry, waiting, _link(entry))
 
 
 def _unknown(order_id: str) -> NotFound:

@@ -17,7 +17,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from orderconfirm.models import DEFAULT_SHOP
-from orderconfirm.settings import Settings
+from orderconfirm.settings import ApiKey, Settings
 from orderconfirm.web import problem_types
 from orderconfirm.web.shop_limit import ShopLimit
 
@@ -34,6 +34,8 @@ MAX_DELAYED = 4
 _ONCE_A_MINUTE = RateLimitItemPerMinute(1)
 
 
+#: The WWW-Authenticate header of a 401.
+CHALLENGE = WWWAuthenticate("bearer", {"realm": "orderconfirm"})
 _WRONG_KEY = "request without a valid API key"
 
 
@@ -62,6 +64,19 @@ class Authenticator:
                 log.warning("a shop exceeds API_RATE_LIMIT", extra={"shop": shop})
             raise _too_many("too many requests with this key", seconds)
 
+    def find_key(self, presented: str) -> ApiKey | None:
+        """Return the API key that the client presented, or None for a wrong one.
+
+        Wrong keys are counted; beyond a limit, the response is delayed. Raises TooManyRequests.
+        """
+        digest = sha256(presented.encode()).hexdigest() if presented else ""
+        # All keys are compared, each in constant time, so that the time taken reveals nothing about them.
+        if found := [key for key in self._keys if hmac.compare_digest(key.digest, digest)]:
+            return found[0]
+        if not self.note_wrong_secret(_WRONG_KEY):
+            self._slow_down()
+        return None
+
     def note_wrong_secret(self, event: str) -> bool:
         """Log `event`, a wrong key or signature. Returns False when this address has exceeded its limit this minute.
 
@@ -80,18 +95,9 @@ class Authenticator:
         if not self._keys:
             self.refuse_other_sites()
             return DEFAULT_SHOP
-        key = _presented_key()
-        presented = sha256(key.encode()).hexdigest() if key else ""
-        # All keys are compared, each in constant time, so that the time taken reveals nothing about them.
-        shops = [key.shop for key in self._keys if hmac.compare_digest(key.digest, presented)]
-        if shops:
-            return shops[0]
-        if not self.note_wrong_secret(_WRONG_KEY):
-            self._slow_down()
-        raise Unauthorized(
-            problem_types.UNAUTHORIZED.detail,
-            www_authenticate=WWWAuthenticate("bearer", {"realm": "orderconfirm"}),
-        )
+        if key := self.find_key(presented_key()):
+            return key.shop
+        raise Unauthorized(problem_types.UNAUTHORIZED.detail, www_authenticate=CHALLENGE)
 
     def refuse_other_sites(self) -> None:
         """Refuse state-changing requests that another site's page makes a browser send. Raises Forbidden.
@@ -124,7 +130,7 @@ def _address() -> str:
     return (request.remote_addr or "")[:MAX_ADDRESS_LENGTH]
 
 
-def _presented_key() -> str:
+def presented_key() -> str:
     """Return the key of the request. If there is an Authorization header, X-API-Key is ignored, even if it is right."""
     if "Authorization" not in request.headers:
         return request.headers.get("X-API-Key", "")

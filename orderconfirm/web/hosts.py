@@ -17,6 +17,8 @@ from orderconfirm.web.problems import problem
 
 #: The blueprints of the local inbox and the form, which browsers use without a key.
 _PAGES = ("pages", "demo")
+#: Their styles and scripts, which other pages use too and which are no secret.
+_STATIC = "pages.static"
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
 #: A name without a dot, such as a container's, is known only in the local network.
 _LOCAL_NAME = re.compile(r"[a-z0-9_-]+|(?:[a-z0-9_-]+\.)+localhost")
@@ -27,7 +29,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def refuse_other_hosts() -> Response | None:
-        if settings.api_keys and request.blueprint not in _PAGES:
+        if settings.api_keys and (request.blueprint not in _PAGES or request.endpoint == _STATIC):
             return None
         if _is_local(request.headers.get("Host", ""), settings.host):
             return None

@@ -7,7 +7,7 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
 from orderconfirm.errors import (
@@ -35,7 +35,9 @@ _BY_STATUS = {problem_type.status: problem_type for problem_type in problem_type
 
 
 def problem(problem_type: ProblemType, detail: str, **members: Any) -> Response:
-    """Return a problem+json response; `members` are added to its body."""
+    """Return a problem+json response; `members` are added to its body. `access_log` logs its name and its pointers."""
+    g.problem = problem_type.name or None
+    g.error_pointers = [error["pointer"] for error in members.get("errors", ())] or None
     body = {
         "type": problem_type.type,
         "title": problem_type.title,
@@ -125,5 +127,5 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _unexpected_error(exc: Exception) -> Response:
-    log.error("a request failed", exc_info=exc)
+    log.error("an unexpected error", exc_info=exc)
     return _http_error(InternalServerError(problem_types.INTERNAL.detail))

@@ -26,8 +26,8 @@ from orderconfirm.web import problem_types
 def parse_body(schema: Schema) -> Any:
     """Return the request's JSON body, loaded by `schema`, and set `g.ignored_fields` to pointers to unknown fields.
 
-    Raises 400, 408, 413 or 415, and InvalidRequest for a body that is not valid. A schema with `is_optional` also takes
-    a request without a body.
+    Also set `g.order_id`, for the log, to whatever the body has there. Raises 400, 408, 413 or 415, and InvalidRequest
+    for a body that is not valid. A schema with `is_optional` also takes a request without a body.
     """
     raw = raw_body()
     if not raw and getattr(schema, "is_optional", False):
@@ -39,6 +39,7 @@ def parse_body(schema: Schema) -> Any:
     body = decode(raw)
     if not isinstance(body, Mapping):
         raise _invalid(schema, [FieldError("", "the body must be a JSON object")])
+    g.order_id = body.get("order_id")
     g.ignored_fields = ignored_fields(schema, body)
     return _load(schema, body)
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from marshmallow import RAISE, ValidationError, fields, pre_load, validate
 
-from orderconfirm.models import State
-from orderconfirm.order.fields import DigitsInteger, Timestamp
+from orderconfirm.models import Delivery, State
+from orderconfirm.order.fields import DigitsInteger, Text, Timestamp
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 from orderconfirm.order.schemas import Part, about
 from orderconfirm.order.text_fields import MailAddress
 
-_STATE = "|".join(state.value for state in State)
-_SOME_STATES = f"^({_STATE})(,({_STATE}))*$"
 
+def _several(choices: type[StrEnum], meaning: str) -> fields.String:
+    """Return a field for one or several of `choices`, separated by commas."""
+    known = [choice.value for choice in choices]
+    one = f"({'|'.join(known)})"
 
-def _known_states(text: str) -> None:
-    known = [state.value for state in State]
-    if unknown := [part for part in text.split(",") if part not in known]:
-        raise ValidationError(f"{unknown[0][:40]!r} is not one of {', '.join(known)}")
+    def are_known(text: str) -> None:
+        if unknown := [part for part in text.split(",") if part not in known]:
+            raise ValidationError(f"{unknown[0][:40]!r} is not one of {', '.join(known)}")
+
+    metadata = {"description": f"{meaning}, or several with commas", "pattern": f"^{one}(,{one})*$"}
+    return fields.String(metadata=metadata, validate=are_known)
 
 
 #: A time with `+02:00` whose unescaped `+` was decoded as a space.
@@ -33,7 +39,10 @@ class SearchSchema(Part):
     class Meta:
         unknown = RAISE
 
-    error_messages = {"unknown": "is unknown: a list takes state, email, since, until, cursor and limit"}
+    error_messages = {
+        "unknown": "is unknown: a list takes state, delivery, order_id, email, possible_copies, since, until, cursor "
+        "and limit"
+    }
 
     @pre_load
     def restore_plus(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
@@ -42,11 +51,16 @@ class SearchSchema(Part):
         restored |= {name: _BARE_ZONE.sub(r"\1+\2", data.get(name, "")) for name in ("since", "until")}
         return {**data, **{name: text for name, text in restored.items() if name in data}}
 
-    state = fields.String(
-        metadata={"description": "one state, or several with commas", "pattern": _SOME_STATES},
-        validate=_known_states,
-    )
+    state = _several(State, "one state")
+    delivery = _several(Delivery, "one reported delivery")
+    order_id = Text(MAX_ORDER_ID_LENGTH, exact=True, metadata=about("the whole order id"))
     email = MailAddress(metadata=about("the recipient"))
+    possible_copies = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        metadata=about("`true`: only mails that may have been sent more than once"),
+        error_messages={"invalid": "must be true or false"},
+    )
     since = Timestamp(metadata=about("accepted at this time or later, ISO 8601"))
     until = Timestamp(metadata=about("accepted before this time"))
     cursor = fields.String(

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from orderconfirm import representation
 from orderconfirm.models import Delivery, Event, OutboxEntry, State
 from orderconfirm.web import problem_types
 
@@ -17,6 +18,8 @@ _WARNINGS = "a difference between the total and its parts"
 _IGNORED = "JSON pointers of unknown fields"
 _EMAIL = "the recipient, in lower case; null once the content is deleted"
 _REVISION = "0 for the order's first mail; each resend adds 1"
+_REQUEST = "the X-Request-ID of the request that created the mail; null for a command, or once the content is deleted"
+_WAITING = "why a mail that is queued, or will be sent again, is not being sent yet"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
 
@@ -82,10 +85,12 @@ class DeliveryEventSchema(Schema):
 class MailSchema(SummarySchema):
     """A mail with its history and delivery events."""
 
+    waiting = _text("no process sends mails", _WAITING, allow_none=True, required=True)
     changed_at = _time("2025-03-15T14:30:03+00:00", required=True)
     due_at = _time("2025-03-15T14:31:00+00:00", "the time of the next attempt", allow_none=True, required=True)
     attempts = fields.Integer(required=True, metadata={"examples": [1]})
     possible_copies = fields.Integer(required=True, metadata={"description": "sends with an unknown outcome"})
+    request_id = _text("3b1f0c9a5d7e4f60", _REQUEST, allow_none=True, required=True)
     earlier_mails = fields.List(
         fields.Nested(SummarySchema),
         required=True,
@@ -158,50 +163,10 @@ class ProblemSchema(Schema):
 
 def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
     """Return a mail as in SummarySchema. `link` is the path of its order."""
-    return {
-        "order_id": entry.order_id,
-        "state": entry.state.value,
-        "delivery": entry.delivery.value if entry.delivery else None,
-        "reason": entry.reason,
-        "revision": entry.revision,
-        "message_id": entry.message_id,
-        "email": entry.recipient,
-        "accepted_at": entry.accepted_at.isoformat(),
-        "links": {"self": link},
-    }
+    return {**representation.summary(entry), "links": {"self": link}}
 
 
-def detail(entry: OutboxEntry, link: str) -> dict[str, Any]:
-    """Return a mail as in MailSchema. `link` is the path of its order."""
-    return {
-        **summary(entry, link),
-        "changed_at": entry.changed_at.isoformat(),
-        "due_at": entry.due_at.isoformat() if entry.state in State.DUE else None,
-        "attempts": entry.attempts,
-        "possible_copies": entry.possible_copies,
-        "earlier_mails": [summary(each, link) for each in entry.earlier],
-        "history": [
-            {
-                "at": each.at.isoformat(),
-                "revision": each.revision,
-                "event": each.event,
-                "state": each.state.value,
-                "stage": each.stage,
-                "code": each.code,
-                "text": each.text,
-                "seconds": round(each.seconds, 3) if each.seconds is not None else None,
-            }
-            for each in entry.history
-        ],
-        "deliveries": [
-            {
-                "event_id": each.event_id,
-                "revision": each.revision,
-                "event": each.event,
-                "at": each.at.isoformat(),
-                "code": each.code,
-                "text": each.text,
-            }
-            for each in entry.deliveries
-        ],
-    }
+def detail(entry: OutboxEntry, waiting: str | None, link: str) -> dict[str, Any]:
+    """Return a mail as in MailSchema. `waiting` is why it is not being sent yet, `link` the path of its order."""
+    earlier = [summary(each, link) for each in entry.earlier]
+    return {**representation.detail(entry, waiting), "links": {"self": link}, "earlier_mails": earlier}

@@ -75,7 +75,7 @@ class Outbox:
         self.sink.held_at = "MAIL"
         self.place("K0")
         self.dispatcher.start()
-        assert self.sink.reached.wait(10)
+        assert self.sink.reached.wait(40)
         self.place("K1")
         wait_until(lambda: self.state("K1") is State.SENDING)
         self.place("K2")
@@ -162,7 +162,7 @@ def test_a_mail_whose_lease_is_too_old_when_its_turn_comes_is_claimed_again(outb
     outbox.sink.held_at = "MAIL"
     outbox.place("K0")
     outbox.dispatcher.start()
-    assert outbox.sink.reached.wait(10)
+    assert outbox.sink.reached.wait(40)
     limits = outbox.dispatcher._limits
     outbox.limit(lease_seconds=limits.send_seconds)  # nothing is left to wait
     outbox.place("K1")
@@ -181,7 +181,7 @@ def test_a_mail_is_claimed_again_when_the_one_before_it_used_up_its_time(outbox:
     outbox.sink.held_at = "MAIL"
     outbox.place("K0", "K1")
     outbox.dispatcher.start()
-    assert outbox.sink.reached.wait(10)
+    assert outbox.sink.reached.wait(40)
     assert outbox.dispatcher._threads.waiting == 0  # K1 is rendered
     end = time.monotonic() + 1
     wait_until(lambda: time.monotonic() > end)
@@ -198,7 +198,7 @@ def test_outcomes_are_kept_while_the_database_is_locked_and_recorded_afterwards(
     outbox.sink.held_at = "DOT"
     outbox.place("K0")
     outbox.dispatcher.start()
-    assert outbox.sink.reached.wait(10)
+    assert outbox.sink.reached.wait(40)
     outbox.database._writer._timeout = 0.2
     with locked(url):
         outbox.sink.held_at = None
@@ -217,7 +217,7 @@ def test_a_stop_waits_for_a_locked_database_to_record_an_outcome(url: str, outbo
     outbox.sink.held_at = "DOT"
     outbox.place("K0")
     outbox.dispatcher.start()
-    assert outbox.sink.reached.wait(10)
+    assert outbox.sink.reached.wait(40)
     outbox.database._writer._timeout = 0.2
     with ThreadPoolExecutor(1) as thread:
         with locked(url):
@@ -266,7 +266,7 @@ def stalled_commits(outbox: Outbox) -> Iterator[threading.Event]:
 
     def stall(_: Any) -> None:
         is_stalled.set()
-        may_end.wait(10)
+        may_end.wait(40)
 
     outbox.dispatcher._maintenance._next_check = float("inf")
     outbox.dispatcher._take_share = lambda now: None  # whose write would wait instead
@@ -285,7 +285,7 @@ def test_a_mail_that_an_unconfirmed_write_has_given_back_is_claimed_again(outbox
     with stalled_commits(outbox) as is_stalled:
         outbox.dispatcher._breaker.trip(RelayTrouble("connect", "refused"), time.monotonic())
         outbox.dispatcher.wake()
-        assert is_stalled.wait(10)
+        assert is_stalled.wait(40)
         wait_until(lambda: any(each.was_unconfirmed for each in outbox.dispatcher._outcomes), seconds=30)
         outbox.dispatcher._breaker.reset(time.monotonic())
     wait_until(lambda: outbox.tokens("K1") - before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from outboxes import claim, find, mail, run, settle
@@ -46,7 +47,7 @@ def abandon(queue: OutboxQueue, order_id: str) -> None:
     run(queue, f"UPDATE outbox SET lease_owner = 'gone' WHERE order_id = '{order_id}'")
 
 
-def test_an_abandoned_mail_is_queued_again_at_the_next_check(queue: OutboxQueue, log: list[str]) -> None:
+def test_an_abandoned_mail_is_queued_again_at_the_next_check(queue: OutboxQueue, lines: list[dict[str, Any]]) -> None:
     maintenance = make_maintenance(queue)
     maintenance.run([], 10.0)
     abandon(queue, "1")
@@ -54,7 +55,8 @@ def test_an_abandoned_mail_is_queued_again_at_the_next_check(queue: OutboxQueue,
     assert find(queue, "1").state is State.SENDING
     maintenance.run([], 10.0 + POLL_INTERVAL)
     assert find(queue, "1").state is State.QUEUED
-    assert any("may arrive twice" in line for line in log)
+    [line] = [line for line in lines if "may arrive twice" in line["event"]]
+    assert (line["mails"], line["order_ids"]) == (1, ["1"])
 
 
 def test_an_abandoned_mail_is_held_with_holds_unknown(queue: OutboxQueue) -> None:

@@ -10,7 +10,9 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ from processes import wait_until
 from sqlalchemy import event
 
 from benchmarks.databases import emptied
-from orderconfirm.models import Delivery, RelayEvent, Resend, Search, State
+from orderconfirm.models import Delivery, RelayEvent, Resend, State
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
-from orderconfirm.outbox.stats import read_stats
+from orderconfirm.outbox.search import OutboxSearch
+from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
+from orderconfirm.queries import Search
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
 CURSOR = "1742000000.5_77"
@@ -70,35 +74,90 @@ def plans(queue: OutboxQueue) -> Iterator[list[str]]:
     file.close()
 
 
-@pytest.mark.parametrize("times", [{}, {"since": MOMENT}, {"until": MOMENT}, {"since": MOMENT, "until": MOMENT}])
-@pytest.mark.parametrize("cursor", [None, CURSOR])
 @pytest.mark.parametrize(
-    ("filters", "index"),
+    ("filters", "index", "lists"),
     [
-        ({}, "newest (shop=?"),
-        ({"states": (State.HELD,)}, "state (shop=? AND state=?"),
-        ({"states": (State.HELD, State.SENT)}, "state (shop=? AND state=?"),
-        ({"states": tuple(State)}, "state (shop=? AND state=?"),
-        ({"recipient": "a@example.com"}, "recipient (shop=? AND recipient=?"),
-        ({"recipient": "a@example.com", "states": (State.SENT,)}, "recipient (shop=? AND recipient=?"),
-        ({"recipient": "a@example.com", "states": (State.SENT, State.HELD)}, "recipient (shop=? AND recipient=?"),
+        ({}, "newest (shop=?", 1),
+        ({"states": (State.HELD,)}, "state (shop=? AND state=?", 1),
+        ({"states": (State.HELD, State.SENT)}, "state (shop=? AND state=?", 2),
+        ({"states": tuple(State)}, "state (shop=? AND state=?", len(State)),
+        ({"deliveries": (Delivery.BOUNCED,)}, "delivery (shop=? AND delivery=? AND state=?", len(State)),
+        (
+            {"deliveries": (Delivery.BOUNCED, Delivery.DELIVERED), "states": (State.SENT,)},
+            "delivery (shop=? AND delivery=? AND state=?",
+            2,
+        ),
+        ({"recipient": "a@example.com"}, "recipient (shop=? AND recipient=?", 1),
+        ({"recipient": "a@example.com", "states": (State.SENT,)}, "recipient (shop=? AND recipient=?", 1),
+        ({"recipient": "a@example.com", "states": (State.SENT, State.HELD)}, "recipient (shop=? AND recipient=?", 1),
+        ({"recipient": "a@example.com", "deliveries": (Delivery.BOUNCED,)}, "recipient (shop=? AND recipient=?", 1),
+        ({"recipient": "a@example.com", "has_possible_copies": True}, "recipient (shop=? AND recipient=?", 1),
     ],
 )
 def test_each_list_is_read_from_an_index_in_order(
-    queue: OutboxQueue, filters: dict[str, Any], index: str, cursor: str | None, times: dict[str, Any]
+    queue: OutboxQueue, filters: dict[str, Any], index: str, lists: int
 ) -> None:
+    for since, until, cursor in product((None, MOMENT), (None, MOMENT), (None, CURSOR)):
+        search = Search(**filters, since=since, until=until)
+        with plans(queue) as lines:
+            OutboxSearch(queue._database).page("shop", search, cursor, 50)
+        reads = reads_of_lists(lines)
+        assert len(reads) == lists
+        for line in reads:
+            assert line.startswith(f"SEARCH outbox USING INDEX outbox_{index}")
+            assert ("accepted_at" in line) == bool(since or until or cursor)
+        assert not [line for line in lines if "TEMP B-TREE" in line]
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({"order_id": "1"}, "sqlite_autoindex_outbox_1 (shop=? AND order_id=?"),
+        ({"order_id": "1", "has_possible_copies": True}, "sqlite_autoindex_outbox_1 (shop=? AND order_id=?"),
+        ({"has_possible_copies": True}, "outbox_copies (possible_copies>?"),
+    ],
+)
+def test_a_list_of_few_mails_is_found_in_an_index(queue: OutboxQueue, filters: dict[str, Any], index: str) -> None:
+    more = {"states": (State.SENT,), "deliveries": (Delivery.BOUNCED,), "since": MOMENT, "until": MOMENT}
+    for search in Search(**filters), Search(**filters, **more):
+        with plans(queue) as lines:
+            OutboxSearch(queue._database).page("shop", search, CURSOR, 50)
+        [line] = [
+            line for line in lines if re.match(r"(SEARCH|SCAN) (outbox|same)\b", line) and "PRIMARY KEY" not in line
+        ]
+        assert line.partition(" INDEX ")[2].startswith(index)
+
+
+def test_lists_of_all_shops_are_those_of_each(queue: OutboxQueue) -> None:
+    queue.add(mail("1"))
+    queue.add(replace(mail("1"), shop="other"))
     with plans(queue) as lines:
-        OutboxAdmin(queue._database).search("shop", Search(**filters, **times), cursor, 50)
-    reads = [line for line in lines if READS.match(line) and "INTEGER PRIMARY KEY" not in line]
-    of_each_state = "states" in filters and "recipient" not in filters
-    assert len(reads) == (len(filters["states"]) if of_each_state else 1)
-    for line in reads:
-        assert line.startswith(f"SEARCH outbox USING INDEX outbox_{index}")
-        assert ("accepted_at" in line) == bool(cursor or times)
-    # Only the newest mails of several states are sorted.
-    assert sum("TEMP B-TREE" in line for line in lines) == of_each_state
+        OutboxSearch(queue._database).page(None, Search(states=(State.HELD,)), CURSOR, 50)
+    assert sum("outbox_state (shop=? AND state=?" in line for line in lines) == 2
 
 
+def test_shops_are_found_without_reading_their_mails(queue: OutboxQueue) -> None:
+    queue.add(mail("1"))
+    with plans(queue) as lines:
+        assert OutboxSearch(queue._database).shops() == OutboxSearch(queue._database).shops("1") == ["shop"]
+    reads = [line for line in lines if READS.match(line)]
+    assert not [line for line in reads if "INDEX" not in line]
+    assert [line for line in reads if line.startswith("SEARCH") and "(shop=? AND order_id=?)" in line]
+
+
+def reads_of_lists(lines: list[str]) -> list[str]:
+    """Return the plan lines that read mails, without those that read single ones by id, and without shops."""
+    return [line for line in lines if READS.match(line) and "PRIMARY KEY" not in line and "COVERING" not in line]
+
+
+SEARCHES = {
+    "for all": Search(),
+    "by state": Search(states=(State.FAILED, State.HELD)),
+    "by delivery": Search(deliveries=(Delivery.BOUNCED, Delivery.COMPLAINED)),
+    "by order": Search(order_id="1", states=(State.SENT,)),
+    "by address": Search(recipient="a@example.com", states=(State.SENT,), since=MOMENT),
+    "by copies": Search(has_possible_copies=True, states=(State.SENT,)),
+}
 OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
     "add": lambda queue, admin: queue.add(mail("1")),
     "resend": lambda queue, admin: admin.resend(Resend("shop", "1"), str),
@@ -113,6 +172,13 @@ OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
     "erase": lambda queue, admin: Retention(queue._database).erase("shop", "1"),
     "purge": lambda queue, admin: Retention(queue._database).purge(60),
     "read_stats": lambda queue, admin: read_stats(queue._database),
+    "read_stats of a shop": lambda queue, admin: read_stats(queue._database, "shop"),
+    "read_sent_per_minute": lambda queue, admin: read_sent_per_minute(queue._database),
+    "shops": lambda queue, admin: OutboxSearch(queue._database).shops("1"),
+    **{
+        f"search {name}": lambda queue, admin, search=search: OutboxSearch(queue._database).page(None, search, None, 10)
+        for name, search in SEARCHES.items()
+    },
 }
 
 
@@ -141,6 +207,8 @@ INSERT INTO history (mail_id, at, event, state) SELECT id, accepted_at, 'sent', 
 INSERT INTO delivery_events (event_id, mail_id, received_at, at, event)
     SELECT id, id, accepted_at, accepted_at, 'delivery' FROM outbox;
 UPDATE outbox SET state = 'failed' WHERE order_id = '1';
+UPDATE outbox SET delivery = 'delivered' WHERE state = 'sent';
+UPDATE outbox SET delivery = 'bounced' WHERE id % 1000 = 0 AND state = 'sent';
 ANALYZE
 """
 ROWS_READ = """
@@ -220,7 +288,8 @@ def test_mails_to_an_address_are_found_by_an_index(queue: OutboxQueue) -> None:
         deliveries.record([bounce])
         OutboxAdmin(queue._database).resend(Resend("shop", "1"), str)
     reads = [line for line in lines if READS.match(line)]
-    assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in reads) == 2
+    assert sum("outbox_recipient (shop=? AND recipient=?" in line for line in reads) == 1
+    assert sum("outbox_state (shop=? AND state=?" in line for line in reads) == 1
     assert not [line for line in reads if line.startswith("SCAN")]
 
 

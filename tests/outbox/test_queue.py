@@ -192,7 +192,7 @@ def test_mails_of_an_unconfirmed_claim_are_released_at_once(url: str) -> None:
     with opened(url, write_timeout=0.3) as queue:
         queue.add(mail("1"))
         may_end = threading.Event()
-        event.listen(queue._database._writing, "commit", lambda _: may_end.wait(10))
+        event.listen(queue._database._writing, "commit", lambda _: may_end.wait(40))
         with pytest.raises(UnconfirmedWrite):
             claim(queue, 1, 60)
         may_end.set()

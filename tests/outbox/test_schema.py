@@ -7,10 +7,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from outboxes import claim, find, mail, opened, settle
 from processes import ROOT
-from schemas import NEXT, RELEASED, content, execute, make_released, schema, write_version
+from schemas import HEAD, NAMES, NEXT, NEXT_NUMBER, RELEASED, content, execute, make_released, schema, write_version
 from sqlalchemy import create_engine
 
 from orderconfirm.errors import OutboxUnavailable, SchemaMismatch
@@ -18,7 +19,6 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import SENT
 from orderconfirm.outbox.tables import metadata
 
-HEAD = "0002"
 ADD_COLUMN = "op.add_column('outbox', sa.Column('news', sa.Text))"
 DROP_COLUMN = "op.drop_column('outbox', 'news')"
 
@@ -103,6 +103,22 @@ class TestUpgrade:
         open_database(url)
         assert content(url) == upgraded
 
+    def test_postgresql_cleans_the_table_of_the_mails_early(self, empty_postgres: str) -> None:
+        def options() -> list[str] | None:
+            with psycopg.connect(empty_postgres) as server:
+                row = server.execute("SELECT reloptions FROM pg_class WHERE relname = 'outbox'").fetchone()
+                return row[0] if row else []
+
+        open_database(empty_postgres)
+        assert options() == [
+            "fillfactor=85",
+            "autovacuum_vacuum_scale_factor=0.005",
+            "autovacuum_vacuum_threshold=20000",
+        ]
+        with schema(empty_postgres) as found:
+            found.downgrade("0002")
+        assert options() is None
+
     def test_a_database_of_the_last_version_without_migrations_goes_up(self, url: str) -> None:
         """That version created the table of the second migration, and recorded nothing."""
         make_released(url, "0001")
@@ -132,7 +148,7 @@ class TestUpgrade:
     def test_without_auto_migrate_a_pending_migration_stops_the_start_and_is_named(self, url: str) -> None:
         make_released(url, "0001", is_recorded=True)
         before = content(url)
-        with pytest.raises(SchemaMismatch, match="pending 0002_senders: run flask db upgrade"):
+        with pytest.raises(SchemaMismatch, match=f"pending {', '.join(NAMES[1:])}: run flask db upgrade"):
             open_database(url, auto_migrate=False)
         assert content(url) == before
         open_database(url)
@@ -213,16 +229,17 @@ class TestFailure:
 class TestVersions:
     """Versions beside each other, and back to the one before."""
 
-    def test_a_downgrade_by_one_and_the_way_up_again_keep_the_orders(self, url: str) -> None:
+    def test_each_step_down_and_the_way_up_again_keep_the_orders(self, url: str) -> None:
         make_released(url, "0001", is_recorded=True)
         before = content(url)
         open_database(url)
         after = content(url)
         with schema(url) as found:
-            assert found.downgrade() == ["0002_senders"]
+            for name in reversed(NAMES[1:]):
+                assert found.downgrade() == [name]
             assert found.revision().number == "0001"
             assert content(url) == before
-            assert found.upgrade() == ["0002_senders"]
+            assert found.upgrade() == NAMES[1:]
         assert content(url) == after
         with opened(url) as queue:
             assert len(claim(queue, 10, 60)) == 3
@@ -231,10 +248,12 @@ class TestVersions:
         open_database(url)
         with schema(url, write_version(tmp_path, ADD_COLUMN, DROP_COLUMN)) as newer:
             newer.upgrade()
-            for target in ("0003", "0009", "base", "-1"):
-                with pytest.raises(SchemaMismatch, match="has revision 0003: choose one of 0001, 0002"):
+            for target in (NEXT_NUMBER, "0099", "base", "-1"):
+                with pytest.raises(
+                    SchemaMismatch, match=f"has revision {NEXT_NUMBER}: choose one of 0001, 0002, .*{HEAD}"
+                ):
                     newer.downgrade(target)
-            assert newer.downgrade("0001") == [NEXT, "0002_senders"]
+            assert newer.downgrade("0001") == [NEXT, *reversed(NAMES[1:])]
             with pytest.raises(SchemaMismatch, match="has revision 0001: no revision is before it"):
                 newer.downgrade()
 
@@ -258,12 +277,12 @@ class TestVersions:
 
     def test_the_version_before_is_refused_after_a_contracting_migration(self, url: str, tmp_path: Path) -> None:
         open_database(url)
-        with schema(url, write_version(tmp_path, ADD_COLUMN, DROP_COLUMN, oldest_compatible="0003")) as newer:
+        with schema(url, write_version(tmp_path, ADD_COLUMN, DROP_COLUMN, oldest_compatible=NEXT_NUMBER)) as newer:
             newer.upgrade()
-            needed = "revision 0003, which needs a version with revision 0003 or later; this one has 0002"
-            with pytest.raises(SchemaMismatch, match=f"{needed}.* flask db downgrade 0002"):
+            needed = f"revision {NEXT_NUMBER}, which needs a version with revision {NEXT_NUMBER} or later; this one has"
+            with pytest.raises(SchemaMismatch, match=f"{needed} {HEAD}.* flask db downgrade {HEAD}"):
                 open_database(url)
-            newer.downgrade("0002")
+            newer.downgrade(HEAD)
         open_database(url)
 
     def test_each_migration_is_named_by_its_number_and_its_compatibility_never_decreases(self) -> None:
@@ -288,4 +307,4 @@ def test_threads_of_one_process_can_migrate_at_once(url: str) -> None:
     make_released(url, "0001")
     with schema(url) as first, schema(url) as second, ThreadPoolExecutor(2) as threads:
         applied = list(threads.map(lambda each: each.upgrade(), (first, second)))
-    assert sorted(applied) == [[], ["0002_senders"]]
+    assert sorted(applied) == [[], NAMES[1:]]

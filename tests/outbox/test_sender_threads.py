@@ -53,7 +53,7 @@ class Relay:
 
     def send(self, message: int, following: int | None = None) -> RelayReply:
         self.sends.append((message, following))
-        assert self.may_answer.wait(10)
+        assert self.may_answer.wait(40)
         if failure := self.failures.get(message):
             raise failure
         return RelayReply(250, "Ok")

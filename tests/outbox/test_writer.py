@@ -68,7 +68,7 @@ class SlowJob:
     def __call__(self, connection: Connection) -> None:
         connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{self._word}')").close()
         self.has_begun.set()
-        assert self.may_end.wait(10)
+        assert self.may_end.wait(40)
 
 
 def test_a_job_that_times_out_while_it_runs_is_rolled_back(writer: Writer) -> None:
@@ -84,11 +84,11 @@ def test_a_job_that_times_out_does_not_affect_others_of_its_group(writer: Writer
     gate, slow = SlowJob("gate"), SlowJob("slow")
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(do, writer, gate)
-        assert gate.has_begun.wait(10)
+        assert gate.has_begun.wait(40)
         second = threads.submit(do, writer, slow)
         wait_until(lambda: not writer._waiting.empty())
         gate.may_end.set()
-        assert slow.has_begun.wait(10)
+        assert slow.has_begun.wait(40)
         assert first.exception(10) is None
         assert isinstance(second.exception(10), OutboxUnavailable)
         third = threads.submit(write_note, writer, "fine")
@@ -103,7 +103,7 @@ def stalled_commit(writer: Writer) -> Iterator[threading.Event]:
     may_end = threading.Event()
 
     def stall(_: Connection) -> None:
-        may_end.wait(10)
+        may_end.wait(40)
 
     event.listen(writer._engine, "commit", stall)
     try:

@@ -104,7 +104,7 @@ def test_writes_that_wait_for_the_database_share_its_next_transaction(
             futures = [threads.submit(writer.do_all, [(operations.add, f"w{number}")]) for number in range(20)]
             wait_until(lambda: writer._began_at is not None)
             wait_until(lambda: all(future.running() for future in futures))
-        assert sorted(future.result(10)[0] for future in futures) == sorted(f"added w{n}" for n in range(20))
+        assert sorted(future.result(40)[0] for future in futures) == sorted(f"added w{n}" for n in range(20))
     assert len(notes(writer)) == 20
     assert len(seen) < 20
 
@@ -138,8 +138,8 @@ def test_a_stop_finishes_the_writes_that_wait(url: str, writer: Writer, operatio
             wait_until(lambda: all(future.running() for future in futures) and writer._thread is not None)
             stopping = threads.submit(lambda: (writer.stop(), is_stopped.set()))
             assert not is_stopped.is_set()
-        stopping.result(10)
-        results = [future.result(10)[0] for future in futures]
+        stopping.result(40)
+        results = [future.result(40)[0] for future in futures]
     written = [result for result in results if isinstance(result, str)]
     assert {result.removeprefix("added ") for result in written} == notes(writer)
     assert all(isinstance(result, str | OutboxUnavailable) for result in results)

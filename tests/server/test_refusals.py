@@ -59,5 +59,6 @@ def test_a_failure_of_the_server_tells_the_client_nothing_and_the_log_its_cause(
     assert status == "HTTP/1.1 500 Internal Server Error"
     assert b"a secret" not in response
     [record] = caplog.records
-    assert headers["X-Request-ID"] in record.getMessage()
+    assert (record.getMessage(), record.status, record.problem) == ("request failed", 500, "internal-server-error")
+    assert record.request_id == headers["X-Request-ID"]
     assert record.exc_info and str(record.exc_info[1]) == "a secret"

@@ -68,6 +68,15 @@ def test_keys_or_a_relay_turn_the_demo_page_off_unless_it_is_requested(environ: 
     assert "DEMO_PAGE is true" in problems(**environ, APP_ENV="production", DEMO_PAGE="true")
 
 
+def test_the_outbox_page_is_on_in_development_and_on_request_in_production() -> None:
+    production = {"APP_ENV": "production", "MAILTRAP_API_TOKEN": SECRET, "EMAIL_SENDER": "a@b.example"}
+    production |= {"API_KEYS": f"one:{'k' * 16}", "SECRET_KEY": "s" * 32}
+    assert Settings.from_env({}).has_outbox_page
+    assert not Settings.from_env({"OUTBOX_PAGE": "false"}).has_outbox_page
+    assert not Settings.from_env(production).has_outbox_page
+    assert Settings.from_env({**production, "OUTBOX_PAGE": "true"}).has_outbox_page
+
+
 def test_a_token_selects_mailtraps_live_relay() -> None:
     relay = Settings.from_env({"MAILTRAP_API_TOKEN": SECRET, "EMAIL_SENDER": "a@b.example"}).relay
     assert relay is not None
@@ -132,6 +141,8 @@ def test_another_relay_uses_tls_by_default(environ: dict[str, str], security: st
         ({"RATELIMIT_STORAGE_URL": "memcached://host"}, "RATELIMIT_STORAGE_URL must be redis://"),
         ({"RATELIMIT_STORAGE_URL": "redis://host:x/0"}, "RATELIMIT_STORAGE_URL has a port"),
         ({"MAILTRAP_WEBHOOK_SECRET": "x"}, "MAILTRAP_WEBHOOK_SECRET is shorter"),
+        ({"SECRET_KEY": "x" * 31}, "SECRET_KEY is shorter"),
+        ({"APP_ENV": "production", "OUTBOX_PAGE": "true"}, "SECRET_KEY is missing"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES must be"),
         ({"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}, "exclude each other"),
         ({"MAILTRAP_API_TOKEN": "t", "MAIL_SERVER": "s", "EMAIL_SENDER": "a@b.example"}, "set only one of them"),
@@ -323,4 +334,10 @@ def test_a_prefix_that_marks_our_variables_is_that_of_a_setting(prefix: str) -> 
 
 def test_a_first_word_of_several_settings_marks_our_variables_unless_other_programs_use_it() -> None:
     words = Counter(each.metadata["env"].split("_")[0] for each in fields(Settings))
-    assert {f"{word}_" for word, count in words.items() if count > 1} <= {*PREFIXES, "API_", "DATABASE_", "DEFAULT_"}
+    assert {f"{word}_" for word, count in words.items() if count > 1} <= {
+        *PREFIXES,
+        "API_",
+        "DATABASE_",
+        "DEFAULT_",
+        "METRICS_",
+    }

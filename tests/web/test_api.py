@@ -220,7 +220,9 @@ class TestList:
         assert ids("state=failed,sent") == ["other", "failed"]
         assert ids("email=jane+tag@example.com") == ids("email=jane%2Btag@example.com") == []
         assert ids("email=Jane@example.com") == ids("email=jANE%40EXAMPLE.com") == ["other"]
-        assert ids("since=2020-01-01") == ["other", "failed"]
+        assert ids("order_id=other") == ids("order_id=other&state=sent") == ["other"]
+        assert ids("order_id=oth") == ids("delivery=bounced,complained") == ids("possible_copies=true") == []
+        assert ids("possible_copies=false") == ids("since=2020-01-01") == ["other", "failed"]
         assert ids("since=2020-01-01T00:00:00+00:00") == ids("since=2020-01-01 12:30") == ["other", "failed"]
         assert ids("until=2020-01-01T00:00:00.125000+0100") == []
         assert ids("until=2020-01-01T00:00:00Z") == []
@@ -245,6 +247,9 @@ class TestList:
             ("limit=%D9%A5", "/limit"),
             ("state=lost", "/state"),
             ("state=sent&state=failed", "/state"),
+            ("delivery=bounced,lost", "/delivery"),
+            ("order_id=a%00", "/order_id"),
+            ("possible_copies=2", "/possible_copies"),
             ("stat=sent", "/stat"),
             ("email=", "/email"),
             ("since=+", "/since"),

@@ -41,7 +41,7 @@ def redis_server(port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(40)
 
 
 def is_open(port: int) -> bool:

@@ -48,10 +48,12 @@ PLACED: Example = {"status": "success", "message": "Order confirmation email sen
 DETAIL: Example = {
     **_SENT,
     "delivery": "delivered",
+    "waiting": None,
     "changed_at": "2025-03-15T14:30:02.351000+00:00",
     "due_at": None,
     "attempts": 1,
     "possible_copies": 0,
+    "request_id": "8c1e5f0b2d4a4c6f9e7b3a1d5c8f0e2b",
     "earlier_mails": [],
     "history": [_SENT_EVENT],
     "deliveries": [
@@ -73,6 +75,7 @@ RESENT: Example = {
     "delivery": None,
     "message_id": "<b81d7f2e4c6a49d0a3f5e7c9d1b2a4f6@shop.example>",
     "email": RESEND["email"],
+    "waiting": "it is sent next",
     "accepted_at": _RESENT_AT,
     "revision": 1,
     "changed_at": _RESENT_AT,

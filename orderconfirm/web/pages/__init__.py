@@ -1,1 +1,1 @@
-"""Pages for the browser: the compose page and the local inbox."""
+"""Pages for the browser: the compose page, the local inbox and the outbox."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, request
-from flask_wtf.csrf import csrf_meta_tag, validate_csrf
+from flask import Blueprint, Response, current_app, request
+from flask_wtf.csrf import validate_csrf
 from wtforms import ValidationError
 
-from orderconfirm.settings import SECRET_KEY, Settings
+from orderconfirm.settings import Settings
 from orderconfirm.web import api, problem_types
 from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.problems import problem
@@ -15,19 +15,6 @@ bp = Blueprint("demo", __name__, url_prefix="/demo/orders")
 bp.add_url_rule("", view_func=api.place_order, methods=["POST"])
 bp.add_url_rule("/preview", view_func=api.preview_order, methods=["POST"])
 bp.add_url_rule("/<order_id:order_id>", view_func=api.show_order)
-
-
-def init_app(app: Flask) -> None:
-    """Set up the session cookie and `csrf_meta_tag`, with which the template embeds the token."""
-    app.secret_key = SECRET_KEY
-    app.config.update(
-        # Cookies ignore the port, so a default name would be shared with other servers on this machine.
-        SESSION_COOKIE_NAME="orderconfirm_demo",
-        SESSION_COOKIE_SAMESITE="Strict",
-        # The token is valid as long as its cookie, because a page may stay open for a long time.
-        WTF_CSRF_TIME_LIMIT=None,
-    )
-    app.jinja_env.globals["csrf_meta_tag"] = csrf_meta_tag
 
 
 @bp.before_request

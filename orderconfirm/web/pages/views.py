@@ -61,7 +61,7 @@ def layout_values() -> dict[str, Any]:
     pages = {
         "/": ("Compose", settings.has_demo_page),
         "/inbox": ("Inbox", settings.has_local_inbox),
-        "/outbox": ("Outbox", any(rule.rule == "/outbox" for rule in current_app.url_map.iter_rules())),
+        "/outbox": ("Outbox", settings.has_outbox_page),
         "/docs": ("API", True),
     }
     return {

@@ -94,8 +94,8 @@ class TestToken:
 
     def test_only_the_demo_page_sets_the_cookie_and_only_for_this_site(self, client: FlaskClient) -> None:
         cookie = client.get("/").headers["Set-Cookie"]
-        assert cookie.startswith("orderconfirm_demo=")
-        assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
+        assert cookie.startswith("orderconfirm=")
+        assert {"HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
         for path in ("/inbox", "/docs", f"{API}/unknown", ORDERS):
             assert "Set-Cookie" not in client.get(path).headers
 
@@ -143,7 +143,7 @@ class TestWithoutDemoPage:
         ],
     )
     def test_the_page_is_not_found_and_no_cookie_can_be_signed(self, variables: dict[str, str]) -> None:
-        app = create_app(Settings.from_env(variables))
+        app = create_app(Settings.from_env({**variables, "OUTBOX_PAGE": "false"}))
         client = app.test_client()
         assert [client.get("/").status_code, client.post(ORDERS, json=make_body()).status_code] == [404, 404]
         assert app.secret_key is None
@@ -151,6 +151,6 @@ class TestWithoutDemoPage:
     def test_flask_wtf_is_not_imported(self) -> None:
         program = (
             "import sys; from orderconfirm import create_app; from orderconfirm.settings import Settings;"
-            "create_app(Settings(demo_page=False)); sys.exit('flask_wtf' in sys.modules)"
+            "create_app(Settings(demo_page=False, outbox_page=False)); sys.exit('flask_wtf' in sys.modules)"
         )
         subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

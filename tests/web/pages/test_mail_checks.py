@@ -54,7 +54,7 @@ def test_our_own_mails_pass_every_check(sample: str) -> None:
         ({"sender": "orders@shop.example"}, "shop.example is reserved"),
         (
             {"html": HTML.replace('alt=""', "")},
-            "leave a gap where images are blocked: https",
+            "without an alternative text leave a gap where images are blocked: https",
         ),
         ({"html": HTML.replace("https://shop.example/a", "http://shop.example/a")}, "not absolute https"),
         ({"html": HTML.replace('"https://shop.example/"', '"/orders"')}, "not absolute https"),

@@ -1,0 +1,113 @@
+"""The sender's domain in DNS: whether it exists, and its SPF, DKIM and DMARC records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dns.exception import DNSException
+from dns.resolver import NXDOMAIN, NoAnswer, Resolver
+
+from orderconfirm.checks.findings import Finding, error, ok, skipped, warning
+from orderconfirm.settings import Settings
+
+#: Seconds for one question.
+TIMEOUT = 3.0
+#: DKIM's selectors that a relay documents, by the end of its host name. Most relays use others for each account.
+_SELECTORS = {".mailtrap.io": ("rwmt1", "rwmt2")}
+_RECORDS = ("SPF", "DKIM", "DMARC")
+_SEE_RELAY = "publish the record that the relay's account shows for this domain"
+
+
+def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iterator[Finding]:
+    """Look up what receivers look up about a mail of EMAIL_SENDER. `resolver` defaults to the system's."""
+    relay = settings.relay
+    if relay is None or relay.host.startswith("sandbox."):
+        yield skipped("domain", "nothing is delivered to receivers, so none looks it up")
+        return
+    domain = settings.sender_address.rpartition("@")[2]
+    try:
+        lookup = _Lookup(resolver or Resolver())
+        has_mail_server = bool(lookup.records(domain, "MX")) or bool(lookup.records(domain, "A"))
+        if not has_mail_server and not lookup.exists:
+            advice = "check the spelling of EMAIL_SENDER: most receivers refuse mail from such a domain"
+            yield (error if settings.is_production else warning)("domain", f"{domain} does not exist", advice)
+            yield from (skipped(name, "the domain does not exist") for name in _RECORDS)
+            return
+        if has_mail_server:
+            yield ok("domain", f"{domain} receives mail")
+        else:
+            yield warning(
+                "domain", f"{domain} has no mail server", "add an MX record: bounces and replies cannot arrive"
+            )
+        yield _spf(lookup, domain, relay.host)
+        yield _dkim(lookup, domain, relay.host)
+        yield _dmarc(lookup, domain)
+    except (DNSException, OSError) as exc:
+        found = f"DNS does not answer ({type(exc).__name__})"
+        yield warning("DNS", found, "check /etc/resolv.conf and the firewall; orders are sent without it")
+        yield from (skipped(name, "DNS does not answer") for name in _RECORDS)
+
+
+class _Lookup:
+    """Questions to DNS. A missing name or record is an empty answer; a server that does not answer raises."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        #: Whether the name of the last question exists.
+        self.exists = True
+
+    def records(self, name: str, kind: str) -> list[str]:
+        """Return the records of `name`; the strings of a TXT record are joined."""
+        self.exists = True
+        try:
+            answer = self._resolver.resolve(f"{name}.", kind, lifetime=TIMEOUT)
+        except NoAnswer:
+            return []
+        except NXDOMAIN:
+            self.exists = False
+            return []
+        if kind != "TXT":
+            return [record.to_text() for record in answer]
+        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+
+    def tagged(self, name: str, tag: str) -> list[str]:
+        """Return the TXT records of `name` that begin with `tag`."""
+        return [text for text in self.records(name, "TXT") if text.lower().split(";")[0].split()[:1] == [tag]]
+
+
+def _spf(lookup: _Lookup, domain: str, host: str) -> Finding:
+    found = lookup.tagged(domain, "v=spf1")
+    if len(found) > 1:
+        advice = "merge them into one: receivers accept none of several (RFC 7208)"
+        return error("SPF", f"{domain} has {len(found)} SPF records", advice)
+    if found:
+        return ok("SPF", found[0])
+    if host.endswith(".mailtrap.io"):
+        return ok("SPF", "no record, and none is needed: Mailtrap's return path is a subdomain with its own")
+    return warning("SPF", f"{domain} has no SPF record", _SEE_RELAY)
+
+
+def _dkim(lookup: _Lookup, domain: str, host: str) -> Finding:
+    selectors = next((known for end, known in _SELECTORS.items() if host.endswith(end)), ())
+    if not selectors:
+        reason = "the relay's selector is not known: see DKIM-Signature in a mail that arrived"
+        return skipped("DKIM", reason)
+    names = [f"{selector}._domainkey.{domain}" for selector in selectors]
+    missing = [name for name in names if not lookup.records(name, "TXT")]
+    if missing:
+        return warning("DKIM", f"no key at {' and '.join(missing)}", _SEE_RELAY)
+    return ok("DKIM", f"keys at {' and '.join(names)}")
+
+
+def _dmarc(lookup: _Lookup, domain: str) -> Finding:
+    """Look for a record at the domain, then at each domain above it, as receivers do (RFC 7489, DMARCbis)."""
+    labels = domain.split(".")
+    for start in range(max(1, len(labels) - 1)):
+        name = f"_dmarc.{'.'.join(labels[start:])}"
+        found = lookup.tagged(name, "v=dmarc1")
+        if len(found) > 1:
+            return warning("DMARC", f"{name} has {len(found)} records", "keep one: receivers ignore several")
+        if found:
+            return ok("DMARC", found[0])
+    advice = "publish one, at first v=DMARC1; p=none: Gmail and Yahoo require it of large senders"
+    return warning("DMARC", f"{domain} has no DMARC record", advice)

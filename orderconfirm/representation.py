@@ -1,0 +1,61 @@
+"""A mail as the API and the command line show it in JSON. The keys are stable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orderconfirm.models import DeliveryEvent, HistoryEntry, OutboxEntry, State
+
+
+def summary(entry: OutboxEntry) -> dict[str, Any]:
+    """Return a mail without its history."""
+    return {
+        "order_id": entry.order_id,
+        "state": entry.state.value,
+        "delivery": entry.delivery.value if entry.delivery else None,
+        "reason": entry.reason,
+        "revision": entry.revision,
+        "message_id": entry.message_id,
+        "email": entry.recipient,
+        "accepted_at": entry.accepted_at.isoformat(),
+    }
+
+
+def detail(entry: OutboxEntry, waiting: str | None) -> dict[str, Any]:
+    """Return a mail with its history and its order's earlier mails. `waiting` is why it is not being sent yet."""
+    return {
+        **summary(entry),
+        "waiting": waiting,
+        "changed_at": entry.changed_at.isoformat(),
+        "due_at": entry.due_at.isoformat() if entry.state in State.DUE else None,
+        "attempts": entry.attempts,
+        "possible_copies": entry.possible_copies,
+        "request_id": entry.request_id,
+        "earlier_mails": [summary(each) for each in entry.earlier],
+        "history": [_history(each) for each in entry.history],
+        "deliveries": [_delivery(each) for each in entry.deliveries],
+    }
+
+
+def _history(event: HistoryEntry) -> dict[str, Any]:
+    return {
+        "at": event.at.isoformat(),
+        "revision": event.revision,
+        "event": event.event,
+        "state": event.state.value,
+        "stage": event.stage,
+        "code": event.code,
+        "text": event.text,
+        "seconds": round(event.seconds, 3) if event.seconds is not None else None,
+    }
+
+
+def _delivery(event: DeliveryEvent) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "revision": event.revision,
+        "event": event.event,
+        "at": event.at.isoformat(),
+        "code": event.code,
+        "text": event.text,
+    }
