@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from factories import body_of, make_body, make_full_order
@@ -103,6 +104,8 @@ def test_a_newcomer_edits_breaks_mends_sends_and_reads_an_order(compose: Page, e
     expect(compose.locator("#outcome-title")).to_have_text(f"The mail of {order_id} was sent")
     assert compose.locator(".steps li.good").all_inner_texts() == ["queued", "sending", "sent"]
     assert "queued" not in compose.locator("#outcome").inner_text().replace("queued", "", 1)  # one state is shown
+    outbox = compose.get_by_role("link", name="Open in the outbox").get_attribute("href")
+    assert outbox and compose.request.get(urljoin(compose.url, outbox)).ok
     compose.get_by_role("link", name="Read the mail").click()
     compose.wait_for_url(re.compile(r"/inbox/\d+"))
     expect(mail(compose)).to_contain_text("Hello Zoë Newcomer")
