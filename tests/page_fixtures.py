@@ -10,8 +10,8 @@ from chromium import HOW_TO_INSTALL, find_chromium, launch
 from npm import package_file
 from playwright.sync_api import Browser, Page, sync_playwright
 
-WIDTHS = (360, 1280)
-SCHEMES = ("light", "dark")
+#: Widths and colour schemes in which a page is looked at.
+SCREENS = ((360, "light"), (360, "dark"), (1280, "light"), (1280, "dark"))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context() as context:
-        context.set_default_timeout(15_000)
         yield context.new_page()
 
 
@@ -42,24 +41,23 @@ def errors(page: Page) -> list[str]:
 
 
 @pytest.fixture
-def flaws(page: Page) -> Callable[[], dict[str, Any]]:
-    """A function that returns what axe-core and a ruler find on the open page, on each screen."""
+def flaws(page: Page) -> Callable[..., dict[str, Any]]:
+    """A function that returns what axe-core and a ruler find on the open page, on all or on the given screens."""
     axe = package_file("axe-core/axe.min.js").read_text(encoding="utf-8")
 
-    def look() -> dict[str, Any]:
+    def look(*screens: tuple[int, Any]) -> dict[str, Any]:
         page.evaluate(axe)
         found = {}
-        for width in WIDTHS:
+        for width, scheme in screens or SCREENS:
             page.set_viewport_size({"width": width, "height": 800})
-            for scheme in SCHEMES:
-                page.emulate_media(color_scheme=scheme)
-                # Without the mail in the frame, which has tests of its own.
-                violations = page.evaluate(
-                    "async () => (await axe.run({exclude: ['iframe']}, {iframes: false})).violations"
-                    ".flatMap(({id, nodes}) => nodes.map(({html}) => `${id}: ${html}`))"
-                )
-                overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                found[width, scheme] = [*violations, *([f"{overflow} px too wide"] if overflow > 0 else [])]
+            page.emulate_media(color_scheme=scheme)
+            # Without the mail in the frame, which has tests of its own.
+            violations = page.evaluate(
+                "async () => (await axe.run({exclude: ['iframe']}, {iframes: false})).violations"
+                ".flatMap(({id, nodes}) => nodes.map(({html}) => `${id}: ${html}`))"
+            )
+            overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            found[width, scheme] = [*violations, *([f"{overflow} px too wide"] if overflow > 0 else [])]
         return {screen: faults for screen, faults in found.items() if faults}
 
     return look

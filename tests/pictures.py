@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
 from playwright.sync_api import Browser, sync_playwright
+from processes import free_port, service
 from sample_outbox import ORDER, sample_outbox
 
 from orderconfirm.mail.renderer import MailRenderer
@@ -62,6 +63,26 @@ def draw(url: str) -> str:
     return LOGO if name == "logo" else PRODUCT.format(PRODUCTS[name])
 
 
+def draw_pages(browser: Browser) -> None:
+    """Draw the compose page with a sent order, and its mail in the inbox."""
+    port, shop = free_port(), {"COMPANY_NAME": SETTINGS.company_name, "LOGO_URL": SETTINGS.logo_url or ""}
+    sender = {"EMAIL_SENDER": "Fjord & Field <orders@fjord-and-field.com>", "WEBSITE_URL": SETTINGS.website_url or ""}
+    with TemporaryDirectory() as folder, service(Path(folder), port, free_port(), MAIL_SERVER="", **shop, **sender):
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.route(
+            "https://shop.example/**",
+            lambda route: route.fulfill(content_type="image/svg+xml", body=draw(route.request.url)),
+        )
+        page.goto(f"http://localhost:{port}/")
+        page.locator("#sample").select_option("Every field")
+        page.frame_locator("#mail-frame").get_by_text("Wool blanket").wait_for()
+        page.screenshot(path=ROOT / "docs" / "compose.png")
+        page.get_by_role("button", name="Send the order").click()
+        page.get_by_role("link", name="Read the mail").click()
+        page.frame_locator("#mail-frame").get_by_text("Wool blanket").wait_for()
+        page.screenshot(path=ROOT / "docs" / "inbox.png")
+
+
 def main() -> None:
     if not find_chromium():
         sys.exit(HOW_TO_INSTALL)
@@ -71,6 +92,7 @@ def main() -> None:
             html = renderer.render(SAMPLES[sample]).html
             with shown(browser, html, width, scheme, draw) as (page, _):
                 page.screenshot(path=ROOT / "docs" / file, full_page=True)
+        draw_pages(browser)
         with TemporaryDirectory() as folder, sample_outbox(Path(folder)) as address:
             for file, (path, width, height, scheme) in PAGES.items():
                 draw_page(browser, f"{address}{path}", ROOT / "docs" / file, width, height, scheme)

@@ -89,7 +89,7 @@ def _api_problems(settings: Settings) -> list[str]:
     if settings.is_production and not settings.api_keys and settings.takes_orders:
         problems.append("API_KEYS is missing: production requires API keys, like shop1:long-random-key")
     if settings.is_production and settings.demo_page:
-        problems.append("DEMO_PAGE is true: the demo page requires no key and is not available in production")
+        problems.append("DEMO_PAGE is true: the compose page requires no key and is not available in production")
     if settings.is_production and settings.outbox_page and not settings.secret_key:
         problems.append(
             "SECRET_KEY is missing: OUTBOX_PAGE signs its sessions with it, so set it to a long random text"

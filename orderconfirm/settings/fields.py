@@ -218,7 +218,7 @@ class SettingsFields:
     demo_page: bool | None = setting(
         "DEMO_PAGE",
         None,
-        "serve the demo page at /, which requires no key; "
+        "serve the compose page at /, which requires no key; "
         "empty: served only while neither API_KEYS nor a relay is set; never in production",
         values.boolean,
     )

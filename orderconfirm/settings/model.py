@@ -69,7 +69,7 @@ class Settings(SettingsFields):
 
     @property
     def has_demo_page(self) -> bool:
-        """Whether the demo page is served.
+        """Whether the compose page is served.
 
         The page shows orders and sends mails without a key. With API keys or a relay it must be requested explicitly.
         """
@@ -81,7 +81,7 @@ class Settings(SettingsFields):
 
     @property
     def demo_shop(self) -> str:
-        """The shop that owns the demo page's orders: the shop of the first API key."""
+        """The shop that owns the compose page's orders: the shop of the first API key."""
         return self.api_keys[0].shop if self.api_keys else DEFAULT_SHOP
 
     @property

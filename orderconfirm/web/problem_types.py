@@ -65,7 +65,7 @@ CROSS_SITE = ProblemType(
 )
 CSRF_TOKEN = ProblemType(
     *("csrf-token", 403, "The page is out of date"),
-    "Demo page only, in development: the page's token is missing, or older than the service's last start.",
+    "Compose page only, in development: the page's token is missing, or older than the service's last start.",
     "The page's token is missing, or older than the service's last start. Nothing was done. Reload the page.",
 )
 BAD_SIGNATURE = ProblemType(

@@ -1,1 +1,1 @@
-"""Pages for the browser: the demo page, the local inbox and the outbox."""
+"""Pages for the browser: the compose page, the local inbox and the outbox."""

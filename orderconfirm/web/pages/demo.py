@@ -1,4 +1,4 @@
-"""The demo page's endpoints, which require a CSRF token of the page instead of an API key."""
+"""The compose page's endpoints, which require a CSRF token of the page instead of an API key."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from factories import body_of, make_body, make_full_order
@@ -103,6 +104,8 @@ def test_a_newcomer_edits_breaks_mends_sends_and_reads_an_order(compose: Page, e
     expect(compose.locator("#outcome-title")).to_have_text(f"The mail of {order_id} was sent")
     assert compose.locator(".steps li.good").all_inner_texts() == ["queued", "sending", "sent"]
     assert "queued" not in compose.locator("#outcome").inner_text().replace("queued", "", 1)  # one state is shown
+    outbox = compose.get_by_role("link", name="Open in the outbox").get_attribute("href")
+    assert outbox and compose.request.get(urljoin(compose.url, outbox)).ok
     compose.get_by_role("link", name="Read the mail").click()
     compose.wait_for_url(re.compile(r"/inbox/\d+"))
     expect(mail(compose)).to_contain_text("Hello Zoë Newcomer")
@@ -322,12 +325,11 @@ def test_the_code_sends_the_order(compose: Page, folder: Path, language: str) ->
     assert json.loads(payloads[order_id])["request"]["customer"]["name"] == 'Zoë O\'Hara \\n $x """'
 
 
-def test_the_page_is_accessible_and_fits_every_screen(compose: Page, flaws: Callable[[], dict[str, Any]]) -> None:
+def test_the_page_is_accessible_and_fits_every_screen(compose: Page, flaws: Callable[..., dict[str, Any]]) -> None:
     compose.locator("#sample").select_option("Every field")
     expect(mail(compose)).to_contain_text("Wool blanket")
     for fold in compose.locator("#order details").all():
         fold.evaluate("fold => { fold.open = true; }")
-    assert flaws() == {}
     field(compose, "/items/0/price").fill("-1")
     expect(compose.locator(".error")).to_be_visible()
     assert flaws() == {}
@@ -335,7 +337,31 @@ def test_the_page_is_accessible_and_fits_every_screen(compose: Page, flaws: Call
     expect(compose.locator("#problem")).to_be_hidden()
     compose.get_by_role("button", name="Send the order").click()
     expect(compose.get_by_role("link", name="Read the mail")).to_be_visible()
-    assert flaws() == {}
-    for editor in ("JSON", "Code"):
-        choose(compose, editor)
-        assert flaws() == {}
+    choose(compose, "JSON")
+    assert flaws((360, "dark"), (1280, "light")) == {}
+    choose(compose, "Code")
+    assert flaws((360, "light")) == {}
+
+
+def test_the_api_documentation_shows_its_first_call_at_once_in_light_and_dark(page: Page, port: int) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"http://localhost:{port}/docs")
+    first = page.get_by_text("Place an order.")
+    expect(first).to_be_in_viewport()
+    expect(page.locator("html")).to_have_class("dark-mode")
+    page.get_by_text("All types of problems").click()
+    expect(page.get_by_role("cell", name="order-conflict")).to_be_visible()
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).to_have_class("")
+    page.goto(f"http://localhost:{port}/redoc")
+    page.set_viewport_size({"width": 360, "height": 800})
+    title = page.get_by_role("heading", name="orderconfirm", exact=False).first
+    line = title.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)")
+    words = title.evaluate("""each => {
+        const range = document.createRange();
+        const text = document.createTreeWalker(each, NodeFilter.SHOW_TEXT).nextNode();
+        range.setStart(text, 0);
+        range.setEnd(text, "orderconfirm".length);
+        return range.getBoundingClientRect().height;
+    }""")
+    assert words < 1.5 * line

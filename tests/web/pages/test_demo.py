@@ -1,4 +1,4 @@
-"""The demo page: its orders need a CSRF token but no key, and production has no such page."""
+"""The compose page: its orders need a CSRF token but no key, and production has no such page."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_page_of_another_site_can_change_nothing(browser: Browser, tmp_path: P
     with service(tmp_path, port, free_port(), **NO_RELAY), browser.new_context(bypass_csp=True) as context:
         assert post(port, "1") == 202
         page = context.new_page()
-        open_page(page, port)  # the browser has the demo page's cookie from here on
+        open_page(page, port)  # the browser has the compose page's cookie from here on
         page.goto(f"http://127.0.0.1:{port}/health")
         page.on("response", lambda response: responses.append((response.url.removeprefix(ours), response.status)))
         for url, body in ((f"{ours}/demo/orders", "{}"), (api, "{}"), (f"{api}/1/cancel", None)):

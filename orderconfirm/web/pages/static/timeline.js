@@ -69,10 +69,8 @@ function historyOf({ accepted_at: at, history = [], deliveries = [] }) {
   return element("ol", events.map(historyLine), "history");
 }
 
-function reasonOf({ reason, state, due_at: due }) {
-  if (!reason) return [];
-  const next = due && state === "queued" ? ` Next attempt at ${new Date(due).toLocaleTimeString()}.` : "";
-  return [element("p", `${reason}.${next}`, "warning")];
+function reasonsOf({ reason, waiting }) {
+  return [reason && element("p", `${reason}.`, "warning"), waiting && element("p", `Not sent yet: ${waiting}.`)].filter(Boolean);
 }
 
 function linkTo(path, text) {
@@ -81,9 +79,12 @@ function linkTo(path, text) {
   return link;
 }
 
-function linksOf(entry) {
-  if (!isLocal || entry.state !== "sent") return [];
-  return [element("p", [linkTo(`${form.dataset.inbox}/of/${encodeURIComponent(entry.message_id)}`, "Read the mail")])];
+function linksOf({ state, message_id: messageId, order_id: orderId }) {
+  const { inbox, outbox } = form.dataset;
+  const links = [];
+  if (inbox && state === "sent") links.push(linkTo(`${inbox}/of/${encodeURIComponent(messageId)}`, "Read the mail"));
+  if (outbox) links.push(linkTo(`${outbox}/${encodeURIComponent(orderId)}`, "Open in the outbox"));
+  return links.length ? [element("p", links, "actions")] : [];
 }
 
 /** Show an order's entry; `remarks` are shown with it. */
@@ -91,7 +92,7 @@ function show(entry, remarks) {
   const state = stateOf(entry);
   byId("outcome").dataset.tone = toneOf(state);
   byId("outcome-title").textContent = `The mail of ${entry.order_id} ${WORDS[state]}`;
-  const parts = [stepsOf(entry), ...reasonOf(entry), ...remarks, ...linksOf(entry), historyOf(entry)];
+  const parts = [stepsOf(entry), ...reasonsOf(entry), ...remarks, ...linksOf(entry), historyOf(entry)];
   byId("progress").replaceChildren(...parts);
 }
 
