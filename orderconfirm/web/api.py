@@ -164,8 +164,8 @@ def preview_order(order: dict[str, Any]) -> Any:
 def list_orders(query: dict[str, Any]) -> Any:
     """List mails, newest first."""
     search = Search(
-        states=tuple(State(part) for part in _parts(query.get("state"))),
-        deliveries=tuple(Delivery(part) for part in _parts(query.get("delivery"))),
+        states=tuple(map(State, filter(None, query.get("state", "").split(",")))),
+        deliveries=tuple(map(Delivery, filter(None, query.get("delivery", "").split(",")))),
         order_id=query.get("order_id"),
         recipient=query.get("email"),
         has_possible_copies=query.get("possible_copies", False),
@@ -243,10 +243,6 @@ def erase_order(order_id: str) -> Any:
     """
     if not _confirmations().erase(g.shop, order_id):
         raise _unknown(order_id)
-
-
-def _parts(text: str | None) -> list[str]:
-    return text.split(",") if text else []
 
 
 def _sent_before(entry: OutboxEntry) -> str:
