@@ -116,7 +116,7 @@ class TestKeys:
     ) -> None:
         client = start_app(API_KEYS=f"first:{KEY}", TRUSTED_PROXIES="1").test_client()
         client.get(f"{URL}/jane@example.com", headers={"X-Forwarded-For": "6" * 8000})
-        told = [(record.route, record.address) for record in caplog.records if hasattr(record, "route")]
+        told = [(record.route, record.address) for record in caplog.records if hasattr(record, "address")]
         assert told == [(f"{URL}/<order_id:order_id>", "6" * 64)]
 
     def test_each_shop_has_its_rate(self, start_app: StartApp, log: list[str]) -> None:
