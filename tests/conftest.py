@@ -7,7 +7,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,12 @@ from flask import Flask
 from outboxes import opened
 from postgres_servers import SERVERS, database_on
 from printed_output import OUTPUT
+from renderers import shared_renderer
 from smtp_server import Sink, smtp_server
 
 from benchmarks.databases import emptied
 from orderconfirm import create_app, runtime
 from orderconfirm.logs import JsonFormatter
-from orderconfirm.mail.renderer import MailRenderer
-from orderconfirm.mail.template_context import company_view
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
@@ -45,17 +44,8 @@ def no_thread_is_left() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def templates_are_compiled_once() -> Iterator[None]:
     """Let services with the same mail settings share a renderer: compiling its templates is most of their start."""
-    shared: dict[object, MailRenderer] = {}
-
-    def renderer(settings: Settings, folders: Sequence[Path]) -> MailRenderer:
-        mail_settings = (settings.company_name, settings.default_locale, settings.json_ld, settings.is_production)
-        key = (company_view(settings), mail_settings, tuple(folders))
-        if key not in shared:
-            shared[key] = MailRenderer(settings, folders)
-        return shared[key]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "MailRenderer", renderer)
+        patch.setattr(runtime, "MailRenderer", shared_renderer)
         yield
 
 

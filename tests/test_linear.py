@@ -41,7 +41,7 @@ NOISE = 0.0005
 #: Four times the length may cost so many times as much: linear is 4, quadratic is 16.
 MAX_RATIO = 8
 #: The length of a long text in a body, and that of a long header: a server joins those of one name.
-BODY, HEADER = 64_000, 32_000
+BODY, HEADER = 64_000, 16_000
 
 Grow = Callable[[int], Any]
 

@@ -12,8 +12,8 @@ import pytest
 from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
 from npm import package_file
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from renderers import shared_renderer
 
-from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import ROOT, Settings
 
@@ -43,7 +43,7 @@ def render(name: str, **changes: str) -> str:
         "logo_url": "https://shop.example/logo.png",
         **changes,
     }
-    return MailRenderer(Settings(**settings), [ROOT / "templates"]).render(SAMPLES[name]).html
+    return shared_renderer(Settings(**settings)).render(SAMPLES[name]).html
 
 
 def load_scripts(page: Page) -> None:

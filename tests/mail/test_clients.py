@@ -11,11 +11,11 @@ from pathlib import Path
 import html5lib
 import pytest
 from npm import package_file
+from renderers import shared_renderer
 
 from orderconfirm.mail import templates
-from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.order.samples import SAMPLES
-from orderconfirm.settings import ROOT, Settings
+from orderconfirm.settings import Settings
 
 #: Features that some programs do not support, and why the mail does not depend on them.
 ALLOWED = {
@@ -45,7 +45,7 @@ SETTINGS = Settings(
 
 
 def render(name: str) -> str:
-    return MailRenderer(SETTINGS, [ROOT / "templates"]).render(SAMPLES[name]).html
+    return shared_renderer(SETTINGS).render(SAMPLES[name]).html
 
 
 @pytest.fixture(params=SAMPLES)
@@ -73,7 +73,7 @@ def test_a_strict_parser_finds_no_error(html: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_strict_parser_finds_no_error_in_the_template(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The inliner is turned off, because it parses the HTML and thereby repairs it."""
-    renderer = MailRenderer(SETTINGS, [ROOT / "templates"])
+    renderer = shared_renderer(SETTINGS)
     monkeypatch.setattr(templates, "_inline", str)
     renderer._templates._inlined_template = None
     html5lib.HTMLParser(strict=True).parse(renderer.render(SAMPLES[name]).html)

@@ -137,7 +137,7 @@ def cleaned(text: str) -> str:
 
 def test_hostile_names_and_subjects_add_no_header_and_are_decoded_unchanged() -> None:
     rng = random.Random(2025)
-    for _ in range(5000):
+    for _ in range(500):
         name, subject = ("".join(rng.choices(CHARACTERS, k=rng.randrange(1, 14))) for _ in range(2))
         source = build(Email(subject, "text\n", "<p>html</p>"), name)
         message = cast(EmailMessage, email_package.message_from_bytes(source, policy=policy.default))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from factories import make_full_order
+from renderers import shared_renderer
 
 from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
 from orderconfirm.mail.text_filters import width
@@ -77,7 +78,7 @@ def many(count: int) -> Order:
 
 
 def render(order: Order, settings: Settings | None = None) -> Email:
-    return MailRenderer(settings or Settings(), [TEMPLATES]).render(order)
+    return shared_renderer(settings or Settings()).render(order)
 
 
 @pytest.mark.parametrize(

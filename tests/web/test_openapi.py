@@ -19,7 +19,7 @@ from orderconfirm.settings import Settings
 from orderconfirm.web import problem_types
 from orderconfirm.web.request_parsing import decode
 
-EXAMPLES = 60
+EXAMPLES = 30
 OPERATIONS = (
     *("place_order", "preview_order", "list_orders", "show_order"),
     *("resend_order", "cancel_order", "erase_order", "take_mailtrap_events"),

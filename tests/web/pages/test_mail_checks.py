@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from renderers import shared_renderer
 
-from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.order.samples import SAMPLES
-from orderconfirm.settings import ROOT, Settings
+from orderconfirm.settings import Settings
 from orderconfirm.smtp.local_inbox import InboxMail
 from orderconfirm.web.pages.mail_checks import check_mail
 
@@ -38,7 +38,7 @@ def failures(mail: InboxMail) -> list[str]:
 
 @pytest.mark.parametrize("sample", [name for name in SAMPLES if name != "hostile"])
 def test_our_own_mails_pass_every_check(sample: str) -> None:
-    email = MailRenderer(Settings(), [ROOT / "templates"]).render(SAMPLES[sample])
+    email = shared_renderer(Settings()).render(SAMPLES[sample])
     assert failures(replace(GOOD, subject=email.subject, text=email.text, html=email.html)) == []
 
 
