@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Literal
 
-from playwright.sync_api import Browser, Dialog, Page, Playwright, Route
+from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
+
+# A busy machine may take long to show something.
+expect.set_options(timeout=30_000)
 
 Scheme = Literal["light", "dark"]
 

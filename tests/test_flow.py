@@ -159,7 +159,8 @@ def test_without_a_relay_the_mail_is_in_the_local_inbox(start_app: StartApp) -> 
     assert "$119.97" in client.get(f"/inbox/{mail_id}").get_data(as_text=True)
     framed = client.get(f"/inbox/{mail_id}/html")
     assert "Wireless Headphones" in framed.get_data(as_text=True)
-    assert framed.headers["Content-Security-Policy"].startswith("sandbox;")
+    assert framed.headers["Content-Security-Policy"].startswith("sandbox ")
+    assert "allow-scripts" not in framed.headers["Content-Security-Policy"]
     assert client.get(f"/inbox/{mail_id}/source").get_data().startswith(b"From: ")
     assert client.get("/inbox/../../etc/passwd").status_code == 404
 

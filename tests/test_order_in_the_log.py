@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+import pytest
 from callers import URL, place, wait_for
 from conftest import relay_variables
 from factories import make_body
@@ -71,11 +72,11 @@ def test_the_customer_is_masked_in_the_relay_s_words_wherever_they_go(
 
 
 def test_an_unexpected_failure_is_logged_with_its_place_but_not_with_the_order(
-    start_app: StartApp, sink: tuple[Sink, int], lines: Lines
+    start_app: StartApp, sink: tuple[Sink, int], lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = start_app(**relay_variables(sink[1]))
     renderer = app.extensions["orderconfirm"].renderer
-    renderer.render = lambda order: int(order.customer.name)
+    monkeypatch.setattr(renderer, "render", lambda order: int(order.customer.name))
     place(app.test_client(), "K1", {"X-Request-ID": "checkout-1"})
     status = wait_for(app.test_client(), "K1", "failed")
     assert status["reason"] == "ValueError: invalid literal for int() with base 10: '…'"

@@ -169,4 +169,4 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
 def detail(entry: OutboxEntry, waiting: str | None, link: str) -> dict[str, Any]:
     """Return a mail as in MailSchema. `waiting` is why it is not being sent yet, `link` the path of its order."""
     earlier = [summary(each, link) for each in entry.earlier]
-    return {**representation.detail(entry, waiting), "links": {"self": link}, "earlier_mails": earlier}
+    return {**summary(entry, link), **representation.detail(entry, waiting), "earlier_mails": earlier}

@@ -24,7 +24,7 @@ from orderconfirm.outbox.engines import writing_engine
 from orderconfirm.outbox.writer import Writer, run_jobs
 
 #: Seconds that a caller waits for its write in these tests.
-TIMEOUT = 0.4
+TIMEOUT = 1.0
 
 
 @pytest.fixture

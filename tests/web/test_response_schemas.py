@@ -247,7 +247,7 @@ class TestSchemas:
         assert list(body["links"]) == list(LinksSchema().fields)
 
     def test_a_detailed_mail_has_the_fields_of_its_schema(self, entry: OutboxEntry) -> None:
-        body = detail(replace(entry, earlier=(entry,)), "/link")
+        body = detail(replace(entry, earlier=(entry,)), None, "/link")
         assert list(body) == list(MailSchema().fields)
         assert list(body["history"][0]) == list(HistorySchema().fields)
         assert list(body["deliveries"][0]) == list(DeliveryEventSchema().fields)
