@@ -13,7 +13,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev $(VENV)/.tools
 	@# More processes than cores: most tests wait for a server.
-	$(BIN)/pytest --numprocesses 4 --dist worksteal
+	$(BIN)/pytest --numprocesses 4 --dist worksteal --durations 25
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
