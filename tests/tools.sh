@@ -36,7 +36,7 @@ extract_promtool() {
     (
         target=$(cd ../.venv/bin && pwd) && folder=$(mktemp -d) && cd "$folder" &&
             apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb . &&
-            install -m 755 usr/bin/promtool "$target/promtool"
+            cp usr/bin/promtool "$target/"
         rm -rf "${folder:-}"
     ) >/dev/null 2>&1
 }
