@@ -219,7 +219,11 @@ def test_unreadable_json_says_where_and_leaves_the_form_as_it_was(compose: Page)
             "Adjustment 1, Amount must be a number",
             "/adjustments/0/amount",
         ),
-        ({"billing_address": {"lines": ["a", 7]}}, "Billing address, Lines must be a string", "/billing_address/lines"),
+        (
+            {"billing_address": {"lines": ["a", "b" * 201]}},
+            "Billing address, Lines must have at most 200 characters",
+            "/billing_address/lines",
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )
