@@ -1,7 +1,7 @@
 """Several senders on one PostgreSQL database: throughput by their number, and the way from one machine to another.
 
-All run on this machine, so that more senders help only until its cores are busy. With --cpus, each sender may use only so
-much of a CPU, as if it had a small machine of its own; below 0.2 it takes half a minute to begin.
+All run on this machine, so that more senders help only until its cores are busy. With --cpus, each sender may use only
+so much of a CPU, as if it had a small machine of its own; below 0.2 it takes half a minute to begin.
 """
 
 from __future__ import annotations
