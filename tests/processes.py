@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent.parent
 
 #: Overrides the variables of another relay that the environment of the tests may have.
 NO_OTHER_RELAY = {"MAILTRAP_API_TOKEN": "", "MAILTRAP_SANDBOX_USER": "", "MAILTRAP_SANDBOX_PASSWORD": ""}
+#: Makes the service that `start` starts keep its mails in the local inbox.
+NO_RELAY = {"MAIL_SERVER": ""}
 
 T = TypeVar("T")
 

@@ -15,13 +15,11 @@ from urllib.parse import urljoin
 import pytest
 from factories import body_of, make_body, make_full_order
 from playwright.sync_api import Page, expect
-from processes import free_port, query, service
+from processes import NO_RELAY, free_port, query, service
 
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.order.schemas import OrderSchema, load_order
 
-#: Without a relay the mail stays in the local inbox.
-NO_RELAY = {"MAIL_SERVER": ""}
 #: How to run the code of each language.
 RUNNERS = {
     "curl": ["sh", "-c"],

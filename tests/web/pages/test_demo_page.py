@@ -6,11 +6,9 @@ import signal
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
-from processes import free_port, post, query, service, wait_until
+from processes import NO_RELAY, free_port, post, query, service, wait_until
 
 KEYS = "first:first-shop-s-long-key,other:other-shop-s-long-key"
-#: Without a relay the mail stays in the local inbox.
-NO_RELAY = {"MAIL_SERVER": ""}
 ATTACK = """async ([url, headers, body]) => {
     const mode = headers["X-CSRFToken"] ? "cors" : "no-cors";
     await fetch(url, { method: "POST", mode, headers, body, credentials: "include" }).catch(() => {});

@@ -10,12 +10,9 @@ import pytest
 from factories import body_of
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
-from processes import free_port, post, query, service, wait_until
+from processes import NO_RELAY, free_port, post, query, service, wait_until
 
 from orderconfirm.order.samples import SAMPLES
-
-#: Without a relay the mail stays in the local inbox.
-NO_RELAY = {"MAIL_SERVER": ""}
 
 
 @pytest.fixture(scope="module")
