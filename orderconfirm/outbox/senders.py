@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Double, Row, bindparam, delete, func, insert, select, text
 
-from orderconfirm.models import RelayPause
 from orderconfirm.outbox.breaker import Pause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import now as database_now
 from orderconfirm.outbox.tables import senders
+from orderconfirm.queries import RelayPause
 
 #: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
 LOOK_INTERVAL = 2.0

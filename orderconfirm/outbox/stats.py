@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, null, select, text, union_all
 
-from orderconfirm.models import QueueStats, State
+from orderconfirm.models import State
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import has_possible_copies, is_due, is_leased, now, of_few_mails
 from orderconfirm.outbox.tables import IS_ATTENTION_STATE, IS_FINISHED_WITH_CONTENT, outbox
+from orderconfirm.queries import QueueStats
 
 #: Minutes of which the sent mails are counted.
 MINUTES = 60
