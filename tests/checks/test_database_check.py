@@ -106,7 +106,7 @@ def test_a_locked_database_is_an_error(url: str) -> None:
         findings = examine(url)
     assert statuses(findings) == {**dict.fromkeys(("database", "schema", *PARTS), "ok"), "writing": "error"}
     writing = named(findings, "writing")
-    assert writing.found.startswith("the database is locked by another process, ") and f"{holder} " in writing.found
+    assert writing.found.startswith("the database is locked by another process, ") and f" {holder}" in writing.found
     assert "end it" in writing.advice
 
 

@@ -109,7 +109,7 @@ def test_a_locked_database_makes_the_process_unready_until_it_is_free_and_the_ho
         response = client.get("/readyz")
         reason = response.get_json()["reason"]
         assert response.status_code == 503
-        assert reason.startswith("the database is locked by another process, ") and f"{holder} " in reason
+        assert reason.startswith("the database is locked by another process, ") and f" {holder}" in reason
         assert "end it" in reason
         assert client.get("/livez").status_code == 200
         page = client.get("/outbox").get_data(as_text=True)
