@@ -26,9 +26,10 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """Counts by state and the age of the oldest due mail.
+    """Counts by state, and how long the oldest mail that should be sent by now has waited.
 
-    `mails` counts the states that are pending or need attention; `oldest_due` is in seconds.
+    `mails` counts the states that are pending or need attention; `oldest_due` is in seconds. A mail that is being sent
+    still waits.
     """
 
     mails: dict[State, int]
