@@ -44,11 +44,12 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True)
 class RelayPause:
-    """Why and since when a sender has sent no mails, and when it tries the relay again."""
+    """Why and since when a sender has sent no mails, when it tries the relay again, and what an operator does."""
 
     reason: str
     since: datetime
     next_try_at: datetime
+    advice: str = ""
 
 
 #: Seconds without a completed round after which a dispatcher counts as stuck.

@@ -158,7 +158,7 @@ class Runtime:
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
-        return SmtpSender(self.app, settings, self.renderer, pool)
+        return SmtpSender(self.app, settings, self.renderer, relay, pool)
 
     @property
     def dead_threads(self) -> list[str]:
@@ -256,6 +256,8 @@ class Runtime:
                 self._queue,
                 Retention(self.database),
                 clock,
+                breaker,
+                relay.address,
                 settings.retention_days * 86400,
                 holds_unknown,
             ),

@@ -115,7 +115,8 @@ def _senders(settings: Settings, database: Database, can_write: bool) -> Finding
         return warning("senders", found, "see writing above; mails wait and lose no attempt")
     if pause:
         found = f"paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.reason}"
-        return warning("senders", found, "see the relay's lines below; mails wait and lose no attempt")
+        advice = pause.advice or "see the relay's lines below"
+        return warning("senders", found, f"{advice}; mails wait and lose no attempt")
     if not running and settings.sender_role == "off":
         return warning("senders", "no process sends, and SENDER is off", "run flask outbox run on some machine")
     waits = read_stats(database).oldest_due

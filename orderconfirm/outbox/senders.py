@@ -43,6 +43,7 @@ _ADD = insert(senders).values(
     paused_since=database_now - bindparam("paused_for", type_=Double),
     pause_reason=bindparam("reason"),
     next_try_at=database_now + bindparam("until_next_try", type_=Double),
+    pause_advice=bindparam("advice"),
 )
 
 
@@ -152,6 +153,7 @@ class Senders:
             "paused_for": now - pause.since if pause else None,
             "reason": stored_text(pause.reason) if pause else None,
             "until_next_try": pause.until - now if pause else None,
+            "advice": pause.advice if pause else None,
         }
         connection.execute(_ADD, values).close()
         return division
@@ -178,4 +180,4 @@ def _longest_pause(rows: Iterable[Row[Any]]) -> RelayPause | None:
     if paused is None:
         return None
     since, next_try_at = (datetime.fromtimestamp(at, UTC) for at in (paused.paused_since, paused.next_try_at))
-    return RelayPause(paused.pause_reason, since, next_try_at)
+    return RelayPause(paused.pause_reason, since, next_try_at, paused.pause_advice or "")

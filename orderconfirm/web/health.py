@@ -76,6 +76,10 @@ def metrics() -> Response:
 
 
 def _describe(pause: RelayPause) -> dict[str, str]:
-    """Return why and since when mails wait, and when the relay is tried again."""
+    """Return why and since when mails wait, what to do, and when the relay is tried again."""
     times = {"since": pause.since, "next_try_at": pause.next_try_at}
-    return {"reason": pause.reason, **{name: time.isoformat(timespec="seconds") for name, time in times.items()}}
+    return {
+        "reason": pause.reason,
+        "advice": pause.advice,
+        **{name: time.isoformat(timespec="seconds") for name, time in times.items()},
+    }

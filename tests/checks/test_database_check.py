@@ -22,8 +22,8 @@ from orderconfirm.settings import Settings
 PARTS = ("writing", "clock", "senders", "outbox")
 
 
-def add_sender(queue: OutboxQueue, pause: str = "NULL, NULL, NULL") -> None:
-    """Add the row of a sender, with the time, the reason and the end of its pause."""
+def add_sender(queue: OutboxQueue, pause: str = "NULL, NULL, NULL, NULL") -> None:
+    """Add the row of a sender, with the time, the reason and the end of its pause, and the advice."""
     now = time.time()
     run(queue, f"INSERT INTO senders VALUES ('a', 1, {now}, {now}, {pause})")
 
@@ -183,6 +183,7 @@ def test_no_sender_is_a_warning_if_this_service_does_not_send(url: str) -> None:
 def test_a_paused_sender_is_shown_with_its_reason(url: str) -> None:
     now = time.time()
     with opened(url) as queue:
-        add_sender(queue, f"{now - 60}, 'auth: 535 refused', {now + 60}")
+        add_sender(queue, f"{now - 60}, 'auth: 535 refused', {now + 60}, 'compare the passwords'")
     finding = named(examine(url), "senders")
     assert (finding.status, "auth: 535 refused" in finding.found) == ("warning", True)
+    assert finding.advice.startswith("compare the passwords; ")
