@@ -19,12 +19,12 @@ from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
-from orderconfirm.models import HealthStatus
 from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.dispatcher import Dispatcher, Limits
+from orderconfirm.outbox.lock_holders import name_lock_holder
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import Retention
@@ -34,6 +34,7 @@ from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.outbox.time_limit import TimeLimited
 from orderconfirm.outbox.transfer import Progress, transfer
+from orderconfirm.queries import HealthStatus
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
@@ -99,7 +100,7 @@ class Runtime:
         #: Return the state of this process and of the outbox. Raise OutboxUnavailable when it cannot be read, or after
         #: HEALTH_TIMEOUT; `readiness` also when the database accepts no write.
         self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
-        self.readiness = TimeLimited(self._readiness, HEALTH_TIMEOUT)
+        self.readiness = name_lock_holder(self.database, self._readiness, HEALTH_TIMEOUT)
         self.confirmations = OrderConfirmations(
             self.database, self._queue, self.renderer, self.settings, self.wake, self._stopping.is_set
         )
@@ -157,13 +158,21 @@ class Runtime:
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
-        return SmtpSender(self.app, settings, self.renderer, pool)
+        return SmtpSender(self.app, settings, self.renderer, relay, pool)
 
     @property
     def dead_threads(self) -> list[str]:
         """The names of the threads that have ended by themselves. A new process must take this one's place."""
         parts = {"outbox-writer": self.database, "dispatcher": self._dispatcher}
         return [name for name, part in parts.items() if part and part.has_died]
+
+    @property
+    def problem(self) -> str | None:
+        """Why orders are refused, or mails not sent although the relay may be in use; None if neither is known."""
+        try:
+            return self.readiness().problem
+        except OutboxUnavailable as exc:
+            return str(exc)
 
     def metrics(self) -> Samples:
         """Return every metric, without those of the database when it cannot be read."""
@@ -184,6 +193,7 @@ class Runtime:
         self.database.check_files()
         return HealthStatus(
             read_stats(self.database),
+            self._queue.max_pending,
             self._queue.refusal,
             self.sender.seconds_since_last_round,
             *read_senders(self.database),
@@ -246,6 +256,8 @@ class Runtime:
                 self._queue,
                 Retention(self.database),
                 clock,
+                breaker,
+                relay.address,
                 settings.retention_days * 86400,
                 holds_unknown,
             ),

@@ -254,6 +254,9 @@ def test_ready_and_metrics_report_the_counts_of_the_outbox(start_app: StartApp, 
         "relay": "in use",
         "pause": None,
         "senders": 1,
+        "outbox": "open",
+        "pending": 0,
+        "max_pending": 100_000,
         "mails": {"failed": 1},
         "oldest_due_seconds": 0.0,
         "possible_copies": 0,
@@ -275,6 +278,8 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]
+    assert pause["advice"] == "verify the domain of EMAIL_SENDER in the relay's account, or use a sender that it allows"
+    assert f"What to do: {pause['advice']}".replace("'", "&#39;") in client.get("/outbox").get_data(as_text=True)
     waiting = client.get(f"{URL}/P1").get_json()["waiting"]
     assert waiting.startswith("the relay has been paused since ") and pause["reason"] in waiting
     waited = client.post(URL, json=make_body(order_id="P2"), headers={"Prefer": "wait=1"}).get_json()

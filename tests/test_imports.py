@@ -36,6 +36,7 @@ ALLOWED = {
     "server": LEAVES | {"web"},
     "__init__": LEAVES | {"cli", "runtime", "web"},
     **{leaf: {"errors", "models", "version"} for leaf in LEAVES},
+    "metrics": {"errors", "models", "queries", "version"},
 }
 
 

@@ -104,7 +104,9 @@ MAILS = Metric(
     tuple(each.value for each in State if each in State.PENDING | State.ATTENTION),
     is_read=True,
 )
-OLDEST_DUE = Metric("oldest_due_seconds", "gauge", "How long the oldest due mail has been due", is_read=True)
+OLDEST_DUE = Metric(
+    "oldest_due_seconds", "gauge", "How long the oldest mail that should be sent by now has waited", is_read=True
+)
 POSSIBLE_COPIES = Metric("possible_copies", "gauge", "Sends with an unknown outcome, of all mails", is_read=True)
 SENDERS = Metric("senders", "gauge", "Processes that send, on all machines", is_read=True)
 RELAY_PAUSED = Metric("relay_paused", "gauge", "1 while any sender has paused the relay", is_read=True)

@@ -185,4 +185,6 @@ senders = Table(
     Column("paused_since", Double),
     Column("pause_reason", Text),
     Column("next_try_at", Double),
+    #: What an operator does about it; null also if an earlier version wrote the row.
+    Column("pause_advice", Text),
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from flask import Flask
 
+from orderconfirm.errors import DeliveryFailure
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.models import ClaimedMail, RelayReply
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import read_order
-from orderconfirm.settings import Settings
+from orderconfirm.settings import Relay, Settings
 from orderconfirm.smtp.message import OrderMessage, custom_variables
 from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.relay_advice import advise
 
 CATEGORY = "order-confirmation"
 
@@ -18,11 +20,14 @@ CATEGORY = "order-confirmation"
 class SmtpSender:
     """Sends the dispatcher's mails to the relay."""
 
-    def __init__(self, app: Flask, settings: Settings, renderer: MailRenderer, pool: ConnectionPool) -> None:
-        """`app` provides the context in which Flask-Mail sends its signal for each mail."""
+    def __init__(
+        self, app: Flask, settings: Settings, renderer: MailRenderer, relay: Relay, pool: ConnectionPool
+    ) -> None:
+        """`app` provides the context in which Flask-Mail sends its signal for each mail. `pool` connects to `relay`."""
         self._app = app
         self._settings = settings
         self._renderer = renderer
+        self._relay = relay
         self._pool = pool
 
     def prepare(self, mail: ClaimedMail) -> OrderMessage:
@@ -46,6 +51,10 @@ class SmtpSender:
     def abandon(self, message: OrderMessage) -> None:
         """Drop a message that was passed as `following`."""
         self._pool.abandon(message)
+
+    def advise(self, failure: DeliveryFailure) -> str:
+        """Return what an operator does about a failure that concerns all mails."""
+        return advise(self._settings, self._relay, failure)
 
     @property
     def open_connections(self) -> int:

@@ -135,10 +135,12 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
     except (UnreadableOrder, TemplateError) as exc:
         values["fault"] = str(exc)
     allowed = _allowed(entry)
+    is_pending = entry.state in State.PENDING
     return render_template(
         "order.html",
         shop=g.shop,
         entry=entry,
+        problem=current_app.extensions["orderconfirm"].problem if is_pending else None,
         kinds=KINDS,
         meanings=MEANINGS,
         steps=timeline(entry),

@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.models import Delivery, OutboxEntry, QueueStats, State
+from orderconfirm.models import Delivery, OutboxEntry, State
 from orderconfirm.order.schemas import field_errors
-from orderconfirm.queries import Overview, Search
+from orderconfirm.queries import Overview, QueueStats, Search
 from orderconfirm.web.pages import html_problems, login, times
 from orderconfirm.web.pages.chart import draw
 from orderconfirm.web.pages.timeline import KINDS
@@ -80,6 +80,7 @@ def show_outbox() -> ResponseReturnValue:
     except ValidationError as exc:
         errors = [f"{error.pointer[1:]} {error.detail}" for error in field_errors(exc.messages)]
     overview = _confirmations().overview(g.shop)
+    problem = current_app.extensions["orderconfirm"].problem
     values = {
         "filters": filters,
         "entries": entries,
@@ -90,7 +91,8 @@ def show_outbox() -> ResponseReturnValue:
         "overview": overview,
         "chart": draw(overview.sent_per_minute),
         "counts": {state: overview.stats.mails.get(state, 0) for state in _COUNTED},
-        "news": _news(overview),
+        "news": _news(overview, problem),
+        "problem": problem,
         "opened": request.args.get("do"),
         "retry": _retry_of(filters, overview.stats),
         "has_shops": len({entry.shop for entry in entries}) > 1,
@@ -130,11 +132,12 @@ def _retry_of(filters: Filters, stats: QueueStats) -> dict[str, Any] | None:
     return {"state": state, "count": count} if count else None
 
 
-def _news(overview: Overview) -> str:
+def _news(overview: Overview, problem: str | None) -> str:
     """Return what a screen reader announces when it changes."""
     troubles = [f"{count:,} {state}" for state in _TROUBLES if (count := overview.stats.mails.get(state, 0))]
     relay = "The relay is in use." if overview.senders else "No process sends mails."
     relay = "The relay is paused." if overview.pause else relay
+    relay = "The service has a problem." if problem else relay
     return f"{relay} {', '.join(troubles) or 'No mail needs attention'}."
 
 
