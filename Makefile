@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Where it is set, each process of the service and of the tests would compile the whole package.
+unexport PYTHONDONTWRITEBYTECODE
+
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fork_server import ServiceProcess
 from processes import free_port, kill, post, query, service, start, stop, wait_until, wait_until_healthy
 from smtp_server import HANG, Sink, orders_of, smtp_server
 
@@ -32,7 +33,7 @@ class Victim:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: ServiceProcess
     sink: Sink
 
     def place_orders(self) -> None:

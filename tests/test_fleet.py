@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import threading
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from typing import Any
 
 import psycopg
 from conftest import relay_variables
+from fork_server import ServiceProcess
 from processes import (
     free_port,
     kill,
@@ -58,12 +58,12 @@ class Fleet:
         self.statuses_of_pairs: list[list[int]] = []
         self.refused: list[int] = []
 
-    def start(self, number: int) -> subprocess.Popen[bytes]:
+    def start(self, number: int) -> ServiceProcess:
         process = start(self.folders[number], self.ports[number], self.relay_port, **self.variables)
         wait_until_healthy(self.ports[number], process)
         return process
 
-    def run_and_kill(self, number: int, lifetimes: list[float]) -> subprocess.Popen[bytes]:
+    def run_and_kill(self, number: int, lifetimes: list[float]) -> ServiceProcess:
         """Kill a service and start it again, several times. Returns the last process."""
         for seconds in lifetimes:
             process = self.start(number)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from factories import make_body
+from fork_server import ServiceProcess
 from gunicorn.config import Config
 from processes import free_port, service, wait_until
 
@@ -100,14 +101,14 @@ def seconds_to_a_response(port: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ServiceProcess]]:
     port = free_port()
     with service(tmp_path_factory.mktemp("crowded"), port, free_port(), API_KEYS="") as process:
         yield port, process
 
 
 @pytest.fixture
-def port(running: tuple[int, subprocess.Popen[bytes]]) -> int:
+def port(running: tuple[int, ServiceProcess]) -> int:
     return running[0]
 
 
@@ -259,14 +260,14 @@ def test_a_crowd_that_does_not_read_cuts_off_no_small_response() -> None:
             _unsent.add(-MAX_UNSENT_BYTES)
 
 
-def memory_of(process: subprocess.Popen[bytes]) -> int:
+def memory_of(process: ServiceProcess) -> int:
     """Return the memory of the master and its workers in bytes."""
     group = subprocess.check_output(["ps", "-o", "rss=", "-g", str(process.pid)], text=True)
     return sum(map(int, group.split())) * 1024
 
 
 @pytest.mark.parametrize("message", [request(LARGE_BODY)[:-1], ASSET * 3], ids=["large bodies", "large responses"])
-def test_the_buffers_of_a_crowd_are_limited(running: tuple[int, subprocess.Popen[bytes]], message: bytes) -> None:
+def test_the_buffers_of_a_crowd_are_limited(running: tuple[int, ServiceProcess], message: bytes) -> None:
     port, process = running
     idle = memory_of(process)
     with crowd(port, 400, message, hosts=10):

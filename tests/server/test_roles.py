@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fork_server import ServiceProcess
 from processes import free_port, post, query, service, wait_until
 from smtp_server import Sink, smtp_server
 
@@ -28,7 +29,7 @@ class Running:
 
     folder: Path
     port: int
-    master: subprocess.Popen[bytes]
+    master: ServiceProcess
     sink: Sink
 
     @property
