@@ -72,3 +72,12 @@ def unit_price(line: Decimal, quantity: Decimal) -> Decimal:
 def joined(*parts: str | None, separator: str = " ") -> str | None:
     """Return the parts that are not empty, joined; None when there is none."""
     return separator.join(part for part in parts if part) or None
+
+
+def postal_address(*lines: str | None, **fields: str | None) -> dict[str, Any] | None:
+    """Return an address of the order's schema; None when nobody gave one.
+
+    Shops fill in a country and a region even for goods that are not shipped, so these alone are no address.
+    """
+    given = {"lines": [line for line in lines if line], **{name: value for name, value in fields.items() if value}}
+    return given if given["lines"] or given.keys() & {"city", "postcode"} else None

@@ -1,4 +1,4 @@
-"""What a shop platform's webhook turns out to be: an order in this service's own schema, or the reason why it is none."""
+"""What a shop platform's webhook turns out to be: an order in this service's own schema, or why it is none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Unreadable(ValueError):
     """The body is not what the platform documents. The message says what is missing."""
 
 
-#: Whether the signature of a body is valid: its headers (names in lower case), the raw body, the secrets, the Unix time.
+#: Whether a signature is valid, by the headers (names in lower case), the raw body, the secrets, and the Unix time.
 Verifier = Callable[[Mapping[str, str], bytes, Sequence[str], float], bool]
 #: What a verified webhook is: its headers (names in lower case), the decoded body, and whether only paid orders count.
 Reader = Callable[[Mapping[str, str], Any, bool], Reading]

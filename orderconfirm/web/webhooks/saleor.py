@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, text
+from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, postal_address, text
 from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
 from orderconfirm.web.webhooks.signatures import verify_hex
 
@@ -84,16 +84,15 @@ def _person(address: Any) -> str | None:
     return joined(text(address, "firstName"), text(address, "lastName"))
 
 
-def _address(address: Any) -> dict[str, Any] | None:
-    lines = [_person(address), *(text(address, name) for name in ("companyName", "streetAddress1", "streetAddress2"))]
-    found = {
-        "lines": [line for line in lines if line],
-        "city": text(address, "city"),
-        "region": text(address, "countryArea"),
-        "postcode": text(address, "postalCode"),
-        "country": text(address, "country", "code"),
-    }
-    return {name: value for name, value in found.items() if value} or None
+def _address(source: Any) -> dict[str, Any] | None:
+    return postal_address(
+        _person(source),
+        *(text(source, name) for name in ("companyName", "streetAddress1", "streetAddress2")),
+        city=text(source, "city"),
+        region=text(source, "countryArea"),
+        postcode=text(source, "postalCode"),
+        country=text(source, "country", "code"),
+    )
 
 
 FORMAT = Format("saleor", verify, read, "the webhook's secret key in Saleor's dashboard")

@@ -1,7 +1,7 @@
 """Shopify's webhooks about orders: `orders/create`, `orders/paid` and `orders/updated`.
 
-All amounts are those that the customer saw and paid (`presentment_money`); the plain fields beside them are in the shop's
-own currency. https://shopify.dev/docs/api/webhooks
+All amounts are those that the customer saw and paid (`presentment_money`); the plain fields beside them are in the
+shop's own currency. https://shopify.dev/docs/api/webhooks
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, text
+from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, postal_address, text
 from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
 from orderconfirm.web.webhooks.signatures import verify_base64
 
@@ -133,15 +133,14 @@ def _person(source: Any) -> str | None:
 
 
 def _address(source: Any) -> dict[str, Any] | None:
-    lines = [_person(source), *(text(source, name) for name in ("company", "address1", "address2"))]
-    found = {
-        "lines": [line for line in lines if line],
-        "city": text(source, "city"),
-        "region": text(source, "province_code") or text(source, "province"),
-        "postcode": text(source, "zip"),
-        "country": text(source, "country_code") or text(source, "country"),
-    }
-    return {name: value for name, value in found.items() if value} or None
+    return postal_address(
+        _person(source),
+        *(text(source, name) for name in ("company", "address1", "address2")),
+        city=text(source, "city"),
+        region=text(source, "province_code") or text(source, "province"),
+        postcode=text(source, "zip"),
+        country=text(source, "country_code") or text(source, "country"),
+    )
 
 
 FORMAT = Format("shopify", verify, read, "Settings > Notifications > Webhooks, at the bottom of the page")

@@ -1,7 +1,7 @@
 """The signatures of webhooks: HMAC-SHA256 over the raw body, in the four forms that shop platforms use.
 
-Several secrets may be valid at once, so that they can be rotated. Every comparison takes constant time, and no header or
-body raises: a malformed one is a wrong signature.
+Several secrets may be valid at once, so that they can be rotated. Every comparison takes constant time, and no header
+or body raises: a malformed one is a wrong signature.
 """
 
 from __future__ import annotations

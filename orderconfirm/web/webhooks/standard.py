@@ -1,4 +1,4 @@
-"""Orders in this service's own schema, signed by Standard Webhooks: for plugins, automations and a few lines of glue code.
+"""Orders in this service's own schema, signed by Standard Webhooks: for plugins, automations and glue code.
 
 https://www.standardwebhooks.com
 """

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, text, unit_price
+from orderconfirm.web.webhooks.body_values import amount, find, objects, postal_address, text, unit_price
 from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
 from orderconfirm.web.webhooks.signatures import verify_stripe
 
@@ -105,15 +105,19 @@ def _time(seconds: Any) -> str | None:
         return None
 
 
-def _address(address: Any, name: str | None) -> dict[str, Any] | None:
-    found = {
-        "lines": [line for line in (name, text(address, "line1"), text(address, "line2")) if line],
-        "city": text(address, "city"),
-        "region": text(address, "state"),
-        "postcode": text(address, "postal_code"),
-        "country": text(address, "country"),
-    }
-    return {name: value for name, value in found.items() if value} if joined(found["city"], found["country"]) else None
+def _address(source: Any, name: str | None) -> dict[str, Any] | None:
+    """Return an address. Stripe often knows only the country."""
+    if not isinstance(source, Mapping) or not (text(source, "line1") or text(source, "city")):
+        return None
+    return postal_address(
+        name,
+        text(source, "line1"),
+        text(source, "line2"),
+        city=text(source, "city"),
+        region=text(source, "state"),
+        postcode=text(source, "postal_code"),
+        country=text(source, "country"),
+    )
 
 
 FORMAT = Format("stripe", verify, read, "the endpoint's signing secret in Stripe's dashboard (whsec_…)")

@@ -1,7 +1,7 @@
 """WooCommerce's webhooks `order.created` and `order.updated`: the whole order, as its REST API v3 shows it.
 
-WooCommerce never repeats a delivery. Any later one about the same order makes up for a lost one, because all of them carry
-the whole order. https://woocommerce.com/document/webhooks/
+WooCommerce never repeats a delivery. Any later one about the same order makes up for a lost one, because all of them
+carry the whole order. https://woocommerce.com/document/webhooks/
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from typing import Any
 
 from orderconfirm.order.money import decimals_of, round_to
 from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, plain_text, text, total_of, unit_price
+from orderconfirm.web.webhooks.body_values import (
+    amount,
+    find,
+    joined,
+    objects,
+    plain_text,
+    postal_address,
+    text,
+    total_of,
+    unit_price,
+)
 from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
 from orderconfirm.web.webhooks.signatures import verify_base64
 
@@ -145,18 +155,15 @@ def _person(address: Any) -> str | None:
     return joined(text(address, "first_name"), text(address, "last_name"))
 
 
-def _address(address: Any) -> dict[str, Any] | None:
-    lines = [_person(address), *(text(address, name) for name in ("company", "address_1", "address_2"))]
-    found = {
-        "lines": [line for line in lines if line],
-        "city": text(address, "city"),
-        "region": text(address, "state"),
-        "postcode": text(address, "postcode"),
-        "country": text(address, "country"),
-    }
-    # A shop fills in the country even of an address that nobody gave.
-    is_given = found["lines"] or found["city"] or found["postcode"]
-    return {name: value for name, value in found.items() if value} if is_given else None
+def _address(source: Any) -> dict[str, Any] | None:
+    return postal_address(
+        _person(source),
+        *(text(source, name) for name in ("company", "address_1", "address_2")),
+        city=text(source, "city"),
+        region=text(source, "state"),
+        postcode=text(source, "postcode"),
+        country=text(source, "country"),
+    )
 
 
 def _utc(moment: str | None) -> str | None:
