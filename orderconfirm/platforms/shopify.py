@@ -10,32 +10,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, postal_address, text
-from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
-from orderconfirm.web.webhooks.signatures import verify_base64
+from orderconfirm.platforms.body_values import amount, find, joined, objects, postal_address, text
+from orderconfirm.platforms.readings import Format, Found, Nothing, Outcome, Unreadable, found
+from orderconfirm.platforms.signatures import verify_base64
 
 _TOPICS = ("orders/create", "orders/paid", "orders/updated")
 _PAID = ("paid", "partially_refunded")
+#: The order that the test button sends, always the same.
+_TEST_ORDER = "820982911946154508"
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], _: float) -> bool:
     return verify_base64(headers.get("x-shopify-hmac-sha256", ""), body, secrets)
 
 
-def read(headers: Mapping[str, str], body: Any, only_paid: bool) -> Reading:
-    """Return what a webhook is. With `only_paid`, an order is due once its payment is complete."""
-    topic = headers.get("x-shopify-topic", "")
-    if headers.get("x-shopify-test", "").lower() == "true":
-        return Reading(Outcome.TEST, "sent by the test button")
+def read(topic: str, body: Any, only_paid: bool) -> Found | Nothing:
+    """Return what a webhook is. With `only_paid`, an order is due once its payment is complete. Raises Unreadable."""
+    order_id = text(body, "id")
+    if order_id == _TEST_ORDER:
+        return Nothing(Outcome.TEST, "sent by the test button")
     if topic not in _TOPICS:
-        return Reading(Outcome.OTHER_TOPIC, f"the topic is {topic or 'missing'}, not {' or '.join(_TOPICS)}")
+        return Nothing(Outcome.OTHER_TOPIC, f"the topic is {topic or 'missing'}, not {' or '.join(_TOPICS)}")
     if text(body, "cancelled_at"):
-        return Reading(Outcome.NOT_DUE, "the order is cancelled")
+        return Nothing(Outcome.NOT_DUE, "the order is cancelled", order_id)
     status = text(body, "financial_status") or "missing"
     if status in ("refunded", "voided") or (only_paid and status not in _PAID):
-        return Reading(Outcome.NOT_DUE, f"the order's financial_status is {status}")
-    return readings.order(_order(body))
+        return Nothing(Outcome.NOT_DUE, f"the order's financial_status is {status}", order_id)
+    return found(_order(body))
 
 
 def _order(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def _order(source: Mapping[str, Any]) -> dict[str, Any]:
         "total": _paid(source, "total_price"),
         "tax": _paid(source, "total_tax") or None,
         "tax_included": find(source, "taxes_included") is True,
-        "discount": _paid(source, "total_discounts") or None,
+        # Without a discount on the shipping, which lowers the shipping cost itself.
+        "discount": (_paid(source, "total_discounts") - sum(map(_discounts, shipping_lines))) or None,
         "shipping_cost": sum(map(_shipping, shipping_lines), Decimal(0)) if shipping_lines else None,
         "adjustments": list(_adjustments(source)),
         "shipping_method": joined(*(text(line, "title") for line in shipping_lines), separator=", "),
@@ -143,4 +145,10 @@ def _address(source: Any) -> dict[str, Any] | None:
     )
 
 
-FORMAT = Format("shopify", verify, read, "Settings > Notifications > Webhooks, at the bottom of the page")
+FORMAT = Format(
+    name="shopify",
+    topic_header="x-shopify-topic",
+    verify=verify,
+    read=read,
+    where_to_find_it="Settings > Notifications > Webhooks, at the bottom of the page",
+)

@@ -11,8 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from orderconfirm.order.money import decimals_of, round_to
-from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import (
+from orderconfirm.platforms.body_values import (
     amount,
     find,
     joined,
@@ -23,8 +22,8 @@ from orderconfirm.web.webhooks.body_values import (
     total_of,
     unit_price,
 )
-from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
-from orderconfirm.web.webhooks.signatures import verify_base64
+from orderconfirm.platforms.readings import Format, Found, Nothing, Outcome, Unreadable, found
+from orderconfirm.platforms.signatures import verify_base64
 
 #: States in which WooCommerce itself mails the customer. Orders by bank transfer or cheque are on hold until paid.
 _PAID = ("processing", "completed")
@@ -44,19 +43,18 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], _: f
     return verify_base64(headers.get("x-wc-webhook-signature", ""), body, secrets)
 
 
-def read(headers: Mapping[str, str], body: Any, only_paid: bool) -> Reading:
-    """Return what a webhook is. With `only_paid`, an order on hold is not due yet."""
-    topic = headers.get("x-wc-webhook-topic", "")
+def read(topic: str, body: Any, only_paid: bool) -> Found | Nothing:
+    """Return what a webhook is. With `only_paid`, an order on hold is not due yet. Raises Unreadable."""
     if topic not in ("order.created", "order.updated", "order.restored"):
-        return Reading(Outcome.OTHER_TOPIC, f"the topic is {topic or 'missing'}, not order.created or order.updated")
+        return Nothing(Outcome.OTHER_TOPIC, f"the topic is {topic or 'missing'}, not order.created or order.updated")
     if code := text(body, "code"):
         # Signed like an order, but the user who created the webhook is gone or may not read orders.
-        return Reading(Outcome.UNREADABLE, f"WooCommerce sent the error {code} instead of the order")
+        raise Unreadable(f"WooCommerce sent the error {code} instead of the order")
     status = text(body, "status") or "missing"
     is_paid = status in _PAID or bool(text(body, "date_paid_gmt"))
     if status in _OVER or not (is_paid or (status in _ORDERED and not only_paid)):
-        return Reading(Outcome.NOT_DUE, f"the order's status is {status}")
-    return readings.order(_order(body))
+        return Nothing(Outcome.NOT_DUE, f"the order's status is {status}", text(body, "id"))
+    return found(_order(body))
 
 
 def _order(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,4 +169,11 @@ def _utc(moment: str | None) -> str | None:
     return f"{moment}Z" if moment and not moment.endswith("Z") else moment
 
 
-FORMAT = Format("woocommerce", verify, read, "WooCommerce > Settings > Advanced > Webhooks > Secret")
+FORMAT = Format(
+    name="woocommerce",
+    topic_header="x-wc-webhook-topic",
+    verify=verify,
+    read=read,
+    where_to_find_it="WooCommerce > Settings > Advanced > Webhooks > Secret",
+    is_ping=is_ping,
+)

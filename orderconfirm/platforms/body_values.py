@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from orderconfirm.order.money import UNIT_PRICE_PLACES, round_to
-from orderconfirm.web.webhooks.readings import Unreadable
+from orderconfirm.platforms.readings import Unreadable
 
 #: Maximum characters of an amount: longer ones are no money, and arithmetic with them is slow.
 _MAX_AMOUNT_LENGTH = 40

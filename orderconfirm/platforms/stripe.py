@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, objects, postal_address, text, unit_price
-from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
-from orderconfirm.web.webhooks.signatures import verify_stripe
+from orderconfirm.platforms.body_values import amount, find, objects, postal_address, text, unit_price
+from orderconfirm.platforms.readings import Format, Found, Nothing, Outcome, Unreadable, found
+from orderconfirm.platforms.signatures import verify_stripe
 
 #: Currencies whose amounts Stripe gives without decimals, and those with three. Not ISO 4217's: for Stripe, ISK has two
 #: decimals and MGA has none. https://docs.stripe.com/currencies#zero-decimal
@@ -25,12 +24,12 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     return verify_stripe(headers.get("stripe-signature", ""), body, secrets, now)
 
 
-def read(_: Mapping[str, str], body: Any, only_paid: bool) -> Reading:
-    """Return what an event is. Only paid invoices are reported, so that `only_paid` changes nothing."""
+def read(_: str, body: Any, only_paid: bool) -> Found | Nothing:
+    """Return what an event is. Only paid invoices are reported, so `only_paid` changes nothing. Raises Unreadable."""
     event = text(body, "type") or "missing"
     if event != "invoice.paid":
-        return Reading(Outcome.OTHER_TOPIC, f"the event is {event}, not invoice.paid")
-    return readings.order(_order(find(body, "data", "object")))
+        return Nothing(Outcome.OTHER_TOPIC, f"the event is {event}, not invoice.paid")
+    return found(_order(find(body, "data", "object")))
 
 
 def _order(source: Any) -> dict[str, Any]:
@@ -120,4 +119,10 @@ def _address(source: Any, name: str | None) -> dict[str, Any] | None:
     )
 
 
-FORMAT = Format("stripe", verify, read, "the endpoint's signing secret in Stripe's dashboard (whsec_…)")
+FORMAT = Format(
+    name="stripe",
+    topic_header="stripe-event",
+    verify=verify,
+    read=read,
+    where_to_find_it="the endpoint's signing secret in Stripe's dashboard (whsec_…)",
+)

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from orderconfirm.web.webhooks import readings
-from orderconfirm.web.webhooks.body_values import amount, find, joined, objects, postal_address, text
-from orderconfirm.web.webhooks.readings import Format, Outcome, Reading, Unreadable
-from orderconfirm.web.webhooks.signatures import verify_hex
+from orderconfirm.platforms.body_values import amount, find, joined, objects, postal_address, text
+from orderconfirm.platforms.readings import Format, Found, Nothing, Outcome, Unreadable, found
+from orderconfirm.platforms.signatures import verify_hex
 
 _OVER = ("CANCELED", "DRAFT", "EXPIRED", "RETURNED")
 
@@ -22,18 +21,17 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], _: f
     return verify_hex(signature, body, secrets)
 
 
-def read(headers: Mapping[str, str], body: Any, only_paid: bool) -> Reading:
-    """Return what a webhook is. With `only_paid`, an order is due once it is fully paid."""
+def read(topic: str, body: Any, only_paid: bool) -> Found | Nothing:
+    """Return what a webhook is. With `only_paid`, an order is due once it is fully paid. Raises Unreadable."""
     source = find(body, "order")
     if not isinstance(source, Mapping):
-        event = headers.get("saleor-event") or headers.get("x-saleor-event") or "missing"
-        return Reading(Outcome.UNREADABLE, f"there is no order in the event {event}: use our subscription query")
+        raise Unreadable(f"the event {topic} has no order: set up the webhook with examples/saleor.graphql")
     status = text(source, "status") or "missing"
     if status in _OVER:
-        return Reading(Outcome.NOT_DUE, f"the order's status is {status}")
+        return Nothing(Outcome.NOT_DUE, f"the order's status is {status}", text(source, "id"))
     if only_paid and find(source, "isPaid") is not True:
-        return Reading(Outcome.NOT_DUE, "the order is not fully paid")
-    return readings.order(_order(source))
+        return Nothing(Outcome.NOT_DUE, "the order is not fully paid", text(source, "id"))
+    return found(_order(source))
 
 
 def _order(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,4 +93,10 @@ def _address(source: Any) -> dict[str, Any] | None:
     )
 
 
-FORMAT = Format("saleor", verify, read, "the webhook's secret key in Saleor's dashboard")
+FORMAT = Format(
+    name="saleor",
+    topic_header="saleor-event",
+    verify=verify,
+    read=read,
+    where_to_find_it="the webhook's secret key in Saleor's dashboard",
+)
