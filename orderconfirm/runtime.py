@@ -34,7 +34,10 @@ from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.outbox.time_limit import TimeLimited
 from orderconfirm.outbox.transfer import Progress, transfer
+from orderconfirm.outbox.webhook_log import WebhookLog
 from orderconfirm.settings import ROOT, Relay, Settings
+from orderconfirm.shop_webhooks import ShopWebhooks
+from orderconfirm.shops import Shops
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
@@ -78,7 +81,8 @@ class Runtime:
     settings: Settings
 
     def __post_init__(self) -> None:
-        """Wire the parts and compile the mail's templates. Raises TemplateError."""
+        """Wire the parts and compile the mail's templates. Raises TemplateError, and SettingsError for a profile."""
+        self.shops = Shops(self.settings)
         self.renderer = MailRenderer(self.settings, self.settings.template_folders)
         settings = self.settings
         self.database = Database(
@@ -101,8 +105,9 @@ class Runtime:
         self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
         self.readiness = TimeLimited(self._readiness, HEALTH_TIMEOUT)
         self.confirmations = OrderConfirmations(
-            self.database, self._queue, self.renderer, self.settings, self.wake, self._stopping.is_set
+            self.database, self._queue, self.renderer, self.shops, self.wake, self._stopping.is_set
         )
+        self.shop_webhooks = ShopWebhooks(self.confirmations, WebhookLog(self.database), self.shops)
 
     def start(self, keeps_trying: bool = False, remote_sender: Sender | None = None) -> None:
         """Open the outbox and start to send its mails, unless `remote_sender` or other machines do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orderconfirm.settings.checks import contradictions
 from orderconfirm.settings.fields import ROOT
 from orderconfirm.settings.loading import load_environment, read_dotenv, unknown_names
 from orderconfirm.settings.model import TEMPLATES, Settings
@@ -15,6 +16,7 @@ __all__ = [
     "Rate",
     "Relay",
     "Settings",
+    "contradictions",
     "load_environment",
     "read_dotenv",
     "unknown_names",
