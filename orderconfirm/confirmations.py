@@ -12,7 +12,7 @@ from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
 from orderconfirm.logs import request_id
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
@@ -80,7 +80,7 @@ class OrderConfirmations:
         self,
         database: Database,
         queue: OutboxQueue,
-        renderer: MailRenderer,
+        renderers: ShopRenderers,
         shops: Shops,
         wake: Callable[[], None],
         is_stopping: Callable[[], bool],
@@ -94,7 +94,7 @@ class OrderConfirmations:
         self._search = OutboxSearch(database)
         self._retention = Retention(database)
         self._delivery_events = DeliveryEventStore(database)
-        self._renderer = renderer
+        self._renderers = renderers
         self._shops = shops
         self._wake = wake
         self._is_stopping = is_stopping
@@ -139,7 +139,7 @@ class OrderConfirmations:
         """Render the mail of a shop's validated order. Nothing is stored or sent. Raises TemplateError."""
         _, _, order, totals = self._read(shop, body)
         warning = describe_difference(order, totals)
-        return Preview(self._renderer.render(order), (warning,) if warning else ())
+        return Preview(self._renderers[shop].render(order), (warning,) if warning else ())
 
     def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
         """Return a validated order as if it had just been claimed, for a test send that bypasses the outbox."""
@@ -172,9 +172,9 @@ class OrderConfirmations:
         """
         return self._admin.stored_order(shop, order_id)
 
-    def render(self, order: Order) -> Email:
-        """Return an order's mail as it would be sent now. Raises TemplateError."""
-        return self._renderer.render(order)
+    def render(self, shop: str, order: Order) -> Email:
+        """Return the mail of a shop's order as it would be sent now. Raises TemplateError."""
+        return self._renderers[shop].render(order)
 
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
         """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""

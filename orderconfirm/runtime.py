@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from orderconfirm import tracing
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
@@ -83,7 +83,7 @@ class Runtime:
     def __post_init__(self) -> None:
         """Wire the parts and compile the mail's templates. Raises TemplateError, and SettingsError for a profile."""
         self.shops = Shops(self.settings)
-        self.renderer = MailRenderer(self.settings, self.settings.template_folders)
+        self.renderers = ShopRenderers(self.settings, self.shops)
         settings = self.settings
         self.database = Database(
             settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
@@ -105,7 +105,7 @@ class Runtime:
         self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
         self.readiness = TimeLimited(self._readiness, HEALTH_TIMEOUT)
         self.confirmations = OrderConfirmations(
-            self.database, self._queue, self.renderer, self.shops, self.wake, self._stopping.is_set
+            self.database, self._queue, self.renderers, self.shops, self.wake, self._stopping.is_set
         )
         self.shop_webhooks = ShopWebhooks(self.confirmations, WebhookLog(self.database), self.shops)
 
@@ -162,7 +162,7 @@ class Runtime:
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
-        return SmtpSender(self.app, settings, self.renderer, pool)
+        return SmtpSender(self.app, self.shops, self.renderers, pool)
 
     @property
     def dead_threads(self) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class ShopWebhook:
     """How a shop's platform posts its orders. Any of the `secrets` may sign. With `only_paid`, unpaid ones wait."""
 
     format: Format
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     only_paid: bool
 
 
@@ -97,10 +97,10 @@ class _ProfileReader:
             self.problems.append("the file's name is the shop's: up to 64 letters, digits, - and _, like fjord.toml")
         self._expect_known(table, (*_FIELDS, "timezone", "webhook"))
         values: dict[str, Any] = {}
-        for name, field in _FIELDS.items():
+        for name, target in _FIELDS.items():
             text = self._text(table, name)
-            if text is not None and (value := self._parsed(name, text, _SETTINGS[field]["parse"])) is not None:
-                values[field] = value
+            if text is not None and (value := self._parsed(name, text, _SETTINGS[target]["parse"])) is not None:
+                values[target] = value
         timezone = self._text(table, "timezone")
         if timezone is not None and timezone not in available_timezones():
             self.problems.append("timezone must be a time zone like Europe/Oslo")

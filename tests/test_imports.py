@@ -25,9 +25,9 @@ LEAVES = {
 }
 ALLOWED = {
     "order": LEAVES,
-    "mail": LEAVES | {"order"},
-    "outbox": LEAVES | {"order"},
-    "smtp": LEAVES | {"mail", "order"},
+    "mail": LEAVES | {"order", "shops"},
+    "outbox": LEAVES | {"order", "platforms"},
+    "smtp": LEAVES | {"mail", "order", "shops"},
     "platforms": {"order"},
     "shops": LEAVES | {"platforms"},
     "confirmations": LEAVES | {"mail", "order", "outbox", "shops"},

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, select
+from sqlalchemy import Connection, Row, bindparam, delete, exists, or_, select
 
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import insert_into, now
 from orderconfirm.outbox.tables import outbox, webhooks
 from orderconfirm.outbox.writer import run_jobs
+from orderconfirm.platforms import Outcome
 from orderconfirm.queries import KeptWebhook, NewWebhook
 
 _DELETE_OF = delete(webhooks).where(webhooks.c.shop == bindparam("shop"), webhooks.c.order_id == bindparam("order_id"))
@@ -21,11 +22,11 @@ _DELETE_OLD = delete(webhooks).where(
         select(webhooks.c.id).where(webhooks.c.received_at < now - bindparam("age")).limit(bindparam("limit"))
     )
 )
-#: An order that was not due at first and has been accepted since then needs nobody's attention.
+#: An order that has been accepted since then, or that was only not due, needs nobody's attention.
 _is_settled = exists().where(
     outbox.c.shop == webhooks.c.shop,
     outbox.c.order_id == webhooks.c.order_id,
-    outbox.c.accepted_at >= webhooks.c.received_at,
+    or_(outbox.c.accepted_at >= webhooks.c.received_at, webhooks.c.outcome == Outcome.NOT_DUE),
 )
 _NEWEST = select(webhooks).where(~_is_settled).order_by(webhooks.c.received_at.desc(), webhooks.c.id.desc())
 

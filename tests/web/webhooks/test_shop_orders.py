@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hmac
 import json
+import random
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as default_policy
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,16 @@ HOOK = "/api/webhooks/orders/fjord"
 SECRET = "0123456789abcdef0123456789abcdef"
 FIXTURES = Path(__file__).parents[2] / "platforms" / "fixtures" / "woocommerce"
 
+OTHER_SECRET = "fedcba9876543210fedcba9876543210"
+OTHER_PROFILE = """
+name = "Tarn Tools"
+sender = "orders@tarn.example"
+brand_color = "#7a1f1f"
+[webhook]
+format = "shopify"
+secret_file = ["{secret_file}", "{other_secret_file}"]
+trigger = "paid"
+"""
 PROFILE = """
 name = "Fjord & Field"
 sender = "Fjord & Field <orders@fjord.example>"
@@ -41,8 +56,23 @@ def client(sink: tuple[Sink, int], start_app: Callable[..., Flask], tmp_path: Pa
     folder = tmp_path / "shops"
     folder.mkdir()
     (tmp_path / "secret").write_text(SECRET)
-    (folder / "fjord.toml").write_text(PROFILE.format(secret_file=tmp_path / "secret"))
+    (tmp_path / "other").write_text(OTHER_SECRET)
+    files = {"secret_file": tmp_path / "secret", "other_secret_file": tmp_path / "other"}
+    (folder / "fjord.toml").write_text(PROFILE.format(**files))
+    (folder / "tarn.toml").write_text(OTHER_PROFILE.format(**files))
     return start_app(**relay_variables(sink[1], SHOPS_DIR=str(folder))).test_client()
+
+
+def parsed(mail: bytes) -> EmailMessage:
+    message = message_from_bytes(mail, policy=default_policy)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def html(mail: EmailMessage) -> str:
+    part = mail.get_body(("html",))
+    assert part is not None
+    return str(part.get_content())
 
 
 def order(name: str = "simple", **changes: Any) -> dict[str, Any]:
@@ -156,3 +186,64 @@ def test_erasing_an_order_erases_its_webhook(client: FlaskClient) -> None:
     assert kept(client) == [("changed", "727")]
     client.application.extensions["orderconfirm"].confirmations.erase("fjord", "727")
     assert kept(client) == []
+
+
+def shopify(name: str = "simple", **changes: Any) -> dict[str, Any]:
+    path = FIXTURES.parent / "shopify" / f"{name}.json"
+    body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["body"]
+    return {**body, **changes}
+
+
+def post_to_tarn(client: FlaskClient, body: Any, secret: str = OTHER_SECRET) -> TestResponse:
+    raw = json.dumps(body).encode()
+    signature = b64encode(hmac.digest(secret.encode(), raw, sha256)).decode()
+    headers = {"X-Shopify-Hmac-Sha256": signature, "X-Shopify-Topic": "orders/create"}
+    return client.post(HOOK.replace("fjord", "tarn"), data=raw, headers=headers, content_type="application/json")
+
+
+def test_two_shops_have_their_own_sender_brand_language_and_orders(client: FlaskClient, sink: tuple[Sink, int]) -> None:
+    receipt(client, order(id=5678901234567))
+    assert post_to_tarn(client, shopify()).get_json()["outcome"] == "accepted"
+    mails = {str(mail["From"].addresses[0]): mail for mail in map(parsed, sink[0].wait_for(2))}
+    assert set(mails) == {"Fjord & Field <orders@fjord.example>", "Tarn Tools <orders@tarn.example>"}
+    fjord, tarn = (mails[name] for name in sorted(mails))
+    assert fjord["Message-ID"].endswith("@fjord.example>")
+    assert tarn["Message-ID"].endswith("@tarn.example>")
+    assert html(fjord).count('lang="de"') and "Tarn" not in html(fjord)
+    assert html(tarn).count("#7a1f1f") and "Fjord &amp; Field" not in html(tarn)
+
+
+def test_a_shop_s_secret_signs_only_for_that_shop(client: FlaskClient) -> None:
+    assert post(client, order(), secret=OTHER_SECRET).status_code == 401
+    assert post_to_tarn(client, shopify(), secret=SECRET).status_code == 200  # the older of its two secrets
+
+
+def test_a_shop_that_wants_paid_orders_waits_for_the_payment(client: FlaskClient) -> None:
+    waiting = post_to_tarn(client, shopify(financial_status="pending")).get_json()
+    assert waiting["outcome"] == "not_due"
+    assert post_to_tarn(client, shopify()).get_json()["outcome"] == "accepted"
+
+
+def test_of_many_deliveries_repeated_reordered_and_forged_each_order_has_one_mail(
+    client: FlaskClient, sink: tuple[Sink, int]
+) -> None:
+    chance = random.Random(17)
+    deliveries = [
+        (number, kind)
+        for number in range(60)
+        for kind in ("unpaid", "paid", "paid", "completed", "forged", "other topic")
+    ]
+    chance.shuffle(deliveries)
+    statuses = []
+    for number, kind in deliveries:
+        body = order(id=number + 1, status={"unpaid": "pending", "completed": "completed"}.get(kind, "processing"))
+        body["billing"]["email"] = f"customer{number}@example.com"
+        if kind == "unpaid":
+            body["date_paid_gmt"] = None
+        secret = "a forger's secret of this length" if kind == "forged" else SECRET
+        topic = "order.deleted" if kind == "other topic" else chance.choice(["order.created", "order.updated"])
+        statuses.append((kind == "forged", post(client, body, topic, secret).status_code))
+    assert set(statuses) == {(True, 401), (False, 200)}
+    recipients = Counter(str(parsed(mail)["To"].addresses[0].addr_spec) for mail in sink[0].wait_for(60))
+    assert recipients == {f"customer{number}@example.com": 1 for number in range(60)}
+    assert {outcome for outcome, _ in kept(client)} == {"other_topic"}
