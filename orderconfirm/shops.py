@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 from orderconfirm.errors import SettingsError
 from orderconfirm.platforms import FORMATS, Format
 from orderconfirm.platforms.signatures import standard_key
-from orderconfirm.settings import Settings, contradictions
+from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
 
 #: The field of the settings that each value of a profile replaces.
 _FIELDS = {
@@ -65,9 +65,13 @@ class ShopProfile:
 class Shops:
     """The profile of every shop. A shop without a file has the service's settings."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
-        """Read SHOPS_DIR. Raises SettingsError with every problem of every file; a secret is never named."""
+    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+        """Read SHOPS_DIR, and the secrets in `environ`: by default the environment and the `.env` file.
+
+        Raises SettingsError with every problem of every file. It never contains a secret.
+        """
         self._settings = settings
+        environ = {**read_dotenv(DOTENV), **os.environ} if environ is None else environ
         folder = Path(settings.shops_dir) if settings.shops_dir else None
         problems: list[str] = []
         self.profiles: dict[str, ShopProfile] = {}

@@ -33,7 +33,7 @@ ALLOWED = {
     "confirmations": LEAVES | {"mail", "order", "outbox", "shops"},
     "shop_webhooks": LEAVES | {"confirmations", "order", "outbox", "platforms", "shops"},
     "web": LEAVES | {"confirmations", "order", "platforms", "smtp"},
-    "checks": LEAVES | {"mail", "order", "outbox", "smtp"},
+    "checks": LEAVES | {"mail", "order", "outbox", "shops", "smtp"},
     "cli": LEAVES | {"checks", "confirmations", "order", "platforms", "runtime", "shop_webhooks", "shops"},
     "runtime": LEAVES | {"confirmations", "mail", "outbox", "shop_webhooks", "shops", "smtp"},
     "server": LEAVES | {"web"},

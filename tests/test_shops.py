@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from orderconfirm.checks.findings import Status
+from orderconfirm.checks.shops import examine_shops
 from orderconfirm.errors import SettingsError
-from orderconfirm.settings import Settings
+from orderconfirm.settings import ROOT, Settings
 from orderconfirm.shops import Shops
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -104,3 +106,15 @@ def test_all_faults_of_all_files_are_named_at_once(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_a_fault_of_the_setting() -> None:
     with pytest.raises(SettingsError, match="SHOPS_DIR is not a folder"):
         Settings.from_env({"SHOPS_DIR": "/nowhere"})
+
+
+def test_the_example_profile_is_valid() -> None:
+    shops = Shops(Settings(shops_dir=str(ROOT / "shops")), {"FJORD_WEBHOOK_SECRET": SECRET})
+    assert shops["example"].settings.company_name == "Fjord & Field"
+
+
+def test_the_check_names_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "fjord.toml").write_text("nme = 1\nname = 2")
+    findings = list(examine_shops(Settings(shops_dir=str(tmp_path))))
+    assert [each.status for each in findings] == [Status.ERROR, Status.ERROR]
+    assert all("fjord.toml" in each.found for each in findings)
