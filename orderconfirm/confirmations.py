@@ -12,7 +12,7 @@ from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
 from orderconfirm.logs import request_id
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
@@ -48,7 +48,7 @@ from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.outbox.suppressions import SuppressedAddresses
 from orderconfirm.outbox.waiting import explain_waits
 from orderconfirm.queries import Overview, Search
-from orderconfirm.settings import Settings
+from orderconfirm.shops import Shops
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ class OrderConfirmations:
         self,
         database: Database,
         queue: OutboxQueue,
-        renderer: MailRenderer,
-        settings: Settings,
+        renderers: ShopRenderers,
+        shops: Shops,
         wake: Callable[[], None],
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -94,8 +94,8 @@ class OrderConfirmations:
         self._search = OutboxSearch(database)
         self._retention = Retention(database)
         self._delivery_events = DeliveryEventStore(database)
-        self._renderer = renderer
-        self._settings = settings
+        self._renderers = renderers
+        self._shops = shops
         self._wake = wake
         self._is_stopping = is_stopping
 
@@ -105,8 +105,8 @@ class OrderConfirmations:
         Raises OrderConflict when another order has its id, KeyConflict when another request used its key, InvalidOrder
         when totals are strict and do not add up.
         """
-        request, defaults, order, totals = self._read(body)
-        if totals.difference and self._settings.strict_totals:
+        request, defaults, order, totals = self._read(shop, body)
+        if totals.difference and self._shops[shop].settings.strict_totals:
             raise InvalidOrder([FieldError("/total", describe_expected_total(order, totals))])
         warning = describe_difference(order, totals)
         result = self._queue.add(
@@ -135,15 +135,15 @@ class OrderConfirmations:
             _expect_same(result, request)
         return PlaceResult(result.entry, result.is_new, (warning,) if warning else ())
 
-    def preview(self, body: Mapping[str, Any]) -> Preview:
-        """Render the mail of a validated order. Nothing is stored or sent. Raises TemplateError."""
-        _, _, order, totals = self._read(body)
+    def preview(self, shop: str, body: Mapping[str, Any]) -> Preview:
+        """Render the mail of a shop's validated order. Nothing is stored or sent. Raises TemplateError."""
+        _, _, order, totals = self._read(shop, body)
         warning = describe_difference(order, totals)
-        return Preview(self._renderer.render(order), (warning,) if warning else ())
+        return Preview(self._renderers[shop].render(order), (warning,) if warning else ())
 
     def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
         """Return a validated order as if it had just been claimed, for a test send that bypasses the outbox."""
-        request, defaults, order, _ = self._read(body)
+        request, defaults, order, _ = self._read(DEFAULT_SHOP, body)
         now = datetime.now(UTC)
         return ClaimedMail(
             id=0,
@@ -172,9 +172,9 @@ class OrderConfirmations:
         """
         return self._admin.stored_order(shop, order_id)
 
-    def render(self, order: Order) -> Email:
-        """Return an order's mail as it would be sent now. Raises TemplateError."""
-        return self._renderer.render(order)
+    def render(self, shop: str, order: Order) -> Email:
+        """Return the mail of a shop's order as it would be sent now. Raises TemplateError."""
+        return self._renderers[shop].render(order)
 
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
         """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""
@@ -240,6 +240,14 @@ class OrderConfirmations:
         """
         return self._admin.requeue_batch(shop, states, after)
 
+    def change(self, shop: str, body: Mapping[str, Any], what: str) -> bool:
+        """Store the new content of a known order, for a resend. `what` says what has changed. No mail is sent.
+
+        Returns False while its mail is queued or being sent, and when its content is deleted.
+        """
+        request, defaults, order, _ = self._read(shop, body)
+        return self._admin.replace_content(shop, order.order_id, request, defaults, what)
+
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.
 
@@ -270,20 +278,17 @@ class OrderConfirmations:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""
         return self._delivery_events.record(events)
 
-    def _read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, Totals]:
-        """Return the canonical request, the service's defaults, their order, and its totals."""
+    def _read(self, shop: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, Totals]:
+        """Return the canonical request, the shop's defaults, their order, and its totals."""
         request = canonical(body)
-        defaults: dict[str, object] = {
-            "currency": self._settings.default_currency,
-            "locale": self._settings.default_locale,
-        }
+        defaults = self._shops[shop].order_defaults
         order = to_order(request, defaults, datetime.now(UTC))
         return request, defaults, order, add_up(order)
 
     def _message_id(self, shop: str, order_id: str, revision: int) -> str:
         """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
         digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
-        return f"<{digest[:32]}@{self._settings.sender_address.rpartition('@')[2]}>"
+        return f"<{digest[:32]}@{self._shops[shop].settings.sender_address.rpartition('@')[2]}>"
 
 
 def _expect_same(result: AddResult, request: dict[str, Any]) -> None:

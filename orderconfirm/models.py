@@ -89,6 +89,8 @@ class Event(StrEnum):
     REPLACED = "replaced"
     #: Created by a person as another mail of the order.
     RESENT = "resent"
+    #: The shop sent the order again with other content, which a resend uses.
+    CHANGED = "changed"
     #: Personal data was deleted.
     ERASED = "erased"
 

@@ -124,3 +124,24 @@ class Suppression:
     since: datetime
     event: str
     order_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhook:
+    """A shop platform's webhook that led to no mail. `body` is as it was received, for a replay."""
+
+    shop: str
+    platform: str
+    topic: str
+    outcome: str
+    reason: str
+    order_id: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWebhook(NewWebhook):
+    """Such a webhook as it is stored."""
+
+    number: int
+    received_at: datetime

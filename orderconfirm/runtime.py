@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from orderconfirm import tracing
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
@@ -34,8 +34,11 @@ from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.outbox.time_limit import TimeLimited
 from orderconfirm.outbox.transfer import Progress, transfer
+from orderconfirm.outbox.webhook_log import WebhookLog
 from orderconfirm.queries import HealthStatus
 from orderconfirm.settings import ROOT, Relay, Settings
+from orderconfirm.shop_webhooks import ShopWebhooks
+from orderconfirm.shops import Shops
 from orderconfirm.smtp.local_inbox import Inbox, InboxServer
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
@@ -79,8 +82,9 @@ class Runtime:
     settings: Settings
 
     def __post_init__(self) -> None:
-        """Wire the parts and compile the mail's templates. Raises TemplateError."""
-        self.renderer = MailRenderer(self.settings, self.settings.template_folders)
+        """Wire the parts and compile the mail's templates. Raises TemplateError, and SettingsError for a profile."""
+        self.shops = Shops(self.settings)
+        self.renderers = ShopRenderers(self.settings, self.shops)
         settings = self.settings
         self.database = Database(
             settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
@@ -102,8 +106,9 @@ class Runtime:
         self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
         self.readiness = name_lock_holder(self.database, self._readiness, HEALTH_TIMEOUT)
         self.confirmations = OrderConfirmations(
-            self.database, self._queue, self.renderer, self.settings, self.wake, self._stopping.is_set
+            self.database, self._queue, self.renderers, self.shops, self.wake, self._stopping.is_set
         )
+        self.shop_webhooks = ShopWebhooks(self.confirmations, WebhookLog(self.database), self.shops)
 
     def start(self, keeps_trying: bool = False, remote_sender: Sender | None = None) -> None:
         """Open the outbox and start to send its mails, unless `remote_sender` or other machines do.
@@ -158,7 +163,7 @@ class Runtime:
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
-        return SmtpSender(self.app, settings, self.renderer, relay, pool)
+        return SmtpSender(self.app, self.shops, self.renderers, relay, pool)
 
     @property
     def dead_threads(self) -> list[str]:

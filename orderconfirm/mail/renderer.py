@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 from orderconfirm.mail.i18n import Language, Languages
@@ -38,6 +39,13 @@ class MailRenderer:
         self._next_look = 0.0
         self._loaded_times: list[int] = []
         self._load()
+
+    def for_shop(self, settings: Settings) -> MailRenderer:
+        """Return a renderer with the same compiled templates and a shop's own name, links and colours."""
+        other = copy(self)
+        other._settings = settings
+        other._company = company_view(settings)
+        return other
 
     @property
     def languages(self) -> list[str]:

@@ -90,6 +90,9 @@ DELIVERY_EVENTS = Metric(
     ("delivery",),
     (*(each.value for each in Delivery), "other"),
 )
+WEBHOOKS = Metric(
+    "webhooks_total", "counter", "Webhooks of shop platforms with a valid signature", ("platform", "outcome")
+)
 SUPPRESSIONS = Metric("suppressions_total", "counter", "Addresses suppressed after a bounce or a complaint")
 DATABASE_ERRORS = Metric(
     "database_errors_total", "counter", "Reads and writes that failed", ("operation",), ("read", "write")

@@ -12,7 +12,7 @@ from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, State
 from orderconfirm.order.models import Order
-from orderconfirm.order.serialization import fingerprint, read_order
+from orderconfirm.order.serialization import encode_payload, fingerprint, read_order
 from orderconfirm.outbox import delivery_events, history, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
@@ -66,6 +66,11 @@ _REQUEUE_BATCH = _requeue.where(
         .order_by(outbox.c.id)
         .limit(bindparam("limit"))
     )
+)
+_REPLACE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("mail"))
+    .values(payload=bindparam("new_payload"), fingerprint=bindparam("new_fingerprint"))
 )
 _CANCEL = update(outbox).where(_one_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
 
@@ -170,6 +175,26 @@ class OutboxAdmin:
 
         result: tuple[OutboxEntry, bool] | None = self._database.write_order(run_jobs, job)
         return result
+
+    def replace_content(
+        self, shop: str, order_id: str, request: dict[str, Any], defaults: dict[str, object], reason: str
+    ) -> bool:
+        """Store another content for a known order, for a later resend. No mail is sent.
+
+        Returns False while its mail is queued or being sent, and when its content is deleted.
+        """
+        values = {"new_payload": encode_payload(request, defaults), "new_fingerprint": fingerprint(request)}
+
+        def job(connection: Connection) -> bool:
+            rows = lock_order(connection, shop, order_id)
+            if not rows or rows[0].payload is None or rows[-1].state in State.UNDER_WAY:
+                return False
+            connection.execute(_REPLACE, {"mail": rows[0].id, **values})
+            history.record(connection, [rows[-1].id], Event.CHANGED, State(rows[-1].state), reason)
+            return True
+
+        is_replaced: bool = self._database.write(job)
+        return is_replaced
 
     def _change(
         self, statement: Update, shop: str, order_id: str, states: Collection[str], event: Event, state: State

@@ -109,6 +109,9 @@ class SettingsFields:
         secret=True,
     )
 
+    shops_dir: str = setting(
+        "SHOPS_DIR", "", "folder with a profile for each shop; empty: all shops have the settings below", values.folder
+    )
     company_name: str = setting("COMPANY_NAME", "Our Shop", "the shop's name, shown in the subject and the mail")
     from_header: str = setting(
         "EMAIL_SENDER",

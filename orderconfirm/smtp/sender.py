@@ -5,11 +5,12 @@ from __future__ import annotations
 from flask import Flask
 
 from orderconfirm.errors import DeliveryFailure
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.models import ClaimedMail, RelayReply
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import read_order
-from orderconfirm.settings import Relay, Settings
+from orderconfirm.settings import Relay
+from orderconfirm.shops import Shops
 from orderconfirm.smtp.message import OrderMessage, custom_variables
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_advice import advise
@@ -20,13 +21,11 @@ CATEGORY = "order-confirmation"
 class SmtpSender:
     """Sends the dispatcher's mails to the relay."""
 
-    def __init__(
-        self, app: Flask, settings: Settings, renderer: MailRenderer, relay: Relay, pool: ConnectionPool
-    ) -> None:
+    def __init__(self, app: Flask, shops: Shops, renderers: ShopRenderers, relay: Relay, pool: ConnectionPool) -> None:
         """`app` provides the context in which Flask-Mail sends its signal for each mail. `pool` connects to `relay`."""
         self._app = app
-        self._settings = settings
-        self._renderer = renderer
+        self._shops = shops
+        self._renderers = renderers
         self._relay = relay
         self._pool = pool
 
@@ -70,7 +69,7 @@ class SmtpSender:
         self._pool.abort()
 
     def _message(self, order: Order, mail: ClaimedMail) -> OrderMessage:
-        settings = self._settings
+        settings = self._shops[mail.shop].settings
         headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
         if settings.mailtrap_headers:  # read back by web/webhooks/mailtrap.py
             headers["X-MT-Category"] = CATEGORY
@@ -78,7 +77,7 @@ class SmtpSender:
             # mail_id always fits into a line; longer values may be left out.
             headers["X-MT-Custom-Variables"] = custom_variables({**ids, "mail_id": str(mail.id)})
         return OrderMessage(
-            self._renderer.render(order),
+            self._renderers[mail.shop].render(order),
             sender=(settings.sender_name, settings.sender_address),
             recipient=(order.customer.name, order.customer.email),
             reply_to=settings.support_address,

@@ -131,3 +131,15 @@ EVENTS: Example = {
     ]
 }
 RECEIVED: Example = {"received": 1, "new": 1, "unreadable": 0}
+
+#: What a shop's platform posts; here WooCommerce, shortened.
+WEBHOOK: Example = {
+    "id": 727,
+    "number": "727",
+    "status": "processing",
+    "currency": "EUR",
+    "total": "29.00",
+    "billing": {"first_name": "Ada", "last_name": "Lind", "email": "ada@example.com"},
+    "line_items": [{"name": "Wool socks", "quantity": 2, "subtotal": "29.00", "total": "29.00"}],
+}
+WEBHOOK_RECEIPT: Example = {"outcome": "accepted", "reason": None, "order_id": "727"}
