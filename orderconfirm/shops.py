@@ -70,7 +70,8 @@ class Shops:
 
         Raises SettingsError with every problem of every file. It never contains a secret.
         """
-        self._settings = settings
+        #: The settings of a shop without a file.
+        self.settings = settings
         environ = {**read_dotenv(DOTENV), **os.environ} if environ is None else environ
         folder = Path(settings.shops_dir) if settings.shops_dir else None
         problems: list[str] = []
@@ -83,7 +84,7 @@ class Shops:
             raise SettingsError(problems)
 
     def __getitem__(self, shop: str) -> ShopProfile:
-        return self.profiles.get(shop) or ShopProfile(shop, self._settings)
+        return self.profiles.get(shop) or ShopProfile(shop, self.settings)
 
 
 class _ProfileReader:

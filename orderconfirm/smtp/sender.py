@@ -53,7 +53,7 @@ class SmtpSender:
 
     def advise(self, failure: DeliveryFailure) -> str:
         """Return what an operator does about a failure that concerns all mails."""
-        return advise(self._settings, self._relay, failure)
+        return advise(self._shops.settings, self._relay, failure)
 
     @property
     def open_connections(self) -> int:
