@@ -41,7 +41,7 @@ from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import Retention
+from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
@@ -229,16 +229,19 @@ class OrderConfirmations:
         """Make an order's failed, held, expired or unknown mail due now. Returns False when it cannot be retried."""
         return self._admin.requeue(shop, order_id) > 0
 
-    def retry_all(self, shop: str | None, states: Collection[State]) -> int:
-        """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
-        return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
+    def retry_all(self, shop: str | None, states: Collection[State]) -> Iterator[int]:
+        """Make the mails in `states` of one shop, or of all, due now. Yields the number of each batch."""
+        cursor: str | None = ""
+        while cursor is not None:
+            count, cursor = self.retry_batch(shop, states, cursor)
+            yield count
 
-    def retry_batch(self, shop: str, states: Collection[State], after: int) -> tuple[int, int | None]:
-        """Make the shop's next mails in `states` after the id `after` due now.
+    def retry_batch(self, shop: str | None, states: Collection[State], cursor: str) -> tuple[int, str | None]:
+        """Do the same for one batch. Returns how many, and the `cursor` of the next; None after the last.
 
-        Returns how many, and the last one's id; None when there are no more.
+        The first one's `cursor` is empty.
         """
-        return self._admin.requeue_batch(shop, states, after)
+        return self._admin.requeue_batch([shop] if shop else self.shops(), states, cursor)
 
     def change(self, shop: str, body: Mapping[str, Any], what: str) -> bool:
         """Store the new content of a known order, for a resend. `what` says what has changed. No mail is sent.
@@ -271,8 +274,9 @@ class OrderConfirmations:
 
     def purge(self, age: float) -> Iterator[int]:
         """Delete the content of all orders that ended more than `age` seconds ago. Yields the number of each batch."""
-        while count := self._retention.purge(age):
-            yield count
+        count = MAX_BATCH
+        while count == MAX_BATCH:
+            yield (count := self._retention.purge(age))
 
     def record_events(self, events: Collection[RelayEvent]) -> int:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""

@@ -116,23 +116,21 @@ class OutboxAdmin:
         """
         return self._change(_REQUEUE, shop, order_id, State.RETRYABLE, Event.REQUEUED, State.QUEUED)
 
-    def requeue_all(self, shop: str, states: Collection[str] = State.RETRYABLE) -> int:
-        """Make the shop's mails in `states` due now, if they can be retried. Returns how many."""
-        total = 0
-        after: int | None = 0
-        while after is not None:
-            count, after = self.requeue_batch(shop, states, after)
-            total += count
-        return total
+    def requeue_batch(self, shops: Sequence[str], states: Collection[str], cursor: str = "") -> tuple[int, str | None]:
+        """Do the same for the next mails of `shops` in `states`. A `cursor` names the last mail before them.
 
-    def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
-        """Do the same for the next mails after the id `after`. Returns how many, and the last one's id.
-
-        The id is None when there are no more.
+        Returns how many, and the cursor of the next batch; None when there are no more.
         """
-        values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
+        after, _, current = cursor.partition(" ")
+        rest = shops[shops.index(current) :] if current in shops else shops
+        if not rest:
+            return 0, None
+        last = int(after) if after.isdecimal() else 0
+        values = {"of_shop": rest[0], "states": list(states), "after": last, "limit": MAX_BATCH}
         ids = self._database.write(partial(_requeue_batch, values))
-        return len(ids), max(ids) if len(ids) == MAX_BATCH else None
+        if len(ids) == MAX_BATCH:
+            return len(ids), f"{max(ids)} {rest[0]}"
+        return len(ids), f"0 {rest[1]}" if rest[1:] else None
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""

@@ -111,14 +111,10 @@ def retry_all() -> ResponseReturnValue:
     if request.form.get("state") not in State.RETRYABLE:
         abort(400, "Mails in this state cannot be retried.")
     states = [State(request.form["state"])]
-    wants_json = request.accept_mimetypes.best == "application/json"
-    after = None
-    if wants_json and g.shop:
-        count, after = _confirmations().retry_batch(g.shop, states, request.form.get("after", 0, type=int))
-    else:
-        count = _confirmations().retry_all(g.shop, states)
-    if wants_json:
+    if request.accept_mimetypes.best == "application/json":
+        count, after = _confirmations().retry_batch(g.shop, states, request.form.get("after", ""))
         return jsonify({"count": count, "after": after})
+    count = sum(_confirmations().retry_all(g.shop, states))
     flash(f"{'1 mail is' if count == 1 else f'{count:,} mails are'} due now.", "good" if count else "bad")
     return redirect(url_for("outbox.show_outbox"), 303)
 
