@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 from findings import named, statuses
 from outboxes import locked, mail, opened, run
 from processes import free_port
@@ -32,6 +33,12 @@ def changed(url: str, database: str = "", **query: str) -> str:
     return (
         parsed.set(database=database or parsed.database).update_query_dict(query).render_as_string(hide_password=False)
     )
+
+
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
 
 
 def test_a_database_in_order_is_right_and_stays_as_it_is(url: str) -> None:
