@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from flask import Flask
 from sqlalchemy.engine import make_url
@@ -39,11 +39,14 @@ from orderconfirm.queries import HealthStatus
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.shop_webhooks import ShopWebhooks
 from orderconfirm.shops import Shops
-from orderconfirm.smtp.local_inbox import Inbox, InboxServer
+from orderconfirm.smtp.local_inbox import Inbox
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.sender import SmtpSender
 from orderconfirm.version import VERSION
+
+if TYPE_CHECKING:
+    from orderconfirm.smtp.inbox_server import InboxServer
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ class Runtime:
             self.database, settings.outbox_max_pending, wakes_others=settings.sender_role == "off"
         )
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
-        self._inbox_server = InboxServer(self.inbox) if self.inbox else None
+        self._inbox_server = _server_of(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
         #: The dispatcher's interface; None until the outbox is open.
         self.sender: Sender | None = None
@@ -277,6 +280,12 @@ class Runtime:
                 settings.drain_seconds,
             ),
         )
+
+
+def _server_of(inbox: Inbox) -> InboxServer:
+    from orderconfirm.smtp.inbox_server import InboxServer
+
+    return InboxServer(inbox)
 
 
 def _inbox_folder(database_url: str) -> Path:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 
@@ -27,9 +30,29 @@ sys.stdin.read()
 """
 
 
+def provide_file(path: Path) -> None:
+    """Create an SQLite file with the outbox's tables if there is none. A first start's migrations cost far more."""
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(_new_file())
+
+
+@cache
+def _new_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "outbox.db"
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        database.close()
+        return path.read_bytes()
+
+
 @contextmanager
 def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[OutboxQueue]:
-    """Open an outbox as a separate process would."""
+    """Open an outbox as a separate process would. An SQLite file that does not exist is created."""
+    if url.startswith("sqlite"):
+        provide_file(Path(url.removeprefix("sqlite:///")))
     database = Database(url, **options)
     database.open()
     database.process_locks.claim(lambda: None)

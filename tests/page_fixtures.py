@@ -9,18 +9,24 @@ from typing import Any
 import pytest
 from chromium import HOW_TO_INSTALL, find_chromium, launch
 from npm import package_file
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from processes import NO_RELAY, free_port, service
 
 #: Widths and colour schemes in which a page is looked at.
 SCREENS = ((360, "light"), (360, "dark"), (1280, "light"), (1280, "dark"))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
     if not find_chromium():
         pytest.skip(HOW_TO_INSTALL)
-    with sync_playwright() as playwright, launch(playwright) as browser:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launch(playwright) as browser:
         yield browser
 
 

@@ -21,6 +21,7 @@ import pytest
 from conftest import relay_variables
 from factories import make_body
 from fork_server import ServiceProcess
+from outboxes import provide_file
 from printed_output import OUTPUT
 from smtp_server import SLOWDOWN
 
@@ -45,6 +46,8 @@ def free_port() -> int:
 
 def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str) -> ServiceProcess:
     """Start gunicorn in a new process group, with its outbox and its log in `folder`, and its code in `root`."""
+    if "DATABASE_URL" not in more:
+        provide_file(folder / "outbox.db")
     own = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
     variables = relay_variables(relay_port, **{**own, **more})
     return run_in_background(["gunicorn"], folder / "service.log", variables, root)

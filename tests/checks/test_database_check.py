@@ -42,6 +42,12 @@ def changed(url: str, database: str = "", **query: str) -> str:
     )
 
 
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
+
+
 def test_a_database_in_order_is_right_and_stays_as_it_is(url: str) -> None:
     with opened(url) as queue:
         queue.add(mail("K1"))

@@ -9,9 +9,9 @@ from functools import cache
 from itertools import product
 
 import pytest
-from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
+from chromium import Scheme, launch, shown
 from npm import package_file
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright
 from renderers import shared_renderer
 
 from orderconfirm.order.samples import SAMPLES
@@ -49,21 +49,6 @@ def render(name: str, **changes: str) -> str:
 def load_scripts(page: Page) -> None:
     for script in (package_file(AXE), ROOT / "tests" / "measure.js"):
         page.add_script_tag(content=script.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    if not find_chromium():
-        pytest.skip(HOW_TO_INSTALL)
-    package_file(AXE)
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with launch(playwright) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,13 @@ def test_a_stored_mail_is_there_after_a_reopening(url: str) -> None:
             assert queue.add(mail("1")).is_new is is_new
 
 
+def test_a_new_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+    database.open()
+    database.close()
+    assert (tmp_path / "outbox.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_invalid_utf_8_in_a_row_does_not_stop_the_claim(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/outbox.db") as queue:
         queue.add(mail("1"))

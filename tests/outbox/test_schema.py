@@ -61,6 +61,12 @@ def open_database(url: str, **options: bool) -> None:
     database.close()
 
 
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
+
+
 class TestUpgrade:
     """Databases of earlier revisions."""
 

@@ -84,9 +84,9 @@ def test_the_check_of_a_write_leaves_no_row(start_app: StartApp, url: str) -> No
 
 
 def test_a_database_that_loses_every_packet_is_reported_within_the_limit(
-    start_app: StartApp, empty_postgres: str, sink: tuple[Sink, int]
+    start_app: StartApp, postgres_outbox: str, sink: tuple[Sink, int]
 ) -> None:
-    with database_proxy(empty_postgres) as proxy:
+    with database_proxy(postgres_outbox) as proxy:
         app = start_app(**relay_variables(sink[1], DATABASE_URL=proxy.url))
         client = app.test_client()
         assert client.get("/readyz").status_code == 200
