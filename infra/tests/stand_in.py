@@ -73,4 +73,8 @@ def stripped(template: dict[str, Any]) -> dict[str, Any]:
             del resources[name]
         elif resource["Type"] == "AWS::RDS::DBInstance":
             del properties["DBParameterGroupName"], properties["DBSubnetGroupName"]
+        # Step Functions' parameters begin with a capital, those of ECS do not, and the stand-in does not translate.
+        elif resource["Type"] == "AWS::StepFunctions::StateMachine":
+            for state in properties["Definition"]["States"].values():
+                state["Parameters"] = {name[0].lower() + name[1:]: each for name, each in state["Parameters"].items()}
     return template
