@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools for the AWS descriptions are large, and no test of the service needs them.
+INFRA := .venv-infra
 
 # Where it is set, each process of the service and of the tests would compile the whole package.
 unexport PYTHONDONTWRITEBYTECODE
@@ -8,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: run test infra-test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -17,6 +19,9 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/.tools
 	@# More processes than cores: most tests wait for a server.
 	$(BIN)/pytest --numprocesses 4 --dist worksteal --durations 25
+
+infra-test: $(VENV)/.run $(INFRA)/.installed
+	$(INFRA)/bin/pytest infra/tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -72,6 +77,12 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Uncompiled: most of these packages' files are never imported.
+$(INFRA)/.installed: infra/requirements-test.txt | $(VENV)/.run
+	$(PYTHON) -m venv --clear $(INFRA)
+	$(INFRA)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r infra/requirements-test.txt
 	@touch $@
 
 $(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.dev
