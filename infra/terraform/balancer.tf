@@ -1,35 +1,11 @@
-resource "aws_security_group" "balancer" {
-  name        = "${var.name}-balancer"
-  description = "HTTPS from everywhere, and HTTP that is redirected"
-  vpc_id      = local.vpc_id
-}
-
-resource "aws_vpc_security_group_ingress_rule" "balancer" {
-  for_each          = { http = 80, https = 443 }
-  description       = each.key
-  security_group_id = aws_security_group.balancer.id
-  ip_protocol       = "tcp"
-  from_port         = each.value
-  to_port           = each.value
-  cidr_ipv4         = "0.0.0.0/0"
-}
-
-resource "aws_vpc_security_group_egress_rule" "balancer" {
-  description                  = "the service"
-  security_group_id            = aws_security_group.balancer.id
-  ip_protocol                  = "tcp"
-  from_port                    = local.port
-  to_port                      = local.port
-  referenced_security_group_id = aws_security_group.service.id
-}
-
 resource "aws_lb" "this" {
   name            = var.name
-  subnets         = local.public_subnet_ids
+  subnets         = local.balancer_subnet_ids
   security_groups = [aws_security_group.balancer.id]
-  # Shorter than the 75 seconds for which the service keeps an idle connection.
+  # Shorter than the 75 seconds for which the service keeps an idle connection, longer than "Prefer: wait=30".
   idle_timeout               = 60
   drop_invalid_header_fields = true
+  enable_deletion_protection = var.deletion_protection
 }
 
 resource "aws_lb_target_group" "this" {
@@ -38,13 +14,12 @@ resource "aws_lb_target_group" "this" {
   target_type = "ip"
   protocol    = "HTTP"
   port        = local.port
-  # Longer than a request with "Prefer: wait" may wait.
+  # A task gets SIGTERM only after this delay, in which a request with "Prefer: wait=30" is answered.
   deregistration_delay = 35
 
-  # Not /readyz: while the database fails over, every task would be replaced at once.
+  # Not /readyz: a failover of the database would fail the checks of all tasks, and ECS would replace them all at once.
   health_check {
     path                = "/livez"
-    matcher             = "200"
     interval            = 10
     timeout             = 5
     healthy_threshold   = 2
@@ -72,24 +47,25 @@ resource "aws_lb_listener" "https" {
   load_balancer_arn = aws_lb.this.arn
   protocol          = "HTTPS"
   port              = 443
-  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  # TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only.
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
   certificate_arn   = var.certificate_arn
 
+  # Metrics, health checks, documentation and pages are not for the internet.
   default_action {
     type = "fixed-response"
 
     fixed_response {
-      content_type = "text/plain"
-      message_body = "Not found"
+      content_type = "application/json"
+      message_body = jsonencode({ title = "Not found" })
       status_code  = "404"
     }
   }
 }
 
-# Health checks, metrics and the documentation stay inside.
 resource "aws_lb_listener_rule" "api" {
   listener_arn = aws_lb_listener.https.arn
-  priority     = 10
+  priority     = 1
 
   condition {
     path_pattern {

@@ -1,5 +1,5 @@
-# A generated password in Secrets Manager, which is neither in the state nor in a plan. It is a module because
-# `terraform test` can override a module, but not an ephemeral resource.
+# A login with a generated password in Secrets Manager. The password is neither in the state nor in a plan. This is a module
+# because `terraform test` can override a module, but not an ephemeral resource.
 
 variable "name" {
   description = "Name of the secret."
@@ -12,7 +12,7 @@ variable "username" {
 }
 
 resource "aws_secretsmanager_secret" "this" {
-  name = var.name
+  name_prefix = "${var.name}-"
 }
 
 ephemeral "aws_secretsmanager_random_password" "this" {
@@ -29,16 +29,18 @@ resource "aws_secretsmanager_secret_version" "this" {
   })
 }
 
-# The password that is stored. The one above is another at each plan and apply.
+# The stored password: the one above is another at each plan and apply.
 ephemeral "aws_secretsmanager_secret_version" "this" {
   secret_id = aws_secretsmanager_secret_version.this.secret_id
 }
 
-output "secret_arn" {
-  value = aws_secretsmanager_secret.this.arn
+output "arn" {
+  description = "The secret, with the keys username and password."
+  value       = aws_secretsmanager_secret.this.arn
 }
 
 output "password" {
-  value     = jsondecode(ephemeral.aws_secretsmanager_secret_version.this.secret_string).password
-  ephemeral = true
+  description = "The stored password."
+  value       = jsondecode(ephemeral.aws_secretsmanager_secret_version.this.secret_string).password
+  ephemeral   = true
 }
