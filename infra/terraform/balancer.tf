@@ -48,8 +48,8 @@ resource "aws_lb_listener" "https" {
   protocol          = "HTTPS"
   port              = 443
   # TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only.
-  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
-  certificate_arn   = var.certificate_arn
+  ssl_policy      = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
+  certificate_arn = var.certificate_arn
 
   # Metrics, health checks, documentation and pages are not for the internet.
   default_action {

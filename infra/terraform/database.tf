@@ -43,7 +43,7 @@ resource "aws_db_instance" "this" {
   password_wo_version        = 1
   storage_type               = "gp3"
   allocated_storage          = var.database_storage
-  max_allocated_storage      = 5 * var.database_storage
+  max_allocated_storage      = var.database_max_storage
   storage_encrypted          = true
   multi_az                   = var.database_multi_az
   db_subnet_group_name       = aws_db_subnet_group.this[0].name

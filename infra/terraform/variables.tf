@@ -214,13 +214,24 @@ variable "database_class" {
 }
 
 variable "database_storage" {
-  description = "Storage of the database in GiB. It grows by itself."
+  description = "Storage of the database in GiB."
   type        = number
   default     = 20
 
   validation {
     condition     = var.database_storage >= 20
     error_message = "RDS needs at least 20 GiB."
+  }
+}
+
+variable "database_max_storage" {
+  description = "Up to how many GiB the storage grows by itself."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.database_max_storage > var.database_storage
+    error_message = "database_max_storage must be more than database_storage."
   }
 }
 

@@ -30,10 +30,11 @@ module "orderconfirm" {
   min_tasks = 3
   max_tasks = 12
 
-  database_class    = "db.m7g.large"
-  database_storage  = 200
-  database_multi_az = true
-  backup_days       = 14
+  database_class       = "db.m8g.large"
+  database_storage     = 200
+  database_max_storage = 1000
+  database_multi_az    = true
+  backup_days          = 14
 }
 
 output "repository_url" {
