@@ -10,9 +10,19 @@ from orderconfirm_cdk.stacks import BootstrapStack, ServiceStack
 
 FOLDER = Path(__file__).parent
 
-app = cdk.App()
-config = Config.from_file(FOLDER / app.node.get_context("config"))
-env = cdk.Environment(account=config.account, region=config.region)
-bootstrap = BootstrapStack(app, f"{config.name}-bootstrap", config=config, env=env)
-ServiceStack(app, config.name, config=config, repository=bootstrap.repository, secret=bootstrap.secret, env=env)
-app.synth()
+
+def add_stacks(app: cdk.App) -> tuple[BootstrapStack, ServiceStack]:
+    """Add the stacks of the installation whose file is in the context `config`."""
+    config = Config.from_file(FOLDER / app.node.get_context("config"))
+    env = cdk.Environment(account=config.account, region=config.region)
+    bootstrap = BootstrapStack(app, f"{config.name}-bootstrap", config=config, env=env)
+    service = ServiceStack(
+        app, config.name, config=config, repository=bootstrap.repository, secret=bootstrap.secret, env=env
+    )
+    return bootstrap, service
+
+
+if __name__ == "__main__":
+    app = cdk.App()
+    add_stacks(app)
+    app.synth()

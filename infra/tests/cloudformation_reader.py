@@ -115,9 +115,10 @@ def describe(bootstrap: Template, service: Template) -> Description:
     )
 
 
-def _made(value: Any) -> str:
-    """Return a value, or "" if AWS makes it."""
-    return "" if _REFERENCE.search(str(value)) else str(value)
+def _text(value: Any) -> str:
+    """Return a value as CloudFormation passes it on, or "" if AWS makes it."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return "" if _REFERENCE.search(text) else text
 
 
 def _container(containers: list[dict[str, Any]]) -> Container:
@@ -134,7 +135,7 @@ def _container(containers: list[dict[str, Any]]) -> Container:
         log_driver=log["LogDriver"],
         log_mode=log["Options"]["mode"],
         log_stream_prefix=log["Options"]["awslogs-stream-prefix"],
-        environment={each["Name"]: _made(each["Value"]) for each in container["Environment"]},
+        environment={each["Name"]: _text(each["Value"]) for each in container["Environment"]},
         secrets={each["Name"]: secret_key(each["ValueFrom"]) for each in container["Secrets"]},
     )
 
@@ -145,8 +146,8 @@ def secret_key(value_from: str) -> str:
     return found[1] if found else ""
 
 
-def _attributes(pairs: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    return {each["Key"]: each["Value"] for each in pairs}
+def _attributes(pairs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {each["Key"]: _text(each["Value"]) for each in pairs}
 
 
 def _target_group(group: dict[str, Any]) -> TargetGroup:
@@ -222,20 +223,16 @@ def _database(service: Template) -> Database:
         engine=f"{database['Engine']} {database['EngineVersion']}",
         instance_class=database["DBInstanceClass"],
         storage=(int(database["AllocatedStorage"]), int(database["MaxAllocatedStorage"])),
-        is_multi_az=_is_true(database["MultiAZ"]),
+        is_multi_az=database["MultiAZ"],
         is_encrypted=database["StorageEncrypted"],
         is_public=database["PubliclyAccessible"],
-        is_protected=_is_true(database["DeletionProtection"]),
+        is_protected=database["DeletionProtection"],
         backup_days=int(database["BackupRetentionPeriod"]),
         keeps_backups=not database["DeleteAutomatedBackups"],
         forces_tls=service.one("RDS::DBParameterGroup")["Parameters"] == {"rds.force_ssl": "1"},
         name=database["DBName"],
         user=database["MasterUsername"],
     )
-
-
-def _is_true(value: object) -> bool:
-    return str(value).lower() == "true"
 
 
 def _alarm(alarm: dict[str, Any]) -> tuple[str, Alarm]:
@@ -255,7 +252,7 @@ def _alarm(alarm: dict[str, Any]) -> tuple[str, Alarm]:
 
 
 def _metric(metric: dict[str, Any], statistic: str, period: int) -> Metric:
-    dimensions = frozenset((each["Name"], _made(each["Value"])) for each in metric["Dimensions"])
+    dimensions = frozenset((each["Name"], _text(each["Value"])) for each in metric["Dimensions"])
     return Metric(metric["Namespace"], metric["MetricName"], dimensions, statistic, period)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import cloudformation_reader
@@ -31,8 +32,8 @@ def from_cloudformation(size: str) -> Description:
 
 def from_cdk(size: str) -> Description:
     bootstrap, service = synthesize(size)
-    exporting = Template(bootstrap)
-    description = cloudformation_reader.describe(exporting, Template(service, exporting=exporting))
+    exporting = Template(bootstrap.to_json())
+    description = cloudformation_reader.describe(exporting, Template(service.to_json(), exporting=exporting))
     execution = description.rights["execution"]
     assert CDK_ADDS in execution
     return replace(description, rights={**description.rights, "execution": execution - {CDK_ADDS}})
@@ -44,7 +45,7 @@ def from_terraform(size: str) -> Description:
 
 @pytest.mark.parametrize("size", ["small", "large"])
 @pytest.mark.parametrize("read", [from_cdk, from_terraform])
-def test_the_service_is_the_one_of_the_template(read: object, size: str) -> None:
+def test_the_service_is_the_one_of_the_template(read: Callable[[str], Description], size: str) -> None:
     expected, actual = from_cloudformation(size), read(size)
     for each in fields(Description):
         assert getattr(actual, each.name) == getattr(expected, each.name), each.name

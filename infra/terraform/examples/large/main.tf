@@ -33,7 +33,6 @@ module "orderconfirm" {
   auto_migrate = false
 
   mailtrap_webhook = true
-  settings         = { DEFAULT_LOCALE = "de" }
 
   vpc_id             = "vpc-0123456789abcdef0"
   public_subnet_ids  = ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2", "subnet-0aaaaaaaaaaaaaaa3"]
