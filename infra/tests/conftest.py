@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-
 import stand_in
 
 
