@@ -100,5 +100,5 @@ def _schema(text: str) -> Schema:
         name: {field: Field(not optional, kind) for field, optional, kind in _FIELD.findall(body)}
         for name, body in _INTERFACE.findall(text)
     }
-    [main] = [name for name, extends in re.findall(r"interface (\w+) extends (\S+)", text) if "MetaArguments" in extends]
+    [main] = re.findall(r"interface (\w+) extends cdktf\.TerraformMetaArguments", text)
     return Schema(interfaces, main, frozenset(_GETTER.findall(text)))

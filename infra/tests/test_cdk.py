@@ -19,12 +19,12 @@ def config(**changes: object) -> Config:
     return Config(**{**json.loads((FOLDER / "examples" / "small.json").read_text(encoding="utf-8")), **changes})
 
 
-def service_template(changed: Config) -> Template:
+def service_template(**changes: object) -> Template:
+    changed = config(**changes)
     app = cdk.App()
-    env = cdk.Environment(account=changed.account, region=changed.region)
-    bootstrap = BootstrapStack(app, "bootstrap", config=changed, env=env)
+    bootstrap = BootstrapStack(app, "bootstrap", config=changed)
     return Template.from_stack(
-        ServiceStack(app, "service", config=changed, repository=bootstrap.repository, secret=bootstrap.secret, env=env)
+        ServiceStack(app, "service", config=changed, repository=bootstrap.repository, secret=bootstrap.secret)
     )
 
 
@@ -56,14 +56,13 @@ def test_an_update_does_not_set_the_number_of_tasks_back() -> None:
 
 
 def test_an_existing_database_and_another_relay() -> None:
+    settings = {"DEFAULT_LOCALE": "de"}
     template = service_template(
-        config(database_url_arn=URL_ARN, mail_server="smtp.example", settings={"DEFAULT_LOCALE": "de"}, alarm_email=None)
+        database_url_arn=URL_ARN, mail_server="smtp.example", settings=settings, alarm_email=None
     )
     template.resource_count_is("AWS::RDS::DBInstance", 0)
     template.resource_count_is("AWS::SNS::Subscription", 0)
-    template.has_resource_properties(
-        "AWS::Events::Rule", {"EventPattern": {"resources": Match.array_with([URL_ARN])}}
-    )
+    template.has_resource_properties("AWS::Events::Rule", {"EventPattern": {"resources": Match.array_with([URL_ARN])}})
     [definition] = template.find_resources("AWS::ECS::TaskDefinition").values()
     [container] = definition["Properties"]["ContainerDefinitions"]
     environment = {each["Name"]: each["Value"] for each in container["Environment"]}
