@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aws_stand_in
 import boto3
 import pytest
-import stand_in
 
 import templates
 
@@ -75,7 +75,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def template() -> dict[str, Any]:
-    return stand_in.stripped(templates.load("service.yaml"))
+    return aws_stand_in.stripped(templates.load("service.yaml"))
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_new_value_of_a_secret_starts_a_new_deployment(stack: Stack) -> None:
 
 
 def test_the_bootstrap_stack_makes_a_repository_and_a_secret(aws: boto3.Session) -> None:
-    bootstrap = stand_in.stripped(templates.load("bootstrap.yaml"))
+    bootstrap = aws_stand_in.stripped(templates.load("bootstrap.yaml"))
     client = aws.client("cloudformation")
     client.create_stack(StackName="bootstrap", TemplateBody=json.dumps(bootstrap), Capabilities=["CAPABILITY_IAM"])
     client.get_waiter("stack_create_complete").wait(StackName="bootstrap", WaiterConfig={"Delay": 1})
