@@ -1,11 +1,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools for the AWS descriptions are large, and no test of the service needs them.
+INFRA := .venv-infra
 
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: run test infra-test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -14,6 +16,9 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/.tools
 	@# More processes than cores: most tests wait for a server.
 	$(BIN)/pytest --numprocesses 4 --dist worksteal --durations 25
+
+infra-test: $(VENV)/.run $(INFRA)/.installed
+	$(INFRA)/bin/pytest infra/tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -69,6 +74,12 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Uncompiled: most of these packages' files are never imported.
+$(INFRA)/.installed: infra/requirements-test.txt | $(VENV)/.run
+	$(PYTHON) -m venv --clear $(INFRA)
+	$(INFRA)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r infra/requirements-test.txt
 	@touch $@
 
 $(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.dev
