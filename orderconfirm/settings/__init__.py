@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orderconfirm.settings.checks import OF_ECS
 from orderconfirm.settings.fields import ROOT
 from orderconfirm.settings.loading import load_environment, read_dotenv, unknown_names
 from orderconfirm.settings.model import TEMPLATES, Settings
@@ -9,6 +10,7 @@ from orderconfirm.settings.relay import Relay
 from orderconfirm.settings.values import ApiKey, Rate
 
 __all__ = [
+    "OF_ECS",
     "ROOT",
     "TEMPLATES",
     "ApiKey",

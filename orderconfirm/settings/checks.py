@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 #: Printable ASCII only: SMTP without SMTPUTF8 and mail headers allow nothing else.
 _ADDRESS = re.compile(r"(?:(?![@<>,;\"])[!-~])+@(?:(?![@<>,;\"])[!-~])+\Z")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: Set by ECS in each container.
+OF_ECS = "ECS_CONTAINER_METADATA_URI_V4"
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -27,6 +30,17 @@ def contradictions(settings: Settings) -> list[str]:
         *_process_problems(settings),
         *_database_problems(settings),
     ]
+
+
+def platform_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence like those of `contradictions` for each setting that cannot work on this platform."""
+    if OF_ECS in environ and settings.database_url.startswith("sqlite") and not settings.allow_sqlite_on_ecs:
+        return [
+            "DATABASE_URL is a SQLite file, and a task of ECS loses its disk with all orders when it ends: set it to "
+            "postgresql://…, or, if the file is on a volume that stays and one task alone uses it, set "
+            "ALLOW_SQLITE_ON_ECS=true"
+        ]
+    return []
 
 
 def _selection_problems(settings: Settings) -> list[str]:

@@ -61,6 +61,12 @@ class SettingsFields:
         "",
         "file with the password for DATABASE_URL, read again for each connection, so that the password can change",
     )
+    allow_sqlite_on_ecs: bool = setting(
+        "ALLOW_SQLITE_ON_ECS",
+        False,
+        "start with SQLite in a task of ECS, for example on a volume of its only machine",
+        values.boolean,
+    )
     auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
 
     api_keys: tuple[ApiKey, ...] = setting(

@@ -9,7 +9,7 @@ from secrets import token_hex
 
 from orderconfirm.errors import SettingsError
 from orderconfirm.models import DEFAULT_SHOP
-from orderconfirm.settings.checks import contradictions
+from orderconfirm.settings.checks import contradictions, platform_problems
 from orderconfirm.settings.cpus import usable_cpus
 from orderconfirm.settings.fields import ROOT, SettingsFields
 from orderconfirm.settings.relay import Relay, select_relay
@@ -41,7 +41,8 @@ class Settings(SettingsFields):
         settings = cls(**read)
         unreadable = {problem.split()[0] for problem in problems}
         # A variable that cannot be read keeps its default here, and must not be reported as missing too.
-        problems += [problem for problem in contradictions(settings) if problem.split()[0] not in unreadable]
+        found = contradictions(settings) + platform_problems(settings, environ)
+        problems += [problem for problem in found if problem.split()[0] not in unreadable]
         return settings, problems
 
     @property

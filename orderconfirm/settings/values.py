@@ -31,6 +31,10 @@ def sender_role(text: str) -> str:
 def database(text: str) -> str:
     if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
         raise ValueError("must be sqlite:///file or postgresql://…")
+    # Unquoted, a part of the password would be read as a host or a database, and be printed.
+    user, separator, _ = text.partition("://")[2].rpartition("@")
+    if separator and text.startswith("postgres") and re.search(r"[@/?#]", user):
+        raise ValueError("has a user or password with @, /, ? or #: write these as %40, %2F, %3F and %23")
     return _with_port(text)
 
 
