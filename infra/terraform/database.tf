@@ -45,6 +45,7 @@ resource "aws_db_instance" "this" {
   allocated_storage          = var.database_storage
   max_allocated_storage      = var.database_max_storage
   storage_encrypted          = true
+  publicly_accessible        = false
   multi_az                   = var.database_multi_az
   db_subnet_group_name       = aws_db_subnet_group.this[0].name
   vpc_security_group_ids     = [aws_security_group.database[0].id]

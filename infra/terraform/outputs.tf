@@ -1,4 +1,4 @@
-output "balancer_dns_name" {
-  description = "Host name that the certificate's name must lead to, as CNAME or alias."
+output "balancer_name" {
+  description = "Point the domain of the certificate at it, with a CNAME or an alias."
   value       = aws_lb.this.dns_name
 }

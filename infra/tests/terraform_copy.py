@@ -78,7 +78,17 @@ def rewritten(text: str) -> str:
 
 
 @functools.cache
-def test_messages() -> list[dict[str, Any]]:
-    """Return what `terraform test` reports, among it the state after each run."""
+def report_of_tests() -> list[dict[str, Any]]:
+    """Return the messages of `terraform test`, among them the state after each run."""
     _, output = run("test", "-json", "-verbose", folder=initialized_copy())
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+def state_after(example: str) -> dict[str, Any]:
+    """Return the state after an example was applied with mocks."""
+    [state] = [
+        each["test_state"]
+        for each in report_of_tests()
+        if each["type"] == "test_state" and each["@testrun"] == example
+    ]
+    return state  # type: ignore[no-any-return]

@@ -18,20 +18,26 @@ module "bootstrap" {
 module "orderconfirm" {
   source = "../.."
 
-  image           = "${module.bootstrap.repository_url}:v0.1.0"
+  image           = "${module.bootstrap.repository_url}:v1.0.0"
   secret_arn      = module.bootstrap.secret_arn
-  certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
-  email_sender    = "orders@shop.example"
-  company_name    = "Shop"
-  alarm_email     = "on-call@shop.example"
+  certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+  email_sender    = "Our Shop <orders@shop.example>"
+  company_name    = "Our Shop"
+  alarm_email     = "operations@shop.example"
+  no_orders_hours = 24
 }
 
 output "repository_url" {
-  description = "Where the image is pushed to."
+  description = "Tag images with it."
   value       = module.bootstrap.repository_url
 }
 
-output "balancer_dns_name" {
-  description = "What the certificate's host name must lead to."
-  value       = module.orderconfirm.balancer_dns_name
+output "secret_arn" {
+  description = "Put the keys here."
+  value       = module.bootstrap.secret_arn
+}
+
+output "balancer_name" {
+  description = "Point the domain of the certificate at it, with a CNAME or an alias."
+  value       = module.orderconfirm.balancer_name
 }

@@ -11,7 +11,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
-from config import Config
+from orderconfirm_cdk.config import Config
 from constructs import Construct
 
 PORT = 8000
@@ -44,6 +44,8 @@ class Service(Construct):
         self.config = config
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, cluster_name=config.name)
         self.security_group = self._security_group(vpc)
+        # The image, the secrets and the log give it their rights.
+        self.execution_role = self._role("ExecutionRole")
         self.fargate = ecs.FargateService(
             self,
             "Tasks",
@@ -60,6 +62,8 @@ class Service(Construct):
             enable_ecs_managed_tags=True,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
         )
+        # The first tasks need their rights.
+        self.fargate.node.add_dependency(self.execution_role)
         # More tasks accept more orders. They do not send more mails than the relay's limits allow, so the age of the
         # oldest due mail is an alarm and not a reason to scale.
         self.fargate.auto_scale_task_count(
@@ -103,8 +107,7 @@ class Service(Construct):
                 cpu_architecture=ecs.CpuArchitecture.of(config.architecture),
                 operating_system_family=ecs.OperatingSystemFamily.LINUX,
             ),
-            # The image, the secrets and the log add their rights.
-            execution_role=self._role("ExecutionRole"),
+            execution_role=self.execution_role,
             # What the service may do in AWS: nothing.
             task_role=self._role("TaskRole"),
         )

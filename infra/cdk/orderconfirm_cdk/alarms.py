@@ -9,10 +9,10 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk.aws_cloudwatch import ComparisonOperator, IMetric, MathExpression, Metric, TreatMissingData
 from aws_cdk.aws_elasticloadbalancingv2 import HttpCodeElb, HttpCodeTarget
-from config import Config
+from orderconfirm_cdk.config import Config
 from constructs import Construct
-from database import Database
-from service import Service
+from orderconfirm_cdk.database import Database
+from orderconfirm_cdk.service import Service
 
 
 class Alarms(Construct):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from alarms import Alarms
+from orderconfirm_cdk.alarms import Alarms
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
-from config import Config
+from orderconfirm_cdk.config import Config
 from constructs import Construct
-from container_settings import container_settings
-from database import Database
-from redeployment import Redeployment
-from service import Service
+from orderconfirm_cdk.container_settings import container_settings
+from orderconfirm_cdk.database import Database
+from orderconfirm_cdk.redeployment import Redeployment
+from orderconfirm_cdk.service import Service
 
 
 class BootstrapStack(Stack):

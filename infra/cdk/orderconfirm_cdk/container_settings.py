@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
-from config import Config
-from database import NAME
+from orderconfirm_cdk.config import Config
+from orderconfirm_cdk.database import NAME
 
 
 def container_settings(

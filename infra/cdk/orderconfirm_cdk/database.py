@@ -6,7 +6,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
-from config import Config
+from orderconfirm_cdk.config import Config
 from constructs import Construct
 
 NAME = "orders"
@@ -39,6 +39,9 @@ class Database(Construct):
             multi_az=config.database_multi_az,
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnets=vpc.isolated_subnets or vpc.private_subnets),
+            security_groups=[
+                ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description="Database", allow_all_outbound=False)
+            ],
             database_name=NAME,
             credentials=rds.Credentials.from_secret(self.secret, NAME),
             parameters={"rds.force_ssl": "1"},
