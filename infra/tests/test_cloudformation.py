@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import guard
+import pytest
 import service
+
 import templates
 
 SERVICE = templates.load("service.yaml")
@@ -117,7 +117,11 @@ def test_parameters_that_cannot_work_together_are_refused(changes: dict[str, str
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"MailServer": "smtp.shop.example", "MailtrapWebhook": "true"}, {"DatabaseUrlArn": "arn:aws:ssm:::parameter/url"}],
+    [
+        {},
+        {"MailServer": "smtp.shop.example", "MailtrapWebhook": "true"},
+        {"DatabaseUrlArn": "arn:aws:ssm:::parameter/url"},
+    ],
 )
 def test_every_variable_of_a_task_is_a_setting_or_one_of_libpq(changes: dict[str, str]) -> None:
     template = templates.resolve(SERVICE, templates.example("small") | changes)
@@ -132,11 +136,17 @@ def test_the_secrets_of_the_bootstrap_stack_are_those_that_a_task_reads() -> Non
     generated = secret["GenerateSecretString"]
     keys = {*json.loads(generated["SecretStringTemplate"]), generated["GenerateStringKey"]}
     read = {
-        name: value["Fn::Sub"]
-        for name, value in secrets(resolved("small")).items()
-        if "SecretArn" in value["Fn::Sub"]
+        name: value["Fn::Sub"] for name, value in secrets(resolved("small")).items() if "SecretArn" in value["Fn::Sub"]
     }
     assert read == {name: f"${{SecretArn}}:{name}::" for name in keys}
+
+
+def test_images_are_scanned_and_keep_their_tags() -> None:
+    [repository] = templates.of_type(BOOTSTRAP, "AWS::ECR::Repository").values()
+    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    [kept, untagged] = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert (kept["selection"]["countNumber"], untagged["selection"]["tagStatus"]) == (30, "untagged")
 
 
 def test_a_task_stops_no_earlier_than_its_requests_and_mails_are_done() -> None:
@@ -217,7 +227,9 @@ def test_a_url_in_parameter_store_is_read_and_watched() -> None:
     arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/orderconfirm/database-url"
     template = templates.resolve(SERVICE, templates.example("small") | {"DatabaseUrlArn": arn})
     assert secrets(template)["DATABASE_URL"] == arn
-    assert {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": arn} in [each for _, each in statements(template)]
+    assert {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": arn} in [
+        each for _, each in statements(template)
+    ]
     assert template["Resources"]["ParameterRule"]["Properties"]["EventPattern"]["resources"] == [arn]
     assert not templates.of_type(template, "AWS::RDS::DBInstance")
 

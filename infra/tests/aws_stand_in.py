@@ -35,6 +35,7 @@ def running(log: Path) -> Iterator[boto3.Session]:
     url = f"http://127.0.0.1:{port}"
     # Nothing here must ever reach a real account.
     os.environ |= {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    os.environ.pop("AWS_PROFILE", None)
     program = Path(sys.executable).with_name("ministack")
     with log.open("w") as output:
         environment = os.environ | {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
@@ -73,4 +74,8 @@ def stripped(template: dict[str, Any]) -> dict[str, Any]:
             del resources[name]
         elif resource["Type"] == "AWS::RDS::DBInstance":
             del properties["DBParameterGroupName"], properties["DBSubnetGroupName"]
+        # Step Functions' parameters begin with a capital, those of ECS do not, and the stand-in does not translate.
+        elif resource["Type"] == "AWS::StepFunctions::StateMachine":
+            for state in properties["Definition"]["States"].values():
+                state["Parameters"] = {name[0].lower() + name[1:]: each for name, each in state["Parameters"].items()}
     return template
