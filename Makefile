@@ -76,10 +76,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-# Uncompiled: most of these packages' files are never imported.
+# Uncompiled: most of these packages' files are never imported. The npm package has the schema of Terraform's provider.
 $(INFRA)/.installed: infra/requirements-test.txt | $(VENV)/.run
 	$(PYTHON) -m venv --clear $(INFRA)
 	$(INFRA)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r infra/requirements-test.txt
+	cd $(INFRA) && npm pack --silent @cdktf/provider-aws@21.22.1
 	@touch $@
 
 $(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.dev

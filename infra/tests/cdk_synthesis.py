@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import sys
 from pathlib import Path
 
-# Read when the first construct starts Node.js.
-os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "1"
-
 import aws_cdk as cdk
+from app import add_stacks
 from aws_cdk.assertions import Template
 
 FOLDER = Path(__file__).parent.parent / "cdk"
-sys.path.append(str(FOLDER))
-
-from app import add_stacks
 
 
 @functools.cache

@@ -35,7 +35,10 @@ class Template:
     """A template without conditions. What AWS makes is the name of the resource that has it, like `${Logs}`."""
 
     def __init__(
-        self, template: Mapping[str, Any], parameters: Mapping[str, str] = MappingProxyType({}), exporting: Template | None = None
+        self,
+        template: Mapping[str, Any],
+        parameters: Mapping[str, str] = MappingProxyType({}),
+        exporting: Template | None = None,
     ) -> None:
         """`parameters` are those with a value, and `exporting` is the stack whose exports are imported."""
         self._known = _PSEUDO | parameters
@@ -108,6 +111,7 @@ def describe(bootstrap: Template, service: Template) -> Description:
         log_retention_days=int(service.one("Logs::LogGroup")["RetentionInDays"]),
         database=_database(service),
         alarms=dict(_alarm(each) for each in service.all("CloudWatch::Alarm").values()),
+        dashboard=graphs_of(service.one("CloudWatch::Dashboard")["DashboardBody"]),
         rights=_rights(service, definition),
         secrets_event=_secrets_event(service.one("Events::Rule")["EventPattern"]),
         redeployment=_redeployment(service.one("StepFunctions::StateMachine")),
@@ -158,9 +162,7 @@ def _target_group(group: dict[str, Any]) -> TargetGroup:
         health_check_path=group["HealthCheckPath"],
         health_check_seconds=(group["HealthCheckIntervalSeconds"], group["HealthCheckTimeoutSeconds"]),
         health_check_thresholds=(group["HealthyThresholdCount"], group["UnhealthyThresholdCount"]),
-        deregistration_delay=int(
-            _attributes(group["TargetGroupAttributes"])["deregistration_delay.timeout_seconds"]
-        ),
+        deregistration_delay=int(_attributes(group["TargetGroupAttributes"])["deregistration_delay.timeout_seconds"]),
     )
 
 
@@ -254,6 +256,26 @@ def _alarm(alarm: dict[str, Any]) -> tuple[str, Alarm]:
 def _metric(metric: dict[str, Any], statistic: str, period: int) -> Metric:
     dimensions = frozenset((each["Name"], _text(each["Value"])) for each in metric["Dimensions"])
     return Metric(metric["Namespace"], metric["MetricName"], dimensions, statistic, period)
+
+
+def graphs_of(body: str) -> dict[str, frozenset[str]]:
+    """Return the metrics of each graph: their names, and of the service's own the value of their label."""
+    return {
+        widget["properties"]["title"]: frozenset(_names_in(widget["properties"]["metrics"]))
+        for widget in json.loads(body)["widgets"]
+    }
+
+
+def _names_in(rows: list[list[Any]]) -> Iterable[str]:
+    before: list[str] = []
+    for row in rows:
+        texts = [each for each in row if isinstance(each, str)]
+        if texts[0] == "...":
+            texts = [*before[: 1 - len(texts)], *texts[1:]]
+        before = [before[i] if text == "." else text for i, text in enumerate(texts)]
+        labels = dict(zip(before[2::2], before[3::2], strict=True))
+        own = [value for label, value in labels.items() if label in ("delivery", "outcome", "state")]
+        yield " ".join([before[1], *own])
 
 
 def _rights(service: Template, definition: dict[str, Any]) -> dict[str, frozenset[Right]]:

@@ -117,6 +117,8 @@ class Description:
     log_retention_days: int
     database: Database
     alarms: Mapping[str, Alarm]
+    #: Metrics of each graph, by its title.
+    dashboard: Mapping[str, frozenset[str]]
     #: Rights by role: execution, task, rule, redeployment.
     rights: Mapping[str, frozenset[Right]]
     #: The event that starts a new deployment.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cloudformation_reader import lifecycle_of, rights_in, secret_key, state_of
+from cloudformation_reader import graphs_of, lifecycle_of, rights_in, secret_key, state_of
 from descriptions import (
     Alarm,
     Container,
@@ -55,6 +55,7 @@ def describe(state: State) -> Description:
         log_retention_days=state.one("cloudwatch_log_group")["retention_in_days"],
         database=_database(state),
         alarms=dict(_alarm(each) for each in state.all("cloudwatch_metric_alarm").values()),
+        dashboard=graphs_of(state.one("cloudwatch_dashboard")["dashboard_body"]),
         rights=_rights(state),
         secrets_event=_secrets_event(json.loads(state.one("cloudwatch_event_rule")["event_pattern"])),
         redeployment=state_of(json.loads(state.one("sfn_state_machine")["definition"])),

@@ -11,9 +11,10 @@ import terraform_reader
 from cdk_synthesis import synthesize
 from cloudformation_reader import Template
 from descriptions import Description
-from templates import example, load, resolve
 from terraform_copy import state_after
 from terraform_reader import State
+
+from templates import example, load, resolve
 
 #: CDK lets the execution role also read a secret's description.
 CDK_ADDS = ("secretsmanager:DescribeSecret", "secretsmanager")

@@ -1,4 +1,4 @@
-"""The alarms, the topic they are sent to, and a dashboard. docs/deployment.md says what to do about each alarm."""
+"""The alarms, and the topic they are sent to. docs/deployment.md says what to do about each alarm."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk.aws_cloudwatch import ComparisonOperator, IMetric, MathExpression, Metric, TreatMissingData
 from aws_cdk.aws_elasticloadbalancingv2 import HttpCodeElb, HttpCodeTarget
-from orderconfirm_cdk.config import Config
 from constructs import Construct
+
+from orderconfirm_cdk.config import Config
 from orderconfirm_cdk.database import Database
 from orderconfirm_cdk.service import Service
 
@@ -70,7 +71,7 @@ class Alarms(Construct):
         )
 
     def _about_mails(self) -> None:
-        sent, failed, expired = (_metric("sends_total", outcome=each) for each in ("sent", "failed", "expired"))
+        sent, failed, expired = (service_metric("sends_total", outcome=each) for each in ("sent", "failed", "expired"))
         self._add(
             "mails-failed",
             "More than 5 % of the mails of an hour, and more than five, were refused for good or given up.",
@@ -87,7 +88,7 @@ class Alarms(Construct):
             "More than 5 % of a day's mails, and more than five, have bounced.",
             MathExpression(
                 expression="IF(FILL(bounced, 0) > 5, 100 * FILL(bounced, 0) / sent, 0)",
-                using_metrics={"sent": sent, "bounced": _metric("delivery_events_total", delivery="bounced")},
+                using_metrics={"sent": sent, "bounced": service_metric("delivery_events_total", delivery="bounced")},
                 period=Duration.days(1),
             ),
             threshold=5,
@@ -97,7 +98,10 @@ class Alarms(Construct):
             "More than 0.1 % of a day's mails, and more than two, were reported as spam.",
             MathExpression(
                 expression="IF(FILL(complained, 0) > 2, 100 * FILL(complained, 0) / sent, 0)",
-                using_metrics={"sent": sent, "complained": _metric("delivery_events_total", delivery="complained")},
+                using_metrics={
+                    "sent": sent,
+                    "complained": service_metric("delivery_events_total", delivery="complained"),
+                },
                 period=Duration.days(1),
             ),
             threshold=0.1,
@@ -105,7 +109,7 @@ class Alarms(Construct):
         self._add(
             "oldest-due",
             "For five minutes, the oldest due mail has been due for more than 15 minutes, or nothing reports.",
-            _metric("oldest_due_seconds", statistic="Maximum"),
+            service_metric("oldest_due_seconds", statistic="Maximum"),
             threshold=900,
             periods=5,
             # Without metrics, no task runs or none can read the database.
@@ -114,7 +118,7 @@ class Alarms(Construct):
         self._add(
             "relay-paused",
             "The relay has refused all mails for five minutes. Orders wait.",
-            _metric("relay_paused", statistic="Maximum"),
+            service_metric("relay_paused", statistic="Maximum"),
             threshold=1,
             comparison=ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             periods=5,
@@ -124,7 +128,7 @@ class Alarms(Construct):
         self._add(
             "no-orders",
             f"No order has been accepted for {hours} hours.",
-            _metric("orders_accepted_total", period=Duration.hours(1)),
+            service_metric("orders_accepted_total", period=Duration.hours(1)),
             threshold=1,
             comparison=ComparisonOperator.LESS_THAN_THRESHOLD,
             periods=hours,
@@ -159,7 +163,7 @@ class Alarms(Construct):
         alarm.node.add_dependency(self._service.fargate)
 
 
-def _metric(name: str, *, statistic: str = "Sum", period: Duration | None = None, **labels: str) -> Metric:
+def service_metric(name: str, *, statistic: str = "Sum", period: Duration | None = None, **labels: str) -> Metric:
     """Return a metric of the service. The environment is the one that APP_ENV names."""
     return Metric(
         namespace="orderconfirm",

@@ -37,8 +37,8 @@ class Config:
     #: From address of the confirmations, like orders@shop.example or Shop <orders@shop.example>.
     email_sender: str
     company_name: str
-    #: Host name of an SMTP relay, whose login is MAIL_USERNAME and MAIL_PASSWORD in the secret. Empty for Mailtrap, whose
-    #: token is MAILTRAP_API_TOKEN there.
+    #: Host name of an SMTP relay, whose login is MAIL_USERNAME and MAIL_PASSWORD in the secret. Empty for Mailtrap,
+    #: whose token is MAILTRAP_API_TOKEN there.
     mail_server: str = ""
     mail_port: int = 587
     #: Whether the secret has MAILTRAP_WEBHOOK_SECRET, without which bounces and complaints are not known.
@@ -83,5 +83,5 @@ class Config:
 
     @classmethod
     def from_file(cls, path: Path) -> Config:
-        """Return the settings in a JSON file. Raises TypeError for unknown and missing names, ValueError for wrong values."""
+        """Return the settings in a JSON file. Raises TypeError for a wrong name, ValueError for a wrong value."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))

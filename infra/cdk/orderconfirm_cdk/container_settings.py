@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
+
 from orderconfirm_cdk.config import Config
 from orderconfirm_cdk.database import NAME
 

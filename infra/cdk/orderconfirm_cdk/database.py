@@ -6,8 +6,9 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
-from orderconfirm_cdk.config import Config
 from constructs import Construct
+
+from orderconfirm_cdk.config import Config
 
 NAME = "orders"
 
@@ -17,7 +18,8 @@ class Database(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, config: Config, vpc: ec2.IVpc) -> None:
         super().__init__(scope, construct_id)
-        # Not rotated by AWS: between a rotation and the end of the deployment that follows, no task could open a connection.
+        # Not rotated by AWS: between a rotation and the end of the deployment that follows, no task could open a
+        # connection.
         self.secret = secretsmanager.Secret(
             self,
             "Secret",

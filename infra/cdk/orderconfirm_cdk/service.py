@@ -11,8 +11,9 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
-from orderconfirm_cdk.config import Config
 from constructs import Construct
+
+from orderconfirm_cdk.config import Config
 
 PORT = 8000
 _RETENTION = {
@@ -148,9 +149,7 @@ class Service(Construct):
 
     def _role(self, construct_id: str) -> iam.Role:
         here = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-        return iam.Role(
-            self, construct_id, assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com", conditions=here)
-        )
+        return iam.Role(self, construct_id, assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com", conditions=here))
 
     def _publish(self) -> elb.ApplicationTargetGroup:
         self.balancer.add_redirect()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderconfirm_cdk.alarms import Alarms
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
-from orderconfirm_cdk.config import Config
 from constructs import Construct
+
+from orderconfirm_cdk.alarms import Alarms
+from orderconfirm_cdk.config import Config
 from orderconfirm_cdk.container_settings import container_settings
+from orderconfirm_cdk.dashboard import add_dashboard
 from orderconfirm_cdk.database import Database
 from orderconfirm_cdk.redeployment import Redeployment
 from orderconfirm_cdk.service import Service
@@ -44,7 +46,7 @@ class BootstrapStack(Stack):
             "Secret",
             description=f"Keys of the service {config.name}",
             generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template='{"MAILTRAP_API_TOKEN": "", "API_KEYS": ""}',
+                secret_string_template='{"MAILTRAP_API_TOKEN": "", "API_KEYS": ""}',  # noqa: S106 (no password)
                 generate_string_key="METRICS_KEY",
                 password_length=40,
                 exclude_punctuation=True,
@@ -95,11 +97,12 @@ class ServiceStack(Stack):
             database.instance.connections.allow_default_port_from(service.security_group, "Tasks")
         Redeployment(self, "Redeployment", service=service.fargate, secrets=[secret, database_secret])
         Alarms(self, "Alarms", config=config, service=service, database=database)
+        add_dashboard(self, config=config, service=service, database=database)
         CfnOutput(self, "BalancerName", value=service.balancer.load_balancer_dns_name)
 
 
 def _vpc(stack: Stack) -> ec2.Vpc:
-    """Make public subnets for the load balancer and the tasks, and subnets without a way to the internet for the database.
+    """Make public subnets for the load balancer and the tasks, and others for the database, which reach no internet.
 
     Tasks have public addresses, because a NAT gateway would cost more than all tasks together; their security group
     admits the load balancer alone.

@@ -56,37 +56,46 @@ run "an_existing_database_and_another_relay" {
   }
 }
 
-run "values_that_the_service_or_aws_would_refuse" {
+run "wrong_values" {
   command = plan
 
   variables {
-    name             = "Orders"
-    image            = "orderconfirm:latest"
-    secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orderconfirm"
-    certificate_arn  = "arn:aws:iam::123456789012:server-certificate/shop"
-    email_sender     = "orders"
-    architecture     = "arm"
-    cpu              = 300
-    memory           = 100
-    min_tasks        = 0
-    max_tasks        = -1
-    stop_timeout     = 10
-    mail_port        = 25
-    settings         = { STOP_TIMEOUT = "10" }
-    vpc_id           = "vpc-0123456789abcdef0"
-    database_url_arn = "postgresql://orders"
-    database_storage = 5
-    backup_days      = 0
-
-    database_max_storage = 5
-    no_orders_hours      = 200
-    log_retention_days   = 31
+    name               = "Orders"
+    image              = "orderconfirm:latest"
+    secret_arn         = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orderconfirm"
+    architecture       = "arm"
+    cpu                = 300
+    min_tasks          = 0
+    stop_timeout       = 10
+    email_sender       = "orders"
+    mail_port          = 25
+    settings           = { STOP_TIMEOUT = "10" }
+    certificate_arn    = "arn:aws:iam::123456789012:server-certificate/shop"
+    database_url_arn   = "postgresql://orders"
+    database_storage   = 5
+    backup_days        = 0
+    no_orders_hours    = 200
+    log_retention_days = 31
   }
 
   expect_failures = [
-    var.name, var.image, var.secret_arn, var.certificate_arn, var.email_sender, var.architecture, var.cpu, var.memory,
-    var.min_tasks, var.max_tasks, var.stop_timeout, var.mail_port, var.settings, var.public_subnet_ids,
-    var.private_subnet_ids, var.database_url_arn, var.database_storage, var.backup_days, var.database_max_storage,
+    var.name, var.image, var.secret_arn, var.architecture, var.cpu, var.min_tasks, var.stop_timeout, var.email_sender,
+    var.mail_port, var.settings, var.certificate_arn, var.database_url_arn, var.database_storage, var.backup_days,
     var.no_orders_hours, var.log_retention_days,
+  ]
+}
+
+run "values_that_do_not_fit_each_other" {
+  command = plan
+
+  variables {
+    memory               = 512
+    max_tasks            = 1
+    database_max_storage = 20
+    vpc_id               = "vpc-0123456789abcdef0"
+  }
+
+  expect_failures = [
+    var.memory, var.max_tasks, var.database_max_storage, var.public_subnet_ids, var.private_subnet_ids,
   ]
 }
