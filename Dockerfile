@@ -11,8 +11,9 @@ RUN python -m venv --without-pip /venv
 COPY requirements.txt .
 RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --require-hashes \
     -r requirements.txt
-# For example limits[redis], which RATELIMIT_STORAGE_URL needs.
+# For example limits[redis], which RATELIMIT_STORAGE_URL needs. Versions may be named here: limits[redis]==5.8.0
 ARG EXTRA_PACKAGES=
+# hadolint ignore=DL3013
 RUN if [ -n "$EXTRA_PACKAGES" ]; then \
     pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check $EXTRA_PACKAGES; fi
 

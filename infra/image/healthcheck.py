@@ -9,7 +9,7 @@ import socket
 import sys
 
 #: Seconds to connect, and for the response.
-TIMEOUT = 2
+TIMEOUT = 3
 REQUEST = b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 

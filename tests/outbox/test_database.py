@@ -48,10 +48,8 @@ def test_a_file_that_a_command_of_root_has_left_is_named_with_the_remedy(tmp_pat
     file.touch(mode=0o600)
     os.chown(tmp_path, NOBODY, NOBODY)
     let_others_read(tmp_path)
-    sentence = (
-        f"{tmp_path}/{name} belongs to root and cannot be written by nobody: as root, run chown nobody {tmp_path}"
-    )
-    with acting_as(NOBODY), pytest.raises(OutboxUnavailable, match=f"^{re.escape(sentence)}/{name}$"):
+    sentence = f"{file} belongs to root and cannot be written by nobody: as root, run chown nobody {file}"
+    with acting_as(NOBODY), pytest.raises(OutboxUnavailable, match=f"^{re.escape(sentence)}$"):
         Database(f"sqlite:///{tmp_path}/outbox.db").open()
 
 
