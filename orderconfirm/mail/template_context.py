@@ -9,7 +9,7 @@ from typing import Any
 from babel import Locale
 
 from orderconfirm.mail.colors import on_color, on_dark
-from orderconfirm.mail.i18n import format_date, format_money, format_quantity
+from orderconfirm.mail.formats import format_date, format_money, format_quantity
 from orderconfirm.order.models import Address, Item, Order
 from orderconfirm.order.money import line_total
 from orderconfirm.order.totals import Sum, Totals, add_up

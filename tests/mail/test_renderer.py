@@ -112,7 +112,7 @@ def test_each_amount_is_in_the_row_of_its_item() -> None:
 
 @pytest.mark.parametrize(
     ("label", "amount"),
-    [("Subtotal", "$3.00"), ("Discount", "-$1.00"), ("Shipping", "$5.00"), ("Gift", "$2.00"), ("Tax", "$4.00")],
+    [("Subtotal", "$3.00"), ("Discount", "\u2212$1.00"), ("Shipping", "$5.00"), ("Gift", "$2.00"), ("Tax", "$4.00")],
 )
 def test_every_sum_is_next_to_its_label(label: str, amount: str) -> None:
     email = render(replace(make_full_order(), adjustments=(Adjustment("Gift", Decimal(2)),)))
