@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
@@ -60,6 +61,12 @@ def format_date(time: datetime, locale: Locale) -> str:
 def format_weekday(time: datetime, locale: Locale) -> str:
     """Return the day of `time` in its own time zone with its weekday and without the year: Thursday, March 20."""
     return _format_weekday(time.date(), locale)
+
+
+def join_names(names: Sequence[str], locale: Locale) -> str:
+    """Return names with the locale's comma between them."""
+    comma = locale.list_patterns["standard"]["middle"].replace("{0}", "").replace("{1}", "")
+    return comma.join(names)
 
 
 @lru_cache(maxsize=1024)
