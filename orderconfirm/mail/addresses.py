@@ -106,7 +106,8 @@ def _formats() -> dict[str, tuple[str, str, str]]:
 
 def _is_latin(address: Address) -> bool:
     text = "".join((*address.lines, address.city or "", address.region or ""))
-    return text.isascii() or all(unicodedata.name(letter, "").startswith("LATIN") for letter in text if letter.isalpha())
+    letters = "" if text.isascii() else filter(str.isalpha, text)
+    return all(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
 
 
 @lru_cache(maxsize=1024)

@@ -67,9 +67,9 @@ class SumView:
 class OrderView:
     """The order, with dates and amounts formatted. Absent values are None or empty.
 
-    `item_names` are those of the first lines, for the preview in a list of mails. `arrival` is the expected delivery with
-    its weekday and without the year. `shown_lines` are the first of `lines`, and `hidden_count` is the number of the others. `sums` add up to `total`;
-    the amounts in `included` are already part of the prices.
+    `item_names` are those of the first lines, for the preview in a list of mails. `arrival` is the expected delivery
+    with its weekday and without the year. `shown_lines` are the first of `lines`, and `hidden_count` is the number of
+    the others. `sums` add up to `total`; the amounts in `included` are already part of the prices.
     """
 
     number: str
