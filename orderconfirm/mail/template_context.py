@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from babel import Locale
 
-from orderconfirm.mail.colors import on_color, on_dark
-from orderconfirm.mail.formats import format_date, format_money, format_quantity
+from orderconfirm.mail.colors import button_colors, dark_tint, on_color, on_dark, tint
+from orderconfirm.mail.formats import format_date, format_money, format_quantity, format_weekday
 from orderconfirm.order.models import Address, Item, Order
 from orderconfirm.order.money import line_total
 from orderconfirm.order.totals import Sum, Totals, add_up
@@ -18,16 +19,23 @@ from orderconfirm.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """The shop. `color` is the brand colour; the `_dark` values are for dark mode."""
+    """The shop. `color` is the brand colour, `tint` a light background of it; the `_dark` values are for dark mode."""
 
     name: str
     address: str | None
     website_url: str | None
     logo_url: str | None
+    logo_dark_url: str | None
+    returns_url: str | None
+    help_url: str | None
+    legal_notice: str | None
     support_email: str
     color: str
-    text_on_color: str
+    tint: str
+    button_color: str
+    text_on_button: str
     color_dark: str
+    tint_dark: str
     text_on_color_dark: str
 
 
@@ -57,8 +65,8 @@ class SumView:
 class OrderView:
     """The order, with dates and amounts formatted. Absent values are None or empty.
 
-    `shown_lines` are the first of `lines`, and `hidden_count` is the number of the others. `sums` add up to `total`;
-    the amounts in `included` are already part of the prices.
+    `shown_lines` are the first of `lines`, `hidden_count` is the number of the others and `hidden_total` their amount.
+    `sums` add up to `total`; the amounts in `included` are already part of the prices.
     """
 
     number: str
@@ -67,11 +75,13 @@ class OrderView:
     lines: tuple[LineView, ...]
     shown_lines: tuple[LineView, ...]
     hidden_count: int
+    hidden_total: str
     sums: tuple[SumView, ...]
     total: str
     included: tuple[SumView, ...]
     shipping_method: str | None
     estimated_delivery: str | None
+    arrival: str | None
     shipping_address: tuple[str, ...]
     billing_address: tuple[str, ...]
     address: str | None
@@ -84,15 +94,23 @@ class OrderView:
 def company_view(settings: Settings) -> CompanyView:
     """Return the shop's name, links and colours from the settings."""
     color_dark = on_dark(settings.brand_color)
+    button_color, text_on_button = button_colors(settings.brand_color)
     return CompanyView(
         name=settings.company_name,
-        address=settings.company_address.replace("\\n", "\n") or None,
+        address=_text_lines(settings.company_address),
         website_url=settings.website_url or None,
         logo_url=settings.logo_url or None,
+        logo_dark_url=settings.logo_dark_url or None,
+        returns_url=settings.returns_url or None,
+        help_url=settings.help_url or None,
+        legal_notice=_text_lines(settings.legal_notice),
         support_email=settings.support_address,
         color=settings.brand_color,
-        text_on_color=on_color(settings.brand_color),
+        tint=tint(settings.brand_color),
+        button_color=button_color,
+        text_on_button=text_on_button,
         color_dark=color_dark,
+        tint_dark=dark_tint(color_dark),
         text_on_color_dark=on_color(color_dark),
     )
 
@@ -109,11 +127,13 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
         lines=lines,
         shown_lines=shown_lines,
         hidden_count=len(lines) - len(shown_lines),
+        hidden_total=format_money(_sum_of(order.items[max_lines:], order.currency), order.currency, locale),
         sums=_sum_views(totals.rows, _row_labels(totals, _), order.currency, locale),
         total=format_money(order.total, order.currency, locale),
         included=_sum_views(totals.included, _included_labels(_), order.currency, locale),
         shipping_method=order.shipping_method,
         estimated_delivery=format_date(order.estimated_delivery, locale) if order.estimated_delivery else None,
+        arrival=format_weekday(order.estimated_delivery, locale) if order.estimated_delivery else None,
         shipping_address=_address_lines(order.shipping_address),
         billing_address=_address_lines(order.billing_address),
         address=order.customer.address,
@@ -135,6 +155,15 @@ def shorten(view: Any, max_characters: int) -> Any:
     parts = {each.name: shorten(getattr(view, each.name), max_characters) for each in fields(view)}
     cut_links = {name: None for name, part in parts.items() if name.endswith("url") and part != getattr(view, name)}
     return replace(view, **{**parts, **cut_links})
+
+
+def _sum_of(items: Sequence[Item], currency: str) -> Decimal:
+    return sum((line_total(item, currency) for item in items), Decimal(0))
+
+
+def _text_lines(setting: str) -> str | None:
+    r"""Return a setting in which \n starts a new line, or None when it is empty."""
+    return setting.replace("\\n", "\n") or None
 
 
 def _line_view(item: Item, currency: str, locale: Locale) -> LineView:
