@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
@@ -36,7 +37,8 @@ def format_money(amount: Decimal, currency: str, locale: Locale) -> str:
     rounded = round_to(amount, decimals_of(currency))
     grouped = _is_grouped(rounded, locale)
     pattern = _money_pattern(locale, currency)
-    text = _digits(pattern.apply(rounded, locale, group_separator=grouped, numbering_system=system), system)
+    amount_text = pattern.apply(rounded, locale, group_separator=grouped, numbering_system=system)  # type: ignore[call-arg]
+    text = _digits(str(amount_text), system)
     if locale.text_direction != "rtl":
         return text
     # The locale's own marks differ for plus and minus, which would misalign the amounts of a column.
@@ -48,8 +50,8 @@ def format_quantity(number: Decimal, locale: Locale) -> str:
     """Return a whole or fractional quantity without trailing zeros, like 2 or 1.5."""
     system = numbering_system(locale)
     grouped = _is_grouped(number, locale)
-    text = numbers.format_decimal(number, locale=locale, group_separator=grouped, numbering_system=system)
-    return _digits(text, system)
+    pattern = locale.decimal_formats[None]
+    return _digits(str(pattern.apply(number, locale, group_separator=grouped, numbering_system=system)), system)
 
 
 def format_date(time: datetime, locale: Locale) -> str:
@@ -60,6 +62,12 @@ def format_date(time: datetime, locale: Locale) -> str:
 def format_weekday(time: datetime, locale: Locale) -> str:
     """Return the day of `time` in its own time zone with its weekday and without the year: Thursday, March 20."""
     return _format_weekday(time.date(), locale)
+
+
+def join_names(names: Sequence[str], locale: Locale) -> str:
+    """Return names with the locale's comma between them."""
+    comma = locale.list_patterns["standard"]["middle"].replace("{0}", "").replace("{1}", "")
+    return str(comma).join(names)
 
 
 @lru_cache(maxsize=1024)
@@ -89,7 +97,7 @@ def _money_pattern(locale: Locale, currency: str) -> numbers.NumberPattern:
     pattern = cast(numbers.NumberPattern, copy(locale.currency_formats["standard"]))
     pattern.frac_prec = (decimals_of(currency),) * 2
     symbol = numbers.get_currency_symbol(currency, locale)
-    minus = numbers.get_minus_sign_symbol(locale, numbering_system=numbering_system(locale)).replace("-", _MINUS)
+    minus = locale.number_symbols[numbering_system(locale)]["minusSign"].replace("-", _MINUS)
     plain, negative = pattern.prefix
     pattern.prefix = _before_digits(plain, symbol), _before_digits(negative.replace("-", minus), symbol)
     plain, negative = pattern.suffix
@@ -127,7 +135,7 @@ def _has_minimum_grouping(locale: Locale) -> bool:
 @lru_cache(maxsize=256)
 def numbering_system(locale: Locale) -> str:
     """Return CLDR's numbering system for the locale's digits, `latn` for 0 to 9."""
-    system = locale.default_numbering_system
+    system = str(locale.default_numbering_system)  # type: ignore[attr-defined]
     return system if system in _ZEROS and "minusSign" in locale.number_symbols[system] else "latn"
 
 

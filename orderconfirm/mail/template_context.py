@@ -9,12 +9,17 @@ from typing import Any
 
 from babel import Locale
 
+from orderconfirm.mail.addresses import address_lines
 from orderconfirm.mail.colors import button_colors, dark_tint, on_color, on_dark, tint
-from orderconfirm.mail.formats import format_date, format_money, format_quantity, format_weekday
-from orderconfirm.order.models import Address, Item, Order
+from orderconfirm.mail.formats import format_date, format_money, format_quantity, format_weekday, join_names
+from orderconfirm.mail.labels import included_labels, row_labels
+from orderconfirm.order.models import Item, Order
 from orderconfirm.order.money import line_total
-from orderconfirm.order.totals import Sum, Totals, add_up
+from orderconfirm.order.totals import Sum, add_up, line_discount
 from orderconfirm.settings import Settings
+
+#: Items named in `OrderView.item_names`.
+NAMED_ITEMS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,18 @@ class CompanyView:
 
 @dataclass(frozen=True, slots=True)
 class LineView:
-    """One line of the order, with its numbers formatted."""
+    """One line of the order, with its numbers formatted.
+
+    `calculation` is the quantity times the price. `discount` is what the total is below it, or None.
+    """
 
     name: str
     variant: str | None
     sku: str | None
     quantity: str
     unit_price: str
+    calculation: str
+    discount: str | None
     total: str
     image_url: str | None
     url: str | None
@@ -65,13 +75,16 @@ class SumView:
 class OrderView:
     """The order, with dates and amounts formatted. Absent values are None or empty.
 
-    `shown_lines` are the first of `lines`, `hidden_count` is the number of the others and `hidden_total` their amount.
-    `sums` add up to `total`; the amounts in `included` are already part of the prices.
+    `item_names` are those of the first lines, for the preview in a list of mails. `arrival` is the expected delivery
+    with its weekday and without the year. `shown_lines` are the first of `lines`, `hidden_count` is the number of the
+    others and `hidden_total` their amount. `sums` add up to `total`; the amounts in `included` are already part of the
+    prices.
     """
 
     number: str
     date: str
     customer_name: str
+    item_names: str
     lines: tuple[LineView, ...]
     shown_lines: tuple[LineView, ...]
     hidden_count: int
@@ -118,24 +131,31 @@ def company_view(settings: Settings) -> CompanyView:
 def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines: int) -> OrderView:
     """Return `order` in `locale`, with its labels translated by `_` and at most `max_lines` in `shown_lines`."""
     totals = add_up(order)
-    lines = tuple(_line_view(item, order.currency, locale) for item in order.items)
+    times = _("%(quantity)s × %(price)s")
+    lines = tuple(_line_view(item, order, locale, times) for item in order.items)
     shown_lines = lines[:max_lines]
+
+    def amount(row: Sum) -> str:
+        is_free = row.kind == "shipping" and not row.amount
+        return _("Free") if is_free else format_money(row.amount, order.currency, locale)
+
     return OrderView(
         number=order.order_id,
         date=format_date(order.order_date, locale),
         customer_name=order.customer.name,
+        item_names=join_names([item.name for item in order.items[:NAMED_ITEMS]], locale),
         lines=lines,
         shown_lines=shown_lines,
         hidden_count=len(lines) - len(shown_lines),
         hidden_total=format_money(_sum_of(order.items[max_lines:], order.currency), order.currency, locale),
-        sums=_sum_views(totals.rows, _row_labels(totals, _), order.currency, locale),
+        sums=_sum_views(totals.rows, row_labels(order, totals, locale, _), amount),
         total=format_money(order.total, order.currency, locale),
-        included=_sum_views(totals.included, _included_labels(_), order.currency, locale),
+        included=_sum_views(totals.included, included_labels(order, locale, _), amount),
         shipping_method=order.shipping_method,
         estimated_delivery=format_date(order.estimated_delivery, locale) if order.estimated_delivery else None,
         arrival=format_weekday(order.estimated_delivery, locale) if order.estimated_delivery else None,
-        shipping_address=_address_lines(order.shipping_address),
-        billing_address=_address_lines(order.billing_address),
+        shipping_address=address_lines(order.shipping_address, locale),
+        billing_address=address_lines(order.billing_address, locale),
         address=order.customer.address,
         phone=order.customer.phone,
         payment_method=order.payment_method,
@@ -166,40 +186,25 @@ def _text_lines(setting: str) -> str | None:
     return setting.replace("\\n", "\n") or None
 
 
-def _line_view(item: Item, currency: str, locale: Locale) -> LineView:
+def _line_view(item: Item, order: Order, locale: Locale, times: str) -> LineView:
+    """Return a line in `locale`. `times` is the translated pattern of its calculation."""
+    currency = order.currency
+    quantity = format_quantity(item.quantity, locale)
+    unit_price = format_money(item.price, currency, locale)
+    discount = line_discount(item, order)
     return LineView(
         name=item.name,
         variant=item.variant,
         sku=item.sku,
-        quantity=format_quantity(item.quantity, locale),
-        unit_price=format_money(item.price, currency, locale),
+        quantity=quantity,
+        unit_price=unit_price,
+        calculation=times % {"quantity": quantity, "price": unit_price},
+        discount=format_money(-discount, currency, locale) if discount else None,
         total=format_money(line_total(item, currency), currency, locale),
         image_url=item.image_url,
         url=item.url,
     )
 
 
-def _sum_views(rows: Sequence[Sum], labels: dict[str, str], currency: str, locale: Locale) -> tuple[SumView, ...]:
-    return tuple(SumView(row.label or labels[row.kind], format_money(row.amount, currency, locale)) for row in rows)
-
-
-def _row_labels(totals: Totals, _: Callable[[str], str]) -> dict[str, str]:
-    return {
-        "subtotal": _("Subtotal"),
-        "discount": _("Discount"),
-        "shipping": _("Shipping"),
-        "tax": _("Tax"),
-        "rounding": _("Rounding"),
-        "other": _("Other charges") if totals.difference > 0 else _("Other reductions"),
-    }
-
-
-def _included_labels(_: Callable[[str], str]) -> dict[str, str]:
-    return {"tax": _("Tax included"), "discount": _("Discount already taken off")}
-
-
-def _address_lines(address: Address | None) -> tuple[str, ...]:
-    if address is None:
-        return ()
-    town = " ".join(part for part in (address.postcode, address.city) if part)
-    return tuple(line for line in (*address.lines, town, address.country) if line)
+def _sum_views(rows: Sequence[Sum], labels: dict[str, str], amount: Callable[[Sum], str]) -> tuple[SumView, ...]:
+    return tuple(SumView(row.label or labels[row.kind], amount(row)) for row in rows)

@@ -106,7 +106,7 @@ def project(tmp_path: Path) -> Path:
     for path in (ROOT / "templates").rglob("*"):
         if path.is_file():
             copy(path, tmp_path)
-    for name in ("Makefile", "pyproject.toml", "orderconfirm/mail/template_context.py"):
+    for name in ("Makefile", "pyproject.toml", "orderconfirm/mail/labels.py", "orderconfirm/mail/template_context.py"):
         copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     return tmp_path

@@ -459,8 +459,8 @@ def test_a_blank_postal_address_is_absent(blank: Any) -> None:
 @pytest.mark.parametrize(
     ("said", "pointer", "detail"),
     [
-        (5, "", "must be a string, or an object of lines, city, postcode and country"),
-        (["1 Road"], "", "must be a string, or an object of lines, city, postcode and country"),
+        (5, "", "must be a string, or an object of lines, city, region, postcode and country"),
+        (["1 Road"], "", "must be a string, or an object of lines, city, region, postcode and country"),
         ("x" * 1001, "", "must have at most 1000 characters, has 1001"),
         ({"lines": "1 Road"}, "/lines", "must be a list"),
         ({"lines": ["x"] * 11}, "/lines", "must have at most 10 entries"),
