@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from babel import Locale
 
 from orderconfirm.mail.addresses import address_lines
-from orderconfirm.mail.colors import on_color, on_dark
+from orderconfirm.mail.colors import button_colors, dark_tint, on_color, on_dark, tint
 from orderconfirm.mail.formats import format_date, format_money, format_quantity, format_weekday, join_names
 from orderconfirm.mail.labels import included_labels, row_labels
 from orderconfirm.order.models import Item, Order
@@ -23,16 +24,23 @@ NAMED_ITEMS, MAX_NAME = 2, 50
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """The shop. `color` is the brand colour; the `_dark` values are for dark mode."""
+    """The shop. `color` is the brand colour, `tint` a light background of it; the `_dark` values are for dark mode."""
 
     name: str
     address: str | None
     website_url: str | None
     logo_url: str | None
+    logo_dark_url: str | None
+    returns_url: str | None
+    help_url: str | None
+    legal_notice: str | None
     support_email: str
     color: str
-    text_on_color: str
+    tint: str
+    button_color: str
+    text_on_button: str
     color_dark: str
+    tint_dark: str
     text_on_color_dark: str
 
 
@@ -68,8 +76,9 @@ class OrderView:
     """The order, with dates and amounts formatted. Absent values are None or empty.
 
     `item_names` are those of the first lines, for the preview in a list of mails. `arrival` is the expected delivery
-    with its weekday and without the year. `shown_lines` are the first of `lines`, and `hidden_count` is the number of
-    the others. `sums` add up to `total`; the amounts in `included` are already part of the prices.
+    with its weekday and without the year. `shown_lines` are the first of `lines`, `hidden_count` is the number of the
+    others and `hidden_total` their amount. `sums` add up to `total`; the amounts in `included` are already part of the
+    prices.
     """
 
     number: str
@@ -79,6 +88,7 @@ class OrderView:
     lines: tuple[LineView, ...]
     shown_lines: tuple[LineView, ...]
     hidden_count: int
+    hidden_total: str
     sums: tuple[SumView, ...]
     total: str
     included: tuple[SumView, ...]
@@ -97,15 +107,23 @@ class OrderView:
 def company_view(settings: Settings) -> CompanyView:
     """Return the shop's name, links and colours from the settings."""
     color_dark = on_dark(settings.brand_color)
+    button_color, text_on_button = button_colors(settings.brand_color)
     return CompanyView(
         name=settings.company_name,
-        address=settings.company_address.replace("\\n", "\n") or None,
+        address=_text_lines(settings.company_address),
         website_url=settings.website_url or None,
         logo_url=settings.logo_url or None,
+        logo_dark_url=settings.logo_dark_url or None,
+        returns_url=settings.returns_url or None,
+        help_url=settings.help_url or None,
+        legal_notice=_text_lines(settings.legal_notice),
         support_email=settings.support_address,
         color=settings.brand_color,
-        text_on_color=on_color(settings.brand_color),
+        tint=tint(settings.brand_color),
+        button_color=button_color,
+        text_on_button=text_on_button,
         color_dark=color_dark,
+        tint_dark=dark_tint(color_dark),
         text_on_color_dark=on_color(color_dark),
     )
 
@@ -129,6 +147,7 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
         lines=lines,
         shown_lines=shown_lines,
         hidden_count=len(lines) - len(shown_lines),
+        hidden_total=format_money(_sum_of(order.items[max_lines:], order.currency), order.currency, locale),
         sums=_sum_views(totals.rows, row_labels(order, totals, locale, _), amount),
         total=format_money(order.total, order.currency, locale),
         included=_sum_views(totals.included, included_labels(order, locale, _), amount),
@@ -161,6 +180,15 @@ def shorten(view: Any, max_characters: int) -> Any:
 def _item_names(order: Order, locale: Locale) -> str:
     names = [shorten(item.name, MAX_NAME) for item in order.items[:NAMED_ITEMS]]
     return join_names(names, locale) + (" …" if len(order.items) > NAMED_ITEMS else "")
+
+
+def _sum_of(items: Sequence[Item], currency: str) -> Decimal:
+    return sum((line_total(item, currency) for item in items), Decimal(0))
+
+
+def _text_lines(setting: str) -> str | None:
+    r"""Return a setting in which \n starts a new line, or None when it is empty."""
+    return setting.replace("\\n", "\n") or None
 
 
 def _line_view(item: Item, order: Order, locale: Locale, times: str) -> LineView:

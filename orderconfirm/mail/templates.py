@@ -157,7 +157,10 @@ def _environment(folders: Sequence[Path], gettext: Gettext, autoescape: bool) ->
     )
     environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(
-        columns=text_filters.columns, wrapped=text_filters.wrapped, indented=text_filters.indented
+        columns=text_filters.columns,
+        wrapped=text_filters.wrapped,
+        indented=text_filters.indented,
+        left_to_right=text_filters.left_to_right,
     )
     return environment
 

@@ -11,7 +11,7 @@ import pytest
 from babel import Locale
 from factories import make_full_order
 
-from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
+from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.mail.template_context import LineView, OrderView, order_view
 from orderconfirm.order.models import Address, Adjustment, Customer, Item, Order
 from orderconfirm.order.samples import SAMPLES
@@ -112,6 +112,6 @@ def test_the_order_of_these_tests_has_every_field(model: type, name: str) -> Non
 
 @pytest.mark.parametrize(("view", "name"), VARIABLES, ids=field_id)
 def test_every_variable_of_the_templates_has_a_value_in_a_sample(view: type, name: str) -> None:
-    orders = [order_view(order, Locale("en"), str, MAX_LINES) for order in SAMPLES.values()]
+    orders = [order_view(order, Locale("en"), str, 1) for order in SAMPLES.values()]
     views = [line for order in orders for line in order.lines] if view is LineView else orders
     assert any(getattr(each, name) for each in views)
