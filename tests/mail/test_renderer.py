@@ -214,7 +214,7 @@ def test_the_text_is_at_most_sixty_columns_wide(text: str) -> None:
         ("de-AT", "de-AT", "ltr"),
         ("ar", "ar", "rtl"),
         ("ar-EG", "ar-EG", "rtl"),
-        ("he", "en", "ltr"),
+        ("he", "he", "rtl"),
         ("zz", "en", "ltr"),
     ],
 )
