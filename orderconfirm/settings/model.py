@@ -18,6 +18,8 @@ from orderconfirm.settings.variables import read_fields
 
 #: The built-in templates of the mail.
 TEMPLATES = ROOT / "templates"
+#: The sender while none is set: a name reserved for examples (RFC 2606).
+_SENDER = "orders@shop.example"
 #: Signs sessions if SECRET_KEY is not set. gunicorn's master creates it when it reads the settings and its workers
 #: inherit it by fork, so all of them use the same key until the service stops.
 _KEY_OF_THIS_START = token_hex(32)
@@ -111,7 +113,7 @@ class Settings(SettingsFields):
     @property
     def sender_address(self) -> str:
         """The From address without a name, with its domain in ASCII."""
-        return ascii_address(self.from_header.rpartition("<")[2].rstrip("> ") or "orders@shop.example")
+        return ascii_address(self.from_header.rpartition("<")[2].rstrip("> ")) if self.from_header else _SENDER
 
     @property
     def sender_name(self) -> str:
