@@ -38,6 +38,7 @@ class CompanyView:
     color: str
     tint: str
     button_color: str
+    button_border: str
     text_on_button: str
     color_dark: str
     tint_dark: str
@@ -121,6 +122,8 @@ def company_view(settings: Settings) -> CompanyView:
         color=settings.brand_color,
         tint=tint(settings.brand_color),
         button_color=button_color,
+        # A lightened button keeps the brand colour in its border.
+        button_border=f"2px solid {settings.brand_color}" if text_on_button == "#000000" else "0",
         text_on_button=text_on_button,
         color_dark=color_dark,
         tint_dark=dark_tint(color_dark),
