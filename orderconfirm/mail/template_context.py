@@ -18,8 +18,8 @@ from orderconfirm.order.money import line_total
 from orderconfirm.order.totals import Sum, add_up, line_discount
 from orderconfirm.settings import Settings
 
-#: Items named in `OrderView.item_names`.
-NAMED_ITEMS = 2
+#: Items named in `OrderView.item_names`, and the length to which each name is cut: lists of mails show one line.
+NAMED_ITEMS, MAX_NAME = 2, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
         number=order.order_id,
         date=format_date(order.order_date, locale),
         customer_name=order.customer.name,
-        item_names=join_names([item.name for item in order.items[:NAMED_ITEMS]], locale),
+        item_names=_item_names(order, locale),
         lines=lines,
         shown_lines=shown_lines,
         hidden_count=len(lines) - len(shown_lines),
@@ -199,6 +199,11 @@ def shorten(view: Any, max_characters: int) -> Any:
     parts = {each.name: shorten(getattr(view, each.name), max_characters) for each in fields(view)}
     cut_links = {name: None for name, part in parts.items() if name.endswith("url") and part != getattr(view, name)}
     return replace(view, **{**parts, **cut_links})
+
+
+def _item_names(order: Order, locale: Locale) -> str:
+    names = [shorten(item.name, MAX_NAME) for item in order.items[:NAMED_ITEMS]]
+    return join_names(names, locale) + (" …" if len(order.items) > NAMED_ITEMS else "")
 
 
 def _sum_of(items: Sequence[Item], currency: str) -> Decimal:

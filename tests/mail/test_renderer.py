@@ -90,8 +90,8 @@ def test_both_parts_show_the_sample_order(words: str) -> None:
     assert words in Page(email.html).text
 
 
-def test_the_subject_contains_shop_and_order_number() -> None:
-    assert render(sample()).subject == "Our Shop: order ORD-12345 confirmed"
+def test_the_subject_contains_the_order_number() -> None:
+    assert render(sample()).subject == "Order ORD-12345 confirmed"
 
 
 def test_each_amount_is_in_the_row_of_its_item() -> None:
@@ -107,7 +107,13 @@ def test_each_amount_is_in_the_row_of_its_item() -> None:
 
 @pytest.mark.parametrize(
     ("label", "amount"),
-    [("Subtotal", "$3.00"), ("Discount", "\u2212$1.00"), ("Shipping", "$5.00"), ("Gift", "$2.00"), ("Tax", "$4.00")],
+    [
+        ("Subtotal", "$3.00"),
+        ("Discount", "\u2212$1.00"),
+        ("Shipping", "$5.00"),
+        ("Gift", "$2.00"),
+        ("Something", "$4.00"),
+    ],
 )
 def test_every_sum_is_next_to_its_label(label: str, amount: str) -> None:
     email = render(replace(make_full_order(), adjustments=(Adjustment("Gift", Decimal(2)),)))
@@ -144,7 +150,7 @@ def test_hostile_data_adds_no_markup_and_is_shown_unchanged() -> None:
 
 def test_hostile_data_is_unchanged_in_text_and_subject() -> None:
     email = render(make_full_order(HOSTILE))
-    assert email.subject == f"Our Shop: order {HOSTILE} confirmed"
+    assert email.subject == f"Order {HOSTILE} confirmed"
     assert " ".join(email.text.split()).count(HOSTILE) == render(make_full_order("Harmless")).text.count("Harmless")
     assert "49" not in email.text
 
@@ -186,7 +192,7 @@ def test_the_text_is_at_most_sixty_columns_wide(text: str) -> None:
         ("de-AT", "de-AT", "ltr"),
         ("ar", "ar", "rtl"),
         ("ar-EG", "ar-EG", "rtl"),
-        ("he", "en", "ltr"),
+        ("he", "he", "rtl"),
         ("zz", "en", "ltr"),
     ],
 )
@@ -213,7 +219,7 @@ def test_the_mail_shows_the_shop_settings() -> None:
         brand_color="#ffcc00",
     )
     email = render(make_full_order(), settings)
-    assert email.subject == "Müller & Söhne: order Something confirmed"
+    assert email.subject == "Order Something confirmed"
     for words in ("Weg 1\n10115 Berlin", "https://mueller.example/", "hilfe@mueller.example"):
         assert words in email.text
     attributes = Page(email.html).attributes

@@ -192,7 +192,7 @@ def test_in_development_the_next_preview_shows_a_changed_template(start_app: Cal
         time.sleep(LOOK_INTERVAL)
         return client.post("/api/order-confirmation/preview", json=make_body()).get_json()
 
-    assert subject()["subject"] == "Our Shop: order ORD-12345 confirmed"
+    assert subject()["subject"] == "Order ORD-12345 confirmed"
     (own / SUBJECT).write_text("First")
     assert subject()["subject"] == "First"
     (own / SUBJECT).write_text("\n{{ oops }}")
@@ -285,7 +285,7 @@ def test_an_order_of_extreme_size_stays_within_the_limit(own: Path) -> None:
 class TestBrokenTemplate:
     def test_a_syntax_error_stops_the_start_and_names_file_and_line(self, templates: Path, name: str) -> None:
         path = templates / name
-        line = replace_in(path, "company.name", "company.name {{")
+        line = replace_in(path, "order.number", "order.number {{")
         with pytest.raises(TemplateError, match=rf"{re.escape(str(path))}, line {line}: ."):
             MailRenderer(PRODUCTION, [templates])
 
