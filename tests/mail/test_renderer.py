@@ -80,7 +80,7 @@ def render(order: Order, settings: Settings | None = None) -> Email:
     "words",
     [
         *("Hello John Doe,", "ORD-12345", "Wireless Headphones", "Phone Case", "$79.99", "2 × $19.99", "$39.98"),
-        *("$119.97", "March 15, 2025", "March 20, 2025", "Express", "123 Main St, Anytown, USA", "+1 555-123-4567"),
+        *("$119.97", "March 15, 2025", "Arrives Thursday, March 20", "Express", "123 Main St, Anytown, USA", "+1 555-123-4567"),
         *("Our Shop", "orders@shop.example"),
     ],
 )
@@ -204,9 +204,9 @@ def test_the_page_declares_its_language_and_direction(locale: str, lang: str, di
 
 def test_styles_are_inlined_and_only_media_queries_stay_in_the_head() -> None:
     html = render(minimal()).html
-    assert '<td class="card" style="padding: 32px 36px' in html
-    assert html.count("@media") == 2
-    assert ".card { padding: 32px" not in html
+    assert '<td class="card" style="padding: 28px 36px' in html
+    assert html.count("@media") == 3
+    assert ".card { padding: 28px" not in html
 
 
 def test_the_mail_shows_the_shop_settings() -> None:
