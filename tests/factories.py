@@ -73,6 +73,7 @@ def make_full_order(text: str = "Something") -> Order:
         payment_method=text,
         order_url="https://shop.example/orders/1?x=1&y=2",
         notes=f"{text}\n{text}",
+        custom={"gift_note": text},
         send_before=time,
     )
 

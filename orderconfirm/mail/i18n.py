@@ -56,8 +56,11 @@ class Languages:
         """
         self._catalogues: dict[str, NullTranslations] = {SOURCE_LANGUAGE: NullTranslations()}
         for folder in reversed(folders):
-            for path in sorted(folder.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po")):
+            paths = sorted(folder.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po"))
+            for path in paths:
                 self._add(path)
+            for path in {*folder.rglob("*.po")} - {*paths}:
+                raise TemplateError(f"{path} is not used; meant locale/<language>/LC_MESSAGES/{DOMAIN}.po?")
         self.available = sorted(self._catalogues)
         match = self._match(default)
         if match is None:

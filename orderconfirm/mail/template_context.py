@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -38,6 +38,7 @@ class CompanyView:
     color: str
     tint: str
     button_color: str
+    button_border: str
     text_on_button: str
     color_dark: str
     tint_dark: str
@@ -71,6 +72,23 @@ class SumView:
     amount: str
 
 
+class CustomView:
+    """The shop's own texts, each an attribute by its name. One that the order lacks is None."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def __getattr__(self, name: str) -> str | None:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._texts.get(name)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._texts.items())
+
+
 @dataclass(frozen=True, slots=True)
 class OrderView:
     """The order, with dates and amounts formatted. Absent values are None or empty.
@@ -102,6 +120,7 @@ class OrderView:
     payment_method: str | None
     url: str | None
     notes: str | None
+    custom: CustomView
 
 
 def company_view(settings: Settings) -> CompanyView:
@@ -121,6 +140,8 @@ def company_view(settings: Settings) -> CompanyView:
         color=settings.brand_color,
         tint=tint(settings.brand_color),
         button_color=button_color,
+        # A lightened button keeps the brand colour in its border.
+        button_border=f"2px solid {settings.brand_color}" if text_on_button == "#000000" else "0",
         text_on_button=text_on_button,
         color_dark=color_dark,
         tint_dark=dark_tint(color_dark),
@@ -161,6 +182,7 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
         payment_method=order.payment_method,
         url=order.order_url,
         notes=order.notes,
+        custom=CustomView(order.custom),
     )
 
 
@@ -170,6 +192,8 @@ def shorten(view: Any, max_characters: int) -> Any:
         return view if len(view) <= max_characters else f"{view[: max_characters - 1]}…"
     if isinstance(view, tuple):
         return tuple(shorten(part, max_characters) for part in view)
+    if isinstance(view, CustomView):
+        return CustomView({name: shorten(text, max_characters) for name, text in view})
     if not is_dataclass(view) or isinstance(view, type):
         return view
     parts = {each.name: shorten(getattr(view, each.name), max_characters) for each in fields(view)}

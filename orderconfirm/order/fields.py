@@ -201,6 +201,41 @@ class DigitsInteger(fields.Integer):
         return super()._validated(value)
 
 
+class TextMap(fields.Field[dict[str, str]]):
+    """An object of at most `maximum` texts, by names that templates can use. Empty texts are dropped."""
+
+    #: A name after a dot in a template.
+    name_pattern = "[A-Za-z][A-Za-z0-9_]{0,49}"
+    default_error_messages = {
+        "null": "must not be null",
+        "object": "must be an object of names and texts",
+        "many": "must have at most {maximum} entries",
+        "name": "has the name {name}: it must begin with a letter and have at most 50 letters, digits and _",
+    }
+
+    def __init__(self, text: Text, maximum: int, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+        self.text = text
+        self.maximum = maximum
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise self.make_error("object")
+        if len(value) > self.maximum:
+            raise self.make_error("many", maximum=self.maximum)
+        texts, errors = {}, {}
+        for name, text in value.items():
+            if not re.fullmatch(self.name_pattern, name):
+                raise self.make_error("name", name=repr(name[:50]))
+            try:
+                texts[name] = self.text.deserialize(text)
+            except ValidationError as exc:
+                errors[name] = exc.messages
+        if errors:
+            raise ValidationError(errors)
+        return {name: text for name, text in texts.items() if text is not None}
+
+
 class BoundedList(fields.List[Any]):
     """A list of `minimum` to `maximum` parts. A wrong length is refused before the parts are validated."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -76,4 +76,5 @@ class Order:
     payment_method: str | None = None
     order_url: str | None = None
     notes: str | None = None
+    custom: dict[str, str] = field(default_factory=dict)
     send_before: datetime | None = None

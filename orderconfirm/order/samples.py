@@ -70,6 +70,7 @@ FULL = Order(
     payment_method="Visa ending in 4242",
     order_url="https://shop.example/orders/R-100482",
     notes="Please leave the parcel with the neighbours at number 9.\nThank you!",
+    custom={"gift_note": "Happy birthday, Mum!"},
 )
 
 LONG = replace(

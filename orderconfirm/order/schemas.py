@@ -11,7 +11,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 from marshmallow.experimental.context import Context
 
 from orderconfirm.errors import FieldError, InvalidOrder
-from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, Timestamp
+from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, TextMap, Timestamp
 from orderconfirm.order.money import fit_amount, fit_unit_price
 from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, PREVIEW, VERBS, is_reachable
 from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
@@ -49,7 +49,7 @@ class Part(Schema):
 
     @post_load
     def drop_absent(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if value not in (None, [])}
+        return {name: value for name, value in data.items() if value not in (None, [], {})}
 
 
 class CustomerSchema(Part):
@@ -160,6 +160,11 @@ class OrderSchema(Part):
     payment_method = Text(200, entities=True)
     order_url = WebUrl(metadata=about("URL that the mail's button opens"))
     notes = Text(2000, lines=True, entities=True, metadata=about("shown below the order"))
+    custom = TextMap(
+        Text(1000, numbers=True, lines=True, entities=True),
+        20,
+        metadata=about("the shop's own texts by name, for its own templates"),
+    )
     send_before = Timestamp(metadata=about("no mail is sent after this time"))
 
     @validates_schema(skip_on_field_errors=False)
