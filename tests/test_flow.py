@@ -221,6 +221,14 @@ def test_a_total_that_does_not_add_up_is_a_warning_by_default(start_app: StartAp
     assert "119.97" in response.get_json()["warnings"][0] and "100.00" in response.get_json()["warnings"][0]
 
 
+def test_an_unknown_currency_is_a_warning(start_app: StartApp) -> None:
+    response = start_app().test_client().post(URL, json=make_body(currency="uds"))
+    assert response.status_code == 202
+    assert response.get_json()["warnings"] == [
+        "currency UDS is unknown: the mail shows it as a code, with two decimals. USD may be meant."
+    ]
+
+
 def test_strict_totals_refuse_a_total_that_does_not_add_up(start_app: StartApp) -> None:
     response = start_app(STRICT_TOTALS="true").test_client().post(URL, json=make_body(total=100))
     assert response.status_code == 422
