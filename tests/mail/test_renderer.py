@@ -80,7 +80,14 @@ def render(order: Order, settings: Settings | None = None) -> Email:
     "words",
     [
         *("Hello John Doe,", "ORD-12345", "Wireless Headphones", "Phone Case", "$79.99", "2 × $19.99", "$39.98"),
-        *("$119.97", "March 15, 2025", "Arrives Thursday, March 20", "Express", "123 Main St, Anytown, USA", "+1 555-123-4567"),
+        *(
+            "$119.97",
+            "March 15, 2025",
+            "Arrives Thursday, March 20",
+            "Express",
+            "123 Main St, Anytown, USA",
+            "+1 555-123-4567",
+        ),
         *("Our Shop", "orders@shop.example"),
     ],
 )
