@@ -52,7 +52,7 @@ class MailRenderer:
         language = self._languages.get(order.locale)
         templates = self._templates_in(language)
         context, html = self._fit(order, language, templates)
-        return Email(templates.subject(context), templates.text(context), html)
+        return Email(templates.subject(context), templates.text(context), html, context["lang"])
 
     def _fit(self, order: Order, language: Language, templates: Templates) -> tuple[Context, str]:
         """Return the context for both parts of the mail, with as many lines as fit, and the HTML part."""
@@ -61,7 +61,7 @@ class MailRenderer:
         size = len(html.encode())
         if size > MAX_BYTES:
             return self._fill(order, language, templates, size) or (context, self._shortened(context, templates))
-        script = order_script(order, self._settings.company_name) if self._settings.json_ld else ""
+        script = order_script(order, self._company) if self._settings.json_ld else ""
         if not script or size + len(script.encode()) > MAX_BYTES:
             return context, html
         head, end_tag, rest = html.partition("</head>")

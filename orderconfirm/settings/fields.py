@@ -209,8 +209,11 @@ class SettingsFields:
         "seconds between attempts while the relay refuses the login or the sender",
         values.positive,
     )
-    mailtrap_headers: bool = setting(
-        "MAILTRAP_HEADERS", True, "add X-MT-Category and X-MT-Custom-Variables", values.boolean
+    mailtrap_headers: bool | None = setting(
+        "MAILTRAP_HEADERS",
+        None,
+        "add X-MT-Category and X-MT-Custom-Variables; empty: for Mailtrap and the local inbox only",
+        values.boolean,
     )
 
     outbox_max_pending: int = setting(

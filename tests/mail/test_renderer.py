@@ -134,6 +134,59 @@ def test_tax_included_in_the_prices_is_shown_below_the_total() -> None:
     assert re.search(r"Total\s+\$3\.00\s+Tax included\s+\$0\.50", Page(email.html).text)
 
 
+@pytest.mark.parametrize(
+    ("locale", "label", "name", "included"),
+    [
+        ("en-US", None, "Tax", "Tax included"),
+        ("en-GB", None, "VAT", "VAT included"),
+        ("en-AU", None, "GST", "GST included"),
+        ("de", None, "MwSt.", "Enthaltene MwSt."),
+        ("fr", None, "TVA", "Dont TVA"),
+        ("fr-CA", None, "Taxes", "Dont Taxes"),
+        ("ja", None, "消費税", "うち消費税"),
+        ("ar", None, "ضريبة القيمة المضافة", "منها ضريبة القيمة المضافة"),
+        ("de", "USt. 19 %", "USt. 19 %", "Enthaltene USt. 19 %"),
+        ("en", "100% tax", "100% tax", "100% tax included"),
+    ],
+)
+def test_the_tax_has_the_name_of_its_country_or_of_the_shop(
+    locale: str, label: str | None, name: str, included: str
+) -> None:
+    order = minimal(locale=locale, tax=Decimal(1), tax_label=label)
+    added, contained = (
+        replace(order, total=Decimal(4), tax_included=False),
+        replace(order, tax_included=True),
+    )
+    assert re.search(rf"^{re.escape(name)}  ", render(added).text, re.MULTILINE)
+    assert re.search(rf"^{re.escape(included)}  ", render(contained).text, re.MULTILINE)
+    assert included in Page(render(contained).html).text
+
+
+def test_shipping_for_nothing_is_free() -> None:
+    email = render(minimal(shipping_cost=Decimal(0), locale="de"))
+    assert re.search(r"^Versandkosten +Kostenlos$", email.text, re.MULTILINE)
+    assert re.search(r"Versandkosten\s+Kostenlos", Page(email.html).text)
+
+
+def test_a_line_below_its_price_shows_the_discount_in_both_parts() -> None:
+    item = Item("Pen", Decimal(2), Decimal(5), line_total=Decimal(8))
+    email = render(minimal(items=(item,), total=Decimal(8)))
+    assert "  2 × $5.00\n  Discount \u2212$2.00\n" in email.text
+    assert "2 × $5.00 Discount \u2212$2.00" in Page(email.html).text
+
+
+def test_the_price_precedes_the_quantity_in_japanese() -> None:
+    assert "￥5 × 2" in render(minimal(items=(Item("筆", Decimal(2), Decimal(5)),), currency="JPY", locale="ja")).text
+
+
+def test_a_list_of_mails_shows_the_items_and_their_arrival() -> None:
+    names = ("Blanket", "Napkins", "Tea")
+    items = tuple(Item(name, Decimal(1), Decimal(1)) for name in names)
+    order = minimal(items=items, estimated_delivery=datetime(2025, 3, 20, tzinfo=UTC))
+    assert "Blanket, Napkins … · Arrives Thursday, March 20\u2007" in render(order).html
+    assert "Blanket、Napkins … · お届け予定日：3月20日(木曜日)\u2007" in render(replace(order, locale="ja")).html
+
+
 @pytest.mark.parametrize("make", [minimal, sample, make_full_order])
 def test_absent_values_are_not_shown_as_none(make: Any) -> None:
     email = render(make())
