@@ -191,7 +191,7 @@ def test_addresses_stand_side_by_side_where_there_is_room(browser: Browser, widt
 
 def test_missing_and_blocked_pictures_keep_their_place(browser: Browser) -> None:
     html = render("full")
-    with shown(browser, html, 320) as (page, _):
+    with shown(browser, "", 320) as (page, _):
         page.route("**/*.jpg", lambda route: route.abort())
         page.set_content(html, wait_until="load")
         load_scripts(page)
@@ -225,7 +225,7 @@ def dark_stripes() -> bytes:
 
 def test_a_dark_logo_stays_visible_when_the_mail_is_inverted(inverting_browser: Browser) -> None:
     html = render("two lines")
-    with shown(inverting_browser, html, 320) as (page, _):
+    with shown(inverting_browser, "", 320) as (page, _):
         page.route("**/logo.png", lambda route: route.fulfill(content_type="image/png", body=dark_stripes()))
         page.set_content(html, wait_until="load")
         load_scripts(page)
