@@ -25,6 +25,7 @@ from orderconfirm.models import (
     Resend,
     State,
 )
+from orderconfirm.order.currencies import describe_unknown_currency
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import (
     canonical,
@@ -108,7 +109,7 @@ class OrderConfirmations:
         request, defaults, order, totals = self._read(shop, body)
         if totals.difference and self._shops[shop].settings.strict_totals:
             raise InvalidOrder([FieldError("/total", describe_expected_total(order, totals))])
-        warning = describe_difference(order, totals)
+        warnings = _warnings(order, totals)
         result = self._queue.add(
             NewMail(
                 shop=shop,
@@ -128,18 +129,17 @@ class OrderConfirmations:
             counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
-            level = logging.WARNING if warning or held else logging.DEBUG
-            extra = {"order_id": order.order_id, "shop": shop, "warning": warning, "held": held}
+            level = logging.WARNING if warnings or held else logging.DEBUG
+            extra = {"order_id": order.order_id, "shop": shop, "warning": " ".join(warnings) or None, "held": held}
             log.log(level, "order accepted", extra=extra)
         else:
             _expect_same(result, request)
-        return PlaceResult(result.entry, result.is_new, (warning,) if warning else ())
+        return PlaceResult(result.entry, result.is_new, warnings)
 
     def preview(self, shop: str, body: Mapping[str, Any]) -> Preview:
         """Render the mail of a shop's validated order. Nothing is stored or sent. Raises TemplateError."""
         _, _, order, totals = self._read(shop, body)
-        warning = describe_difference(order, totals)
-        return Preview(self._renderers[shop].render(order), (warning,) if warning else ())
+        return Preview(self._renderers[shop].render(order), _warnings(order, totals))
 
     def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
         """Return a validated order as if it had just been claimed, for a test send that bypasses the outbox."""
@@ -293,6 +293,11 @@ class OrderConfirmations:
         """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
         digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
         return f"<{digest[:32]}@{self._shops[shop].settings.sender_address.rpartition('@')[2]}>"
+
+
+def _warnings(order: Order, totals: Totals) -> tuple[str, ...]:
+    """Return what the shop should know about an order that is accepted all the same."""
+    return tuple(filter(None, (describe_difference(order, totals), describe_unknown_currency(order.currency))))
 
 
 def _expect_same(result: AddResult, request: dict[str, Any]) -> None:

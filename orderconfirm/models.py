@@ -12,11 +12,12 @@ DEFAULT_SHOP = "default"
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """A rendered confirmation, before it becomes a MIME message."""
+    """A rendered confirmation, before it becomes a MIME message. `language` is a language tag (BCP 47)."""
 
     subject: str
     text: str
     html: str
+    language: str = "en"
 
 
 class State(StrEnum):

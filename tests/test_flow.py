@@ -54,9 +54,10 @@ def test_an_order_becomes_one_complete_mail(start_app: StartApp, sink: tuple[Sin
     assert mail["To"].addresses[0].display_name == "John Doe"
     assert mail["Reply-To"] == "help@acme.example"
     assert mail["Auto-Submitted"] == "auto-generated"
-    assert mail["X-MT-Category"] == "order-confirmation"
-    assert "ORD-12345" in mail["X-MT-Custom-Variables"]
-    assert "Acme, Inc." in mail["Subject"] and "ORD-12345" in mail["Subject"]
+    assert mail["X-Auto-Response-Suppress"] == "OOF, AutoReply"
+    assert mail["Content-Language"] == "en"
+    assert not [name for name in mail if name.startswith("X-MT")]
+    assert "ORD-12345" in mail["Subject"]
     assert mail["Message-ID"] == response.get_json()["message_id"]
     assert mail["Message-ID"].endswith("@acme.example>")
     assert mail.get_content_type() == "multipart/alternative"
@@ -218,6 +219,14 @@ def test_a_total_that_does_not_add_up_is_a_warning_by_default(start_app: StartAp
     response = start_app().test_client().post(URL, json=make_body(total=100))
     assert response.status_code == 202
     assert "119.97" in response.get_json()["warnings"][0] and "100.00" in response.get_json()["warnings"][0]
+
+
+def test_an_unknown_currency_is_a_warning(start_app: StartApp) -> None:
+    response = start_app().test_client().post(URL, json=make_body(currency="uds"))
+    assert response.status_code == 202
+    assert response.get_json()["warnings"] == [
+        "currency UDS is unknown: the mail shows it as a code, with two decimals. USD may be meant."
+    ]
 
 
 def test_strict_totals_refuse_a_total_that_does_not_add_up(start_app: StartApp) -> None:

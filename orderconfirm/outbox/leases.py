@@ -42,6 +42,8 @@ _CLAIM = (
 )
 #: A released mail keeps its due time, and so its place among the others.
 _is_release = bindparam("releases") > 0
+#: The claim of the first attempt, which is the mail's Date: a leased mail was changed last by its claim.
+_first_tried_at = func.coalesce(outbox.c.tried_at, outbox.c.changed_at)
 _SETTLE = (
     update(outbox)
     .where(outbox.c.id == bindparam("mail_id"), outbox.c.lease_token == bindparam("token"), is_leased_state)
@@ -50,7 +52,7 @@ _SETTLE = (
         reason=case((_is_release, outbox.c.reason), else_=bindparam("why")),
         changed_at=now,
         due_at=case((_is_release, outbox.c.due_at), else_=now + bindparam("delay")),
-        tried_at=case((bindparam("spent") > 0, func.coalesce(outbox.c.tried_at, now)), else_=outbox.c.tried_at),
+        tried_at=case((bindparam("spent") > 0, _first_tried_at), else_=outbox.c.tried_at),
         attempts=outbox.c.attempts + bindparam("spent"),
         possible_copies=outbox.c.possible_copies + bindparam("copies"),
         **NO_LEASE,
@@ -89,6 +91,7 @@ _RECLAIM = (
         reason=bindparam("why"),
         changed_at=now,
         due_at=now,
+        tried_at=_first_tried_at,
         attempts=outbox.c.attempts + 1,
         possible_copies=outbox.c.possible_copies + 1,
         **NO_LEASE,

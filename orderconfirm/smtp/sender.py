@@ -70,18 +70,24 @@ class SmtpSender:
 
     def _message(self, order: Order, mail: ClaimedMail) -> OrderMessage:
         settings = self._shops[mail.shop].settings
-        headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
-        if settings.mailtrap_headers:  # read back by web/webhooks/mailtrap.py
+        email = self._renderers[mail.shop].render(order)
+        headers = {
+            "Content-Language": email.language,
+            "Auto-Submitted": "auto-generated",  # RFC 3834 section 5
+            "X-Auto-Response-Suppress": "OOF, AutoReply",  # what Exchange reads instead
+        }
+        if settings.has_mailtrap_headers:  # read back by web/webhooks/mailtrap.py
             headers["X-MT-Category"] = CATEGORY
             ids = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
             # mail_id always fits into a line; longer values may be left out.
             headers["X-MT-Custom-Variables"] = custom_variables({**ids, "mail_id": str(mail.id)})
         return OrderMessage(
-            self._renderers[mail.shop].render(order),
+            email,
             sender=(settings.sender_name, settings.sender_address),
             recipient=(order.customer.name, order.customer.email),
             reply_to=settings.support_address,
             message_id=mail.message_id,
-            date=mail.accepted_at,
+            # The same for each attempt, so that a copy is the same mail.
+            date=mail.tried_at or mail.claimed_at,
             headers=headers,
         )

@@ -120,7 +120,7 @@ class SizeSchema(Schema):
 class PreviewSchema(Schema):
     """The mail of an order that was not stored."""
 
-    subject = _text("Our Shop: order ORD-12345 confirmed", required=True)
+    subject = _text("Order ORD-12345 confirmed", required=True)
     text = _text("Our Shop\n\nThank you for your order\n…", required=True)
     html = _text("<!doctype html>…", required=True)
     size = fields.Nested(SizeSchema, required=True)

@@ -106,7 +106,7 @@ CANCELLED: Example = {
 }
 PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104_4711"}
 PREVIEW: Example = {
-    "subject": "Our Shop: order ORD-12345 confirmed",
+    "subject": "Order ORD-12345 confirmed",
     "text": "Our Shop\n\nThank you for your order\n\nHello John Doe,\n…",
     "html": '<!DOCTYPE html><html lang="en" dir="ltr">…</html>',
     "size": {"text": 1094, "html": 9806},
