@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
@@ -25,18 +24,15 @@ from orderconfirm.models import (
     Resend,
     State,
 )
-from orderconfirm.order.currencies import describe_unknown_currency
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import (
-    canonical,
     decode_payload,
     differences,
-    encode,
     encode_payload,
     fingerprint,
-    to_order,
 )
-from orderconfirm.order.totals import Totals, add_up, describe_difference, describe_expected_total
+from orderconfirm.order.totals import describe_expected_total
+from orderconfirm.order_request import OrderRequest, message_id
 from orderconfirm.outbox.additions import AddResult
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
@@ -106,19 +102,20 @@ class OrderConfirmations:
         Raises OrderConflict when another order has its id, KeyConflict when another request used its key, InvalidOrder
         when totals are strict and do not add up.
         """
-        request, defaults, order, totals = self._read(shop, body)
-        if totals.difference and self._shops[shop].settings.strict_totals:
-            raise InvalidOrder([FieldError("/total", describe_expected_total(order, totals))])
-        warnings = _warnings(order, totals)
+        profile = self._shops[shop]
+        request = OrderRequest.of(profile, body)
+        order, warnings = request.order, request.warnings
+        if request.totals.difference and profile.settings.strict_totals:
+            raise InvalidOrder([FieldError("/total", describe_expected_total(order, request.totals))])
         result = self._queue.add(
             NewMail(
                 shop=shop,
                 order_id=order.order_id,
-                message_id=self._message_id(shop, order.order_id, 0),
+                message_id=message_id(profile, order.order_id, 0),
                 recipient=order.customer.email,
-                request=request,
-                defaults=defaults,
-                fingerprint=fingerprint(request),
+                request=request.fields,
+                defaults=request.defaults,
+                fingerprint=request.fingerprint,
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
                 request_id=request_id.get(),
@@ -133,24 +130,26 @@ class OrderConfirmations:
             extra = {"order_id": order.order_id, "shop": shop, "warning": " ".join(warnings) or None, "held": held}
             log.log(level, "order accepted", extra=extra)
         else:
-            _expect_same(result, request)
+            _expect_same(result, request.fields)
         return PlaceResult(result.entry, result.is_new, warnings)
 
     def preview(self, shop: str, body: Mapping[str, Any]) -> Preview:
         """Render the mail of a shop's validated order. Nothing is stored or sent. Raises TemplateError."""
-        _, _, order, totals = self._read(shop, body)
-        return Preview(self._renderers[shop].render(order), _warnings(order, totals))
+        request = OrderRequest.of(self._shops[shop], body)
+        return Preview(self._renderers[shop].render(request.order), request.warnings)
 
     def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
         """Return a validated order as if it had just been claimed, for a test send that bypasses the outbox."""
-        request, defaults, order, _ = self._read(DEFAULT_SHOP, body)
+        profile = self._shops[DEFAULT_SHOP]
+        request = OrderRequest.of(profile, body)
+        order = request.order
         now = datetime.now(UTC)
         return ClaimedMail(
             id=0,
             shop=DEFAULT_SHOP,
             order_id=order.order_id,
-            message_id=self._message_id(DEFAULT_SHOP, order.order_id, 0),
-            payload=encode_payload(request, defaults),
+            message_id=message_id(profile, order.order_id, 0),
+            payload=encode_payload(request.fields, request.defaults),
             accepted_at=now,
             tried_at=None,
             claimed_at=now,
@@ -216,7 +215,9 @@ class OrderConfirmations:
         Raises WrongState while its last mail is queued or being sent, ContentDeleted when the order has no content,
         KeyConflict when another request used its key.
         """
-        result = self._admin.resend(resend, lambda revision: self._message_id(resend.shop, resend.order_id, revision))
+        result = self._admin.resend(
+            resend, lambda revision: message_id(self._shops[resend.shop], resend.order_id, revision)
+        )
         if result is None:
             return None
         entry, is_new = result
@@ -248,8 +249,8 @@ class OrderConfirmations:
 
         Returns False while its mail is queued or being sent, and when its content is deleted.
         """
-        request, defaults, order, _ = self._read(shop, body)
-        return self._admin.replace_content(shop, order.order_id, request, defaults, what)
+        request = OrderRequest.of(self._shops[shop], body)
+        return self._admin.replace_content(shop, request.order.order_id, request.fields, request.defaults, what)
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.
@@ -281,23 +282,6 @@ class OrderConfirmations:
     def record_events(self, events: Collection[RelayEvent]) -> int:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""
         return self._delivery_events.record(events)
-
-    def _read(self, shop: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, Totals]:
-        """Return the canonical request, the shop's defaults, their order, and its totals."""
-        request = canonical(body)
-        defaults = self._shops[shop].order_defaults
-        order = to_order(request, defaults, datetime.now(UTC))
-        return request, defaults, order, add_up(order)
-
-    def _message_id(self, shop: str, order_id: str, revision: int) -> str:
-        """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
-        digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
-        return f"<{digest[:32]}@{self._shops[shop].settings.sender_address.rpartition('@')[2]}>"
-
-
-def _warnings(order: Order, totals: Totals) -> tuple[str, ...]:
-    """Return what the shop should know about an order that is accepted all the same."""
-    return tuple(filter(None, (describe_difference(order, totals), describe_unknown_currency(order.currency))))
 
 
 def _expect_same(result: AddResult, request: dict[str, Any]) -> None:
