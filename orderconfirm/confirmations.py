@@ -215,9 +215,8 @@ class OrderConfirmations:
         Raises WrongState while its last mail is queued or being sent, ContentDeleted when the order has no content,
         KeyConflict when another request used its key.
         """
-        result = self._admin.resend(
-            resend, lambda revision: message_id(self._shops[resend.shop], resend.order_id, revision)
-        )
+        profile = self._shops[resend.shop]
+        result = self._admin.resend(resend, lambda revision: message_id(profile, resend.order_id, revision))
         if result is None:
             return None
         entry, is_new = result

@@ -44,7 +44,6 @@ class OrderRequest:
 
 def message_id(profile: ShopProfile, order_id: str, revision: int) -> str:
     """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
-    digest = sha256(
-        encode({"shop": profile.name, "order_id": order_id, "revision": str(revision)}).encode()
-    ).hexdigest()
+    identity = encode({"shop": profile.name, "order_id": order_id, "revision": str(revision)})
+    digest = sha256(identity.encode()).hexdigest()
     return f"<{digest[:32]}@{profile.settings.sender_address.rpartition('@')[2]}>"
