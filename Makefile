@@ -1,13 +1,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools for the AWS descriptions are large, and no test of the service needs them.
+INFRA := .venv-infra
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock"
 
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures lock sbom rollout
+.PHONY: run test infra-test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: lock sbom rollout
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -16,6 +19,9 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/.tools
 	@# More processes than cores: most tests wait for a server.
 	$(BIN)/pytest --numprocesses 4 --dist worksteal --durations 25
+
+infra-test: $(VENV)/.run $(INFRA)/.installed
+	$(INFRA)/bin/pytest infra/tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -85,6 +91,13 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Uncompiled: most of these packages' files are never imported. The npm package has the schema of Terraform's provider.
+$(INFRA)/.installed: infra/requirements-test.txt | $(VENV)/.run
+	$(PYTHON) -m venv --clear $(INFRA)
+	$(INFRA)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r infra/requirements-test.txt
+	cd $(INFRA) && npm pack --silent @cdktf/provider-aws@21.22.1
 	@touch $@
 
 $(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.dev

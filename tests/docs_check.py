@@ -23,6 +23,14 @@ PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 LIBPQ = {"PGHOST", "PGUSER", "PGPASSFILE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"}
 #: Names in capitals that are no settings of the service.
 NOT_SETTINGS = LIBPQ | {
+    "AWS_DEPLOY_ROLE",
+    "AWS_IMAGE_ROLE",
+    "AWS_REGION",
+    "AWS_STACK",
+    "DATABASE",
+    "DATABASE_CA_URL",
+    "ECR_REPOSITORY",
+    "EXTRA_PACKAGES",
     "FLASK_SKIP_DOTENV",
     "NAME",
     "OLDEST_COMPATIBLE",
@@ -31,7 +39,10 @@ NOT_SETTINGS = LIBPQ | {
     "TEST_DATABASE_URL",
     "UPDATE",
     "RFC",
+    "SHOP_KEY",
     "SIGKILL",
+    "SOURCE",
+    "VERSION",
 }
 
 #: Rows of the documentation that list the names of a part: the page, the row's start, the names.
