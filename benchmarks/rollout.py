@@ -124,6 +124,9 @@ class Containers:
         self.remove(name)
 
     def remove(self, name: str) -> None:
+        """Remove a container, and print what it has refused. What HAProxy refused itself is in no container's log."""
+        refusals = [line for line in self._call("logs", name).splitlines() if '"the outbox is unavailable"' in line]
+        print(*refusals, sep="\n", end="\n" if refusals else "")
         self._call("rm", "--force", "--volumes", name)
         self.running.remove(name)
 
