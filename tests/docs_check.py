@@ -61,7 +61,7 @@ MAKE = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", re.MULTILINE)
 FILE = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|md|html|txt|json|sh|example)))`")
 CONSTANT = re.compile(r"^([A-Z][A-Z_]{3,})(?:: [^=]+)? = ", re.MULTILINE)
 FOLDERS = (ROOT, ROOT / "orderconfirm", ROOT / "templates")
-FLASK = re.compile(r"flask ((?:outbox|mail|db) [a-z-]+)")
+FLASK = re.compile(r"flask ((?:outbox|hooks|shops|mail|db) [a-z-]+)")
 
 
 def anchors(page: Path) -> set[str]:
@@ -94,7 +94,9 @@ def unknown_names(text: str) -> Iterator[str]:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield from (f"make {name} does not exist" for name in set(MAKE.findall(text)) - set(targets))
     groups = create_app(Settings()).cli.commands
-    known_commands = {f"{group} {name}" for group in ("outbox", "mail", "db") for name in groups[group].commands}  # type: ignore[attr-defined]
+    known_commands = {
+        f"{group} {name}" for group in ("outbox", "hooks", "shops", "mail", "db") for name in groups[group].commands
+    }  # type: ignore[attr-defined]
     yield from (f"flask {command} does not exist" for command in set(FLASK.findall(text)) - known_commands)
 
 

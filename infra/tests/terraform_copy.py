@@ -88,9 +88,11 @@ def report_of_tests() -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
-def state_after(example: str) -> dict[str, Any]:
-    """Return the state after an example was applied with mocks."""
+def state_after(run_block: str) -> dict[str, Any]:
+    """Return the state after a run of the tests, in which something was applied with mocks."""
     [state] = [
-        each["test_state"] for each in report_of_tests() if each["type"] == "test_state" and each["@testrun"] == example
+        each["test_state"]
+        for each in report_of_tests()
+        if each["type"] == "test_state" and each["@testrun"] == run_block
     ]
     return state  # type: ignore[no-any-return]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import hcl2
 import provider_schema
+import service
 import terraform_copy
+from terraform_reader import State
 
 
 def test_the_files_are_formatted() -> None:
@@ -26,6 +29,13 @@ def test_every_run_of_the_modules_own_tests_passes() -> None:
     runs = [message["test_run"] for message in report if message["type"] == "test_run"]
     status = {run["run"]: run["status"] for run in runs if run["progress"] == "complete"}
     assert len(status) == 5 and set(status.values()) == {"pass"}, report
+
+
+def test_every_variable_with_an_existing_database_and_another_relay_is_a_setting() -> None:
+    state = State(terraform_copy.state_after("an_existing_database_and_another_relay"))
+    [container] = json.loads(state.one("ecs_task_definition")["container_definitions"])
+    names = {each["name"] for each in (*container["environment"], *container["secrets"])}
+    assert {"MAIL_SERVER", "MAIL_USERNAME", "DATABASE_URL"} <= names <= service.settings()
 
 
 def blocks() -> Iterator[tuple[str, dict[str, Any]]]:

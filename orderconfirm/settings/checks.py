@@ -95,7 +95,7 @@ def _api_problems(settings: Settings) -> list[str]:
             "OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: "
             "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
         )
-    if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
+    if settings.mailtrap_webhook_secret and settings.mailtrap_headers is False:
         problems.append(
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "
             "these headers, so set it to true"
@@ -117,7 +117,7 @@ def _sender_problems(settings: Settings) -> list[str]:
         problems.append("EMAIL_SENDER is missing: set the From address of the confirmations")
     if settings.from_header and not _ADDRESS.match(settings.sender_address):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
-    if settings.support_email and not _ADDRESS.match(settings.support_email):
+    if settings.support_email and not _ADDRESS.match(settings.support_address):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")
     for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.from_header)):
         if not text.isprintable():

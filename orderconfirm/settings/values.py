@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import urlsplit
 
 _SHA256_OF_EMPTY = sha256(b"").hexdigest()
@@ -91,6 +92,12 @@ def currency(text: str) -> str:
 def web_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]\S*", text):
         raise ValueError("must start with https:// or http://")
+    return text
+
+
+def folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise ValueError("is not a folder")
     return text
 
 

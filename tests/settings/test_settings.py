@@ -190,8 +190,32 @@ def test_the_sender_name_may_contain_a_comma_and_defaults_to_the_company() -> No
 
 
 @pytest.mark.parametrize("name", ["EMAIL_SENDER", "SUPPORT_EMAIL"])
-def test_an_address_that_is_not_ascii_stops_the_start(name: str) -> None:
-    assert name in problems(**{name: "hilfe@bücher.example"})
+def test_an_address_that_has_no_ascii_form_stops_the_start(name: str) -> None:
+    for address in ("bücher@acme.example", "hilfe@bü..cher.example"):
+        assert name in problems(**{name: address})
+
+
+def test_an_internationalised_domain_is_used_in_its_ascii_form() -> None:
+    settings = Settings.from_env({"EMAIL_SENDER": "Faß <orders@faß.example>", "SUPPORT_EMAIL": "hilfe@bücher.example"})
+    assert settings.sender_address == "orders@xn--fa-hia.example"
+    assert settings.support_address == "hilfe@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, True),
+        ({"MAILTRAP_API_TOKEN": SECRET}, True),
+        ({"MAIL_SERVER": "live.smtp.mailtrap.io"}, True),
+        ({"MAIL_SERVER": "smtp.other.example"}, False),
+        ({"MAIL_SERVER": "smtp.other.example", "MAILTRAP_HEADERS": "true"}, True),
+        ({"MAIL_SERVER": "smtp.other.example", "MAILTRAP_WEBHOOK_SECRET": SECRET}, True),
+        ({"MAILTRAP_API_TOKEN": SECRET, "MAILTRAP_HEADERS": "false"}, False),
+    ],
+)
+def test_the_headers_of_mailtrap_are_for_mailtrap(environ: dict[str, str], expected: bool) -> None:
+    settings = Settings.from_env({"EMAIL_SENDER": "orders@acme.example", **environ})
+    assert settings.has_mailtrap_headers is expected
 
 
 def test_a_sender_without_an_address_is_reported() -> None:

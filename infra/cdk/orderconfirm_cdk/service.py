@@ -47,6 +47,8 @@ class Service(Construct):
         self.security_group = self._security_group(vpc)
         # The image, the secrets and the log give it their rights.
         self.execution_role = self._role("ExecutionRole")
+        has_public_addresses = not vpc.private_subnets
+        subnets = vpc.public_subnets if has_public_addresses else vpc.private_subnets
         self.fargate = ecs.FargateService(
             self,
             "Tasks",
@@ -54,14 +56,20 @@ class Service(Construct):
             cluster=self.cluster,
             task_definition=self._task_definition(image, environment, secrets),
             security_groups=[self.security_group],
-            vpc_subnets=ec2.SubnetSelection(subnets=vpc.private_subnets or vpc.public_subnets),
-            assign_public_ip=not vpc.private_subnets,
+            vpc_subnets=ec2.SubnetSelection(subnets=subnets),
+            assign_public_ip=has_public_addresses,
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
             health_check_grace_period=Duration.seconds(60),
             enable_ecs_managed_tags=True,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
+        )
+        #: For "aws ecs run-task --network-configuration", for example with the command "flask db upgrade".
+        self.network = (
+            f"awsvpcConfiguration={{subnets=[{','.join(subnet.subnet_id for subnet in subnets)}],"
+            f"securityGroups=[{self.security_group.security_group_id}],"
+            f"assignPublicIp={'ENABLED' if has_public_addresses else 'DISABLED'}}}"
         )
         # The first tasks need their rights.
         self.fargate.node.add_dependency(self.execution_role)

@@ -99,6 +99,7 @@ class ServiceStack(Stack):
         Alarms(self, "Alarms", config=config, service=service, database=database)
         add_dashboard(self, config=config, service=service, database=database)
         CfnOutput(self, "BalancerName", value=service.balancer.load_balancer_dns_name)
+        CfnOutput(self, "TaskNetwork", value=service.network)
 
 
 def _vpc(stack: Stack) -> ec2.Vpc:

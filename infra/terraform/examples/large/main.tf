@@ -38,7 +38,7 @@ module "orderconfirm" {
   public_subnet_ids  = ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2", "subnet-0aaaaaaaaaaaaaaa3"]
   private_subnet_ids = ["subnet-0bbbbbbbbbbbbbbb1", "subnet-0bbbbbbbbbbbbbbb2", "subnet-0bbbbbbbbbbbbbbb3"]
 
-  database_class       = "db.m8g.large"
+  database_class       = "db.m7g.large"
   database_storage     = 200
   database_max_storage = 1000
   database_multi_az    = true
@@ -61,4 +61,9 @@ output "secret_arn" {
 output "balancer_name" {
   description = "Point the domain of the certificate at it, with a CNAME or an alias."
   value       = module.orderconfirm.balancer_name
+}
+
+output "task_network" {
+  description = "For \"aws ecs run-task --network-configuration\"."
+  value       = module.orderconfirm.task_network
 }

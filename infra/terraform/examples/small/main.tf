@@ -41,3 +41,8 @@ output "balancer_name" {
   description = "Point the domain of the certificate at it, with a CNAME or an alias."
   value       = module.orderconfirm.balancer_name
 }
+
+output "task_network" {
+  description = "For \"aws ecs run-task --network-configuration\"."
+  value       = module.orderconfirm.task_network
+}
