@@ -83,7 +83,7 @@ def test_the_targets_and_files_that_steps_use_exist() -> None:
     scripts = "\n".join(step.get("run", "") for _, step in steps())
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", scripts)) <= targets
-    files = set(re.findall(r"(?:bash|--requirement|--template-file) (\S+)", scripts))
+    files = set(re.findall(r"(?:sh|--requirement|--template-file) (\S+)", scripts))
     assert files
     assert [path for path in files if not (ROOT / path).is_file()] == []
 
