@@ -67,13 +67,13 @@ def add_up(order: Order) -> Totals:
 def line_discount(item: Item, order: Order) -> Decimal:
     """Return the amount by which a line's total is below quantity times price, or zero.
 
-    Without a discount of the order, it may also be the tax on prices that include it. Less than a minor unit per piece
-    is the rounding of the unit price.
+    Up to a minor unit per piece, it is the rounding of the unit price. More than the order's discount is something else,
+    and without one it may be the tax on prices that include it.
     """
     if item.line_total is None or (order.tax and not order.discount):
         return ZERO
     difference = item.price * item.quantity - item.line_total
-    is_discount = difference > minor_unit(order.currency) * item.quantity
+    is_discount = minor_unit(order.currency) * item.quantity < difference <= (order.discount or difference)
     return round_to(difference, decimals_of(order.currency)) if is_discount else ZERO
 
 

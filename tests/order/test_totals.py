@@ -166,6 +166,7 @@ def test_an_order_that_adds_up_has_no_warning(total: str) -> None:
         (line("25.00", "2", "40.00"), {"tax": "4.00", "discount": "10.00"}, "10.00"),
         # The prices may include the tax, and the line totals not.
         (line("25.00", "2", "40.00"), {"tax": "10.00"}, "0"),
+        (line("25.00", "2", "40.00"), {"discount": "1.00"}, "0"),
         (line("25.00", "2", "50.00"), {}, "0"),
         (line("25.00", "2"), {}, "0"),
         (line("25.00", "2", "55.00"), {}, "0"),
