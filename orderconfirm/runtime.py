@@ -151,12 +151,12 @@ class Runtime:
         self.begin_stop()
         if self._drain:
             self._drain.join()
-            self._drain = self._dispatcher = self.sender = None
-        if self._inbox_server:
-            self._inbox_server.stop()
-        if self._emf_publisher:
+        if self._emf_publisher:  # while the outbox can still be read: a stop is no outage
             self._emf_publisher.stop()
             self._emf_publisher = None
+        self._drain = self._dispatcher = self.sender = None
+        if self._inbox_server:
+            self._inbox_server.stop()
         tracing.stop()
         self.database.close()
 

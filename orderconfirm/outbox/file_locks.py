@@ -62,6 +62,7 @@ class FileLocks:
             (self._folder / self.owner).unlink(missing_ok=True)
             self._held.close()
             self._held = self._notes = None  # the mapping holds the lock as well
+            self.owner = ""  # or `verdict` would lock the file again
 
     def note_begun(self, mail_id: int) -> None:
         with self._lock_of_begun:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from jsonschema_rs import Draft7Validator
 
 from orderconfirm.metrics import counters
@@ -147,3 +149,11 @@ def test_only_one_process_of_a_service_publishes(capsys: pytest.CaptureFixture[s
         assert capsys.readouterr().out == ""
     finally:
         counters.use(0)
+
+
+def test_a_stop_does_not_publish_an_outage_of_the_database(
+    start_app: Callable[..., Flask], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_app(METRICS_EMF="true").extensions["orderconfirm"].stop()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"database_up"' in line]
+    assert [line["database_up"] for line in lines] == [1]
