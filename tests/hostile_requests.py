@@ -79,7 +79,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(port, folder, process)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def nothing_is_stored_and_nothing_broke(running: Running) -> Iterator[None]:
     yield
     assert query(running.folder, "SELECT order_id FROM outbox") == []
