@@ -15,12 +15,8 @@ from orderconfirm.errors import InvalidRequest
 
 #: Seconds of CPU time below which a cost says nothing.
 NOISE = 0.0005
-
-
 #: Four times the length may cost so many times as much: linear is 4, quadratic is 16.
 MAX_RATIO = 8
-
-
 Grow = Callable[[int], Any]
 
 

@@ -17,11 +17,7 @@ from processes import free_port, query, service
 from smtp_server import smtp_server
 
 SECRET = "s" * 32
-
-
 PATH = "/api/order-confirmation"
-
-
 #: Seconds that an answer may take; far more than any should.
 TIMEOUT = 40
 

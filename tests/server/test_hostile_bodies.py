@@ -30,8 +30,6 @@ def order_with(name: str, source: bytes) -> bytes:
 
 
 DEEP = 100_000
-
-
 LONG_KEYS = b"{" + b",".join(b'"k%d":0' % number for number in range(60_000)) + b"}"
 
 
