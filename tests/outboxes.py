@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,14 @@ from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.writer import Writer
+
+HOLD_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
 
 
 def provide_file(path: Path) -> None:
@@ -77,16 +86,20 @@ def writer_of_notes(url: str, timeout: float) -> Iterator[Writer]:
 
 
 @contextmanager
-def locked(url: str, table: str = "outbox") -> Iterator[None]:
-    """Hold SQLite's write lock, or a lock on PostgreSQL's table, as another process would."""
+def locked(url: str, table: str = "outbox") -> Iterator[int]:
+    """Hold SQLite's write lock in another process, or a lock on PostgreSQL's table in another session.
+
+    Yields the id of that process or session.
+    """
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
+        command = [sys.executable, "-I", "-S", "-c", HOLD_LOCK, url.removeprefix("sqlite:///")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout and process.stdout.readline() == b"locked\n"
+            yield process.pid  # the end of its input ends it
     else:
         with psycopg.connect(url) as session:
             session.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-            yield
+            yield session.info.backend_pid
 
 
 def find(queue: OutboxQueue, order_id: str) -> OutboxEntry:

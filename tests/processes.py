@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from conftest import relay_variables
 from factories import make_body
 from fork_server import SERVER, ServiceProcess
@@ -29,6 +30,9 @@ ROOT = Path(__file__).parent.parent
 NO_OTHER_RELAY = {"MAILTRAP_API_TOKEN": "", "MAILTRAP_SANDBOX_USER": "", "MAILTRAP_SANDBOX_PASSWORD": ""}
 #: Makes the service that `start` starts keep its mails in the local inbox.
 NO_RELAY = {"MAIL_SERVER": ""}
+
+#: A user who owns nothing.
+NOBODY = 65534
 
 T = TypeVar("T")
 
@@ -75,6 +79,18 @@ def let_others_read(folder: Path) -> None:
         mode = each.stat().st_mode
         if mode & 0o055 != 0o055:
             each.chmod(mode | 0o055)
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own files as different users")
+
+
+@contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def wait_until_healthy(port: int, process: ServiceProcess) -> None:

@@ -191,6 +191,11 @@ def test_a_full_outbox_answers_503_until_there_is_room(start_app: StartApp, sink
     assert (told.headers["Retry-After"], told.get_json()["type"]) == ("60", "urn:orderconfirm:problem:outbox-full")
     assert place(app, "K0") == 200
     assert "OUTBOX_MAX_PENDING" in str(not_ready(app))
+    app.extensions["orderconfirm"]._queue._capacity.note_acceptance()  # as if the last refusal were long ago
+    assert not_ready(app) is None
+    told = app.test_client().get("/ready").get_json()
+    assert (told["outbox"], told["pending"], told["max_pending"]) == ("full", 5, 5)
+    assert "The outbox is full: 5 of at most 5 mails wait" in app.test_client().get("/outbox").get_data(as_text=True)
     kept.held_at = None
     kept.wait_for_orders(5, seconds=10)
     wait_until(lambda: place(app, "K5") == 202, seconds=10)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import select
+import selectors
 import socket
 import subprocess
 import time
@@ -14,9 +16,11 @@ from pathlib import Path
 import pytest
 from factories import make_body
 from fork_server import ServiceProcess
+from gunicorn.config import Config
 from processes import free_port, service, wait_until
 
-from orderconfirm.server.poller import READ_SECONDS, SILENT_SECONDS
+from orderconfirm.server.connections import MAX_UNSENT_BYTES, ClientSocket, Connection, _unsent
+from orderconfirm.server.poller import READ_SECONDS, SILENT_SECONDS, PollingWorker
 
 PATH = "/api/order-confirmation"
 #: Connections of one worker, and of one address.
@@ -213,6 +217,47 @@ def test_a_slow_reader_gets_the_complete_response(port: int) -> None:
         head, _, body = all_of(connection).partition(b"\r\n\r\n")
     [length] = [line.split()[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
     assert len(body) == int(length) > 500_000
+
+
+class RecordingWorker(PollingWorker):
+    """Records the connections with a request instead of handling them."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0, [], None, 60, Config(), logging.getLogger(__name__))
+        self.poller = selectors.DefaultSelector()
+        self.requests: list[Connection] = []
+
+    def enqueue_req(self, conn: Connection) -> None:
+        self.requests.append(conn)
+
+
+def test_a_request_that_arrives_while_the_worker_is_busy_is_handled_although_its_time_is_over() -> None:
+    worker = RecordingWorker()
+    with worker.poller, worker.tmp._tmp, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with connect(port) as late, connect(port) as silent:
+            assert worker.accept(listener) and worker.accept(listener)
+            late.sendall(request(BODY))
+            assert worker.poller.select(10)  # the request has arrived
+            worker._silent.shorten(0.0, time.monotonic() - 1.0)
+            worker.murder_pending()
+            assert all_of(silent) == b""
+            assert [conn.client for conn in worker.requests] == [late.getsockname()]
+            worker.requests[0].close()
+
+
+def test_a_crowd_that_does_not_read_cuts_off_no_small_response() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, ClientSocket(ours) as client:
+        _unsent.add(MAX_UNSENT_BYTES)  # those of the crowd
+        try:
+            client.sendall(b"small")
+            client.flush()
+            assert theirs.recv(10) == b"small"
+            with pytest.raises(ConnectionResetError):
+                client.sendall(bytes(10_000_000))
+        finally:
+            _unsent.add(-MAX_UNSENT_BYTES)
 
 
 def memory_of(process: ServiceProcess) -> int:

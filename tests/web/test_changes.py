@@ -65,7 +65,7 @@ class TestResend:
         assert (answer.status_code, problem_of(answer)) == (409, "wrong-state")
         assert client.get(f"{LIST}?state=failed").get_json()["orders"] == []
         admin = client.application.extensions["orderconfirm"].confirmations._admin
-        assert admin.requeue_all("default", [State.FAILED, State.CANCELLED]) == 0
+        assert admin.requeue_batch(["default"], [State.FAILED, State.CANCELLED])[0] == 0
 
     def test_many_at_once_are_one_and_an_erased_order_stays_erased(
         self, client: FlaskClient, sink: tuple[Sink, int]
