@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import trustme
 from flask import Flask
+from flask.testing import FlaskClient
+from fork_server import SERVER
 from outboxes import opened, provide_file
 from postgres_servers import SERVERS, database_on, replace_database
 from printed_output import OUTPUT
@@ -27,7 +29,7 @@ from orderconfirm.mail import shop_renderers
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
-pytest_plugins = ["page_fixtures"]
+pytest_plugins = ["hostile_requests", "page_fixtures"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,12 @@ def templates_are_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shop_renderers, "MailRenderer", shared_renderer)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server_ends() -> Iterator[None]:
+    yield
+    SERVER.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -205,6 +213,12 @@ def start_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     yield start
     for app in running:
         app.extensions["orderconfirm"].stop()
+
+
+@pytest.fixture
+def client(sink: tuple[Sink, int], start_app: Callable[..., Flask]) -> FlaskClient:
+    """A shop's client of a service without keys, in development."""
+    return start_app(**relay_variables(sink[1], MAIL_RETRY_DELAYS="60")).test_client()
 
 
 def relay_variables(port: int, **more: str) -> dict[str, str]:

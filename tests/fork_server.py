@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -67,21 +66,32 @@ class ServiceProcess:
             return self.returncode
 
 
-def start(module: list[str], root: Path, environ: Mapping[str, str], output: BinaryIO) -> ServiceProcess:
-    """Start a module with its arguments, as `python -m` in the folder `root`, in a new process group."""
-    return _server().start({"module": module, "root": str(root), "environ": dict(environ)}, output)
+class ForkServer:
+    """The server of this test process, which starts with the first service."""
 
-
-@cache
-def _server() -> _ForkServer:
-    """The server of this test process. It ends with it."""
-    return _ForkServer()
-
-
-class _ForkServer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests, theirs = socket.socketpair()
+        self._requests: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, module: list[str], root: Path, environ: Mapping[str, str], output: BinaryIO) -> ServiceProcess:
+        """Start a module with its arguments, as `python -m` in the folder `root`, in a new process group."""
+        request = json.dumps({"module": module, "root": str(root), "environ": dict(environ)}).encode()
+        results, theirs = socket.socketpair()
+        with results, theirs, self._lock:
+            self._requests = self._requests or self._start_server()
+            socket.send_fds(self._requests, [request], [theirs.fileno(), output.fileno()])
+            theirs.close()
+            return ServiceProcess(results)
+
+    def close(self) -> None:
+        """End the server. The services go on."""
+        if self._requests and self._process:
+            self._requests.close()
+            self._process.wait(40)
+
+    def _start_server(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
@@ -90,13 +100,10 @@ class _ForkServer:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        return ours
 
-    def start(self, request: dict[str, Any], output: BinaryIO) -> ServiceProcess:
-        ours, theirs = socket.socketpair()
-        with ours, theirs, self._lock:
-            socket.send_fds(self._requests, [json.dumps(request).encode()], [theirs.fileno(), output.fileno()])
-            theirs.close()
-            return ServiceProcess(ours)
+
+SERVER = ForkServer()
 
 
 def _import_libraries() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -35,7 +36,12 @@ def provide_file(path: Path) -> None:
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o600)
-        path.write_bytes(_new_file())
+        with _lock:  # Alembic cannot serve two threads
+            content = _new_file()
+        path.write_bytes(content)
+
+
+_lock = threading.Lock()
 
 
 @cache

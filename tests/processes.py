@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import fork_server
 import pytest
 from conftest import relay_variables
 from factories import make_body
-from fork_server import ServiceProcess
+from fork_server import SERVER, ServiceProcess
 from outboxes import provide_file
 from printed_output import OUTPUT
 from smtp_server import SLOWDOWN
@@ -58,7 +57,7 @@ def run_in_background(
 ) -> ServiceProcess:
     """Start a module, with its arguments, in a new process group. Its output is searched for personal data."""
     with log_file.open("ab") as log:
-        process = fork_server.start(module, root, {**os.environ, **NO_OTHER_RELAY, **variables}, log)
+        process = SERVER.start(module, root, {**os.environ, **NO_OTHER_RELAY, **variables}, log)
     OUTPUT.watch(process, log_file, variables)
     return process
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import relay_variables
 from database_proxy import DatabaseProxy, database_proxy
@@ -17,7 +19,12 @@ from factories import make_body
 from flask import Flask
 from outboxes import locked
 from processes import free_port, log_lines, post, service, start, stop, wait_until, wait_until_healthy
-from smtp_server import smtp_server
+from smtp_server import Sink, smtp_server
+from sqlalchemy.engine import make_url
+
+from orderconfirm import create_app
+from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.settings import Settings
 
 URL = "/api/order-confirmation"
 
@@ -126,3 +133,48 @@ def test_a_first_start_that_waits_for_the_server_can_be_stopped(tmp_path: Path, 
     except subprocess.TimeoutExpired:
         stop(process)
         raise
+
+
+def test_a_postgresql_that_goes_away_comes_back_to_the_same_service(
+    start_app: Callable[..., Flask], sink: tuple[Sink, int], postgres_outbox: str
+) -> None:
+    kept, port = sink
+    app = start_app(**relay_variables(port, DATABASE_URL=postgres_outbox))
+    place(app, "K0")
+    kept.wait_for(1)
+    name = make_url(postgres_outbox).database
+    with psycopg.connect(postgres_outbox, dbname="template1", autocommit=True) as administrator:
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        administrator.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        assert place(app, "K1")[0] == 503
+        assert app.test_client().get("/ready").status_code == 503
+        time.sleep(2.5)
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    assert place(app, "K1") == (202, None)
+    assert kept.wait_for_orders(2, seconds=15) == Counter(["K0", "K1"])
+
+
+def test_a_postgresql_that_is_away_at_the_start_is_waited_for(
+    sink: tuple[Sink, int], postgres_outbox: str, log: list[str]
+) -> None:
+    kept, port = sink
+    app = create_app(Settings.from_env(relay_variables(port, DATABASE_URL=postgres_outbox)))
+    runtime = app.extensions["orderconfirm"]
+    name = make_url(postgres_outbox).database
+    with psycopg.connect(postgres_outbox, dbname="template1", autocommit=True) as administrator:
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        with pytest.raises(OutboxUnavailable):
+            runtime.start()
+        runtime.start(keeps_trying=True)
+        try:
+            assert place(app, "K0")[0] == 503
+            assert app.test_client().get(URL + "s").status_code == 503
+            assert app.test_client().get("/ready").status_code == 503
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            wait_until(lambda: app.test_client().get("/ready").status_code == 200, seconds=15)
+            assert place(app, "K0") == (202, None)
+            kept.wait_for_orders(1, seconds=15)
+            assert log.count("the outbox is open") == 1
+        finally:
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            runtime.stop()

@@ -15,18 +15,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from conftest import relay_variables
 from factories import make_body
 from flask import Flask
 from processes import wait_until
 from smtp_server import DROP, HANG, PASSWORD, USER, Sink, orders_of, smtp_server
-from sqlalchemy.engine import make_url
-
-from orderconfirm import create_app
-from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.settings import Settings
 
 URL = "/api/order-confirmation"
 StartApp = Callable[..., Flask]
@@ -245,51 +239,6 @@ def test_an_outcome_is_kept_in_mind_while_the_database_cannot_take_it(
     database.close()
     told = wait_until(lambda: (told := status(app, "K0"))["state"] == "sent" and told)
     assert (told["possible_copies"], len(kept.mails)) == (0, 1)
-
-
-def test_a_postgresql_that_goes_away_comes_back_to_the_same_service(
-    start_app: StartApp, sink: tuple[Sink, int], postgres_outbox: str
-) -> None:
-    kept, port = sink
-    app = start_app(**relay_variables(port, DATABASE_URL=postgres_outbox))
-    place(app, "K0")
-    kept.wait_for(1)
-    name = make_url(postgres_outbox).database
-    with psycopg.connect(postgres_outbox, dbname="template1", autocommit=True) as administrator:
-        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        administrator.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        assert place(app, "K1") == 503
-        assert app.test_client().get("/ready").status_code == 503
-        time.sleep(2.5)
-        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    assert place(app, "K1") == 202
-    assert kept.wait_for_orders(2, seconds=15) == Counter(["K0", "K1"])
-
-
-def test_a_postgresql_that_is_away_at_the_start_is_waited_for(
-    sink: tuple[Sink, int], postgres_outbox: str, log: list[str]
-) -> None:
-    kept, port = sink
-    app = create_app(Settings.from_env(relay_variables(port, DATABASE_URL=postgres_outbox)))
-    runtime = app.extensions["orderconfirm"]
-    name = make_url(postgres_outbox).database
-    with psycopg.connect(postgres_outbox, dbname="template1", autocommit=True) as administrator:
-        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        with pytest.raises(OutboxUnavailable):
-            runtime.start()
-        runtime.start(keeps_trying=True)
-        try:
-            assert place(app, "K0") == 503
-            assert app.test_client().get(URL + "s").status_code == 503
-            assert app.test_client().get("/ready").status_code == 503
-            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-            wait_until(lambda: app.test_client().get("/ready").status_code == 200, seconds=15)
-            assert place(app, "K0") == 202
-            kept.wait_for_orders(1, seconds=15)
-            assert log.count("the outbox is open") == 1
-        finally:
-            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-            runtime.stop()
 
 
 def test_too_many_connections_means_fewer_of_them(start_app: StartApp, sink: tuple[Sink, int]) -> None:

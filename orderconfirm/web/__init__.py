@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Flask
-from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from orderconfirm.limits import MAX_BODY_BYTES
@@ -34,6 +33,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         _register_blueprints(app, settings)
     problems.init_app(app)  # last, because it replaces flask-smorest's error handlers
     if settings.cors_origins:
+        from flask_cors import CORS
+
         CORS(
             app,
             resources={r"/api/.*": {"origins": list(settings.cors_origins)}},

@@ -11,11 +11,9 @@ from hashlib import sha256
 
 import pytest
 from callers import LIST, URL, place, problem_of
-from conftest import relay_variables
 from factories import make_body
 from flask import Flask
 from flask.testing import FlaskClient
-from smtp_server import Sink
 
 from orderconfirm import create_app
 from orderconfirm.models import DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
@@ -35,12 +33,6 @@ from orderconfirm.web.response_schemas import (
 
 KEY, OTHER_KEY = "first-shop-s-long-key", "other-shop-s-long-key"
 StartApp = Callable[..., Flask]
-
-
-@pytest.fixture
-def client(sink: tuple[Sink, int], start_app: StartApp) -> FlaskClient:
-    """A shop without keys, in development."""
-    return start_app(**relay_variables(sink[1], MAIL_RETRY_DELAYS="60")).test_client()
 
 
 class TestKeys:
