@@ -90,9 +90,5 @@ def report_of_tests() -> list[dict[str, Any]]:
 
 def state_after(run_block: str) -> dict[str, Any]:
     """Return the state after a run of the tests, in which something was applied with mocks."""
-    [state] = [
-        each["test_state"]
-        for each in report_of_tests()
-        if each["type"] == "test_state" and each["@testrun"] == run_block
-    ]
-    return state  # type: ignore[no-any-return]
+    states = {each["@testrun"]: each["test_state"] for each in report_of_tests() if each["type"] == "test_state"}
+    return states[run_block]  # type: ignore[no-any-return]
