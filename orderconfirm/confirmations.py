@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from orderconfirm.errors import FieldError, InvalidOrder, OrderConflict, OutboxUnavailable, UnconfirmedWrite, WrongState
 from orderconfirm.logs import request_id
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import ORDERS
 from orderconfirm.models import (
@@ -27,28 +26,26 @@ from orderconfirm.models import (
 )
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import (
-    canonical,
     decode_payload,
     differences,
-    encode,
     encode_payload,
     fingerprint,
-    to_order,
 )
-from orderconfirm.order.totals import Totals, add_up, describe_difference, describe_expected_total
+from orderconfirm.order.totals import describe_expected_total
+from orderconfirm.order_request import OrderRequest, message_id
 from orderconfirm.outbox.additions import AddResult
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retention import Retention
+from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.outbox.suppressions import SuppressedAddresses
 from orderconfirm.outbox.waiting import explain_waits
 from orderconfirm.queries import Overview, Search
-from orderconfirm.settings import Settings
+from orderconfirm.shops import Shops
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +77,8 @@ class OrderConfirmations:
         self,
         database: Database,
         queue: OutboxQueue,
-        renderer: MailRenderer,
-        settings: Settings,
+        renderers: ShopRenderers,
+        shops: Shops,
         wake: Callable[[], None],
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -94,8 +91,8 @@ class OrderConfirmations:
         self._search = OutboxSearch(database)
         self._retention = Retention(database)
         self._delivery_events = DeliveryEventStore(database)
-        self._renderer = renderer
-        self._settings = settings
+        self._renderers = renderers
+        self._shops = shops
         self._wake = wake
         self._is_stopping = is_stopping
 
@@ -105,19 +102,20 @@ class OrderConfirmations:
         Raises OrderConflict when another order has its id, KeyConflict when another request used its key, InvalidOrder
         when totals are strict and do not add up.
         """
-        request, defaults, order, totals = self._read(body)
-        if totals.difference and self._settings.strict_totals:
-            raise InvalidOrder([FieldError("/total", describe_expected_total(order, totals))])
-        warning = describe_difference(order, totals)
+        profile = self._shops[shop]
+        request = OrderRequest.of(profile, body)
+        order, warnings = request.order, request.warnings
+        if request.totals.difference and profile.settings.strict_totals:
+            raise InvalidOrder([FieldError("/total", describe_expected_total(order, request.totals))])
         result = self._queue.add(
             NewMail(
                 shop=shop,
                 order_id=order.order_id,
-                message_id=self._message_id(shop, order.order_id, 0),
+                message_id=message_id(profile, order.order_id, 0),
                 recipient=order.customer.email,
-                request=request,
-                defaults=defaults,
-                fingerprint=fingerprint(request),
+                request=request.fields,
+                defaults=request.defaults,
+                fingerprint=request.fingerprint,
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
                 request_id=request_id.get(),
@@ -128,29 +126,30 @@ class OrderConfirmations:
             counters.add(ORDERS)
             # At debug level unless there is something to report: each line costs time, and the outbox has it all.
             held = result.entry.reason
-            level = logging.WARNING if warning or held else logging.DEBUG
-            extra = {"order_id": order.order_id, "shop": shop, "warning": warning, "held": held}
+            level = logging.WARNING if warnings or held else logging.DEBUG
+            extra = {"order_id": order.order_id, "shop": shop, "warning": " ".join(warnings) or None, "held": held}
             log.log(level, "order accepted", extra=extra)
         else:
-            _expect_same(result, request)
-        return PlaceResult(result.entry, result.is_new, (warning,) if warning else ())
+            _expect_same(result, request.fields)
+        return PlaceResult(result.entry, result.is_new, warnings)
 
-    def preview(self, body: Mapping[str, Any]) -> Preview:
-        """Render the mail of a validated order. Nothing is stored or sent. Raises TemplateError."""
-        _, _, order, totals = self._read(body)
-        warning = describe_difference(order, totals)
-        return Preview(self._renderer.render(order), (warning,) if warning else ())
+    def preview(self, shop: str, body: Mapping[str, Any]) -> Preview:
+        """Render the mail of a shop's validated order. Nothing is stored or sent. Raises TemplateError."""
+        request = OrderRequest.of(self._shops[shop], body)
+        return Preview(self._renderers[shop].render(request.order), request.warnings)
 
     def draft(self, body: Mapping[str, Any]) -> ClaimedMail:
         """Return a validated order as if it had just been claimed, for a test send that bypasses the outbox."""
-        request, defaults, order, _ = self._read(body)
+        profile = self._shops[DEFAULT_SHOP]
+        request = OrderRequest.of(profile, body)
+        order = request.order
         now = datetime.now(UTC)
         return ClaimedMail(
             id=0,
             shop=DEFAULT_SHOP,
             order_id=order.order_id,
-            message_id=self._message_id(DEFAULT_SHOP, order.order_id, 0),
-            payload=encode_payload(request, defaults),
+            message_id=message_id(profile, order.order_id, 0),
+            payload=encode_payload(request.fields, request.defaults),
             accepted_at=now,
             tried_at=None,
             claimed_at=now,
@@ -172,9 +171,9 @@ class OrderConfirmations:
         """
         return self._admin.stored_order(shop, order_id)
 
-    def render(self, order: Order) -> Email:
-        """Return an order's mail as it would be sent now. Raises TemplateError."""
-        return self._renderer.render(order)
+    def render(self, shop: str, order: Order) -> Email:
+        """Return the mail of a shop's order as it would be sent now. Raises TemplateError."""
+        return self._renderers[shop].render(order)
 
     def outcome(self, shop: str, order_id: str, seconds: float) -> OutboxEntry | None:
         """Return what `status` returns, once the mail is no longer queued or being sent, or after `seconds`."""
@@ -216,7 +215,8 @@ class OrderConfirmations:
         Raises WrongState while its last mail is queued or being sent, ContentDeleted when the order has no content,
         KeyConflict when another request used its key.
         """
-        result = self._admin.resend(resend, lambda revision: self._message_id(resend.shop, resend.order_id, revision))
+        profile = self._shops[resend.shop]
+        result = self._admin.resend(resend, lambda revision: message_id(profile, resend.order_id, revision))
         if result is None:
             return None
         entry, is_new = result
@@ -229,16 +229,27 @@ class OrderConfirmations:
         """Make an order's failed, held, expired or unknown mail due now. Returns False when it cannot be retried."""
         return self._admin.requeue(shop, order_id) > 0
 
-    def retry_all(self, shop: str | None, states: Collection[State]) -> int:
-        """Make the mails in `states` of one shop, or of all, due now. Returns how many."""
-        return sum(self._admin.requeue_all(name, states) for name in ([shop] if shop else self.shops()))
+    def retry_all(self, shop: str | None, states: Collection[State]) -> Iterator[int]:
+        """Make the mails in `states` of one shop, or of all, due now. Yields the number of each batch."""
+        cursor: str | None = ""
+        while cursor is not None:
+            count, cursor = self.retry_batch(shop, states, cursor)
+            yield count
 
-    def retry_batch(self, shop: str, states: Collection[State], after: int) -> tuple[int, int | None]:
-        """Make the shop's next mails in `states` after the id `after` due now.
+    def retry_batch(self, shop: str | None, states: Collection[State], cursor: str) -> tuple[int, str | None]:
+        """Do the same for one batch. Returns how many, and the `cursor` of the next; None after the last.
 
-        Returns how many, and the last one's id; None when there are no more.
+        The first one's `cursor` is empty.
         """
-        return self._admin.requeue_batch(shop, states, after)
+        return self._admin.requeue_batch([shop] if shop else self.shops(), states, cursor)
+
+    def change(self, shop: str, body: Mapping[str, Any], what: str) -> bool:
+        """Store the new content of a known order, for a resend. `what` says what has changed. No mail is sent.
+
+        Returns False while its mail is queued or being sent, and when its content is deleted.
+        """
+        request = OrderRequest.of(self._shops[shop], body)
+        return self._admin.replace_content(shop, request.order.order_id, request.fields, request.defaults, what)
 
     def cancel(self, shop: str, order_id: str) -> OutboxEntry | None:
         """Cancel a mail that has not been sent and return it; None for an unknown order.
@@ -263,27 +274,13 @@ class OrderConfirmations:
 
     def purge(self, age: float) -> Iterator[int]:
         """Delete the content of all orders that ended more than `age` seconds ago. Yields the number of each batch."""
-        while count := self._retention.purge(age):
-            yield count
+        count = MAX_BATCH
+        while count == MAX_BATCH:
+            yield (count := self._retention.purge(age))
 
     def record_events(self, events: Collection[RelayEvent]) -> int:
         """Store what the relay reports about sent mails, each event once. Returns how many are new."""
         return self._delivery_events.record(events)
-
-    def _read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, object], Order, Totals]:
-        """Return the canonical request, the service's defaults, their order, and its totals."""
-        request = canonical(body)
-        defaults: dict[str, object] = {
-            "currency": self._settings.default_currency,
-            "locale": self._settings.default_locale,
-        }
-        order = to_order(request, defaults, datetime.now(UTC))
-        return request, defaults, order, add_up(order)
-
-    def _message_id(self, shop: str, order_id: str, revision: int) -> str:
-        """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
-        digest = sha256(encode({"shop": shop, "order_id": order_id, "revision": str(revision)}).encode()).hexdigest()
-        return f"<{digest[:32]}@{self._settings.sender_address.rpartition('@')[2]}>"
 
 
 def _expect_same(result: AddResult, request: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ OrderConfirmError
 ├── ContentDeleted           nothing is left to send (410)
 ├── OutboxUnavailable        try again later (503): nothing was stored unless it is an UnconfirmedWrite
 │   ├── DatabaseUnreachable  … because no connection can be made; a start waits for it
+│   ├── DatabaseStuck        … because the database did not respond in time: somebody may hold a lock
 │   ├── SchemaMismatch       … because this version cannot use its tables; waiting does not help
 │   ├── OutboxFull           … because too many mails are pending
 │   └── UnconfirmedWrite     it is unknown whether the write is stored; repeating the same request is safe (503)
@@ -105,6 +106,10 @@ class OutboxUnavailable(OrderConfirmError):
 
 class DatabaseUnreachable(OutboxUnavailable):
     """No connection to the database server can be made. It may still be starting."""
+
+
+class DatabaseStuck(OutboxUnavailable):
+    """The database did not respond in time. `outbox/lock_holders.py` finds out whether somebody holds a lock."""
 
 
 class SchemaMismatch(OutboxUnavailable):

@@ -12,11 +12,12 @@ DEFAULT_SHOP = "default"
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """A rendered confirmation, before it becomes a MIME message."""
+    """A rendered confirmation, before it becomes a MIME message. `language` is a language tag (BCP 47)."""
 
     subject: str
     text: str
     html: str
+    language: str = "en"
 
 
 class State(StrEnum):
@@ -89,6 +90,8 @@ class Event(StrEnum):
     REPLACED = "replaced"
     #: Created by a person as another mail of the order.
     RESENT = "resent"
+    #: The shop sent the order again with other content, which a resend uses.
+    CHANGED = "changed"
     #: Personal data was deleted.
     ERASED = "erased"
 
@@ -252,39 +255,3 @@ class RelayReply:
 
     code: int
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """Counts by state and the age of the oldest due mail.
-
-    `mails` counts the states that are pending or need attention; `oldest_due` is in seconds.
-    """
-
-    mails: dict[State, int]
-    oldest_due: float
-    possible_copies: int
-
-
-@dataclass(frozen=True, slots=True)
-class RelayPause:
-    """Why and since when a sender has sent no mails, and when it tries the relay again."""
-
-    reason: str
-    since: datetime
-    next_try_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HealthStatus:
-    """The health of this process and of all senders. `idle_seconds` grows while the dispatcher is stuck.
-
-    `refusal` is the reason why this process refuses orders, None while it accepts them. `senders` is how many processes
-    send, `pause` the longest pause among them.
-    """
-
-    stats: QueueStats
-    refusal: str | None
-    idle_seconds: float
-    senders: int
-    pause: RelayPause | None

@@ -1,11 +1,11 @@
-"""What a person asks about the outbox, and the values that answer it."""
+"""What a person or a monitor asks about the outbox, and the values that answer it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from orderconfirm.models import Delivery, QueueStats, RelayPause, State
+from orderconfirm.models import Delivery, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,78 @@ class Search:
     has_possible_copies: bool = False
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Counts by state, and how long the oldest mail that should be sent by now has waited.
+
+    `mails` counts the states that are pending or need attention; `oldest_due` is in seconds. A mail that is being sent
+    still waits.
+    """
+
+    mails: dict[State, int]
+    oldest_due: float
+    possible_copies: int
+
+    @property
+    def pending(self) -> int:
+        """The number of mails on which the service still works."""
+        return sum(count for state, count in self.mails.items() if state in State.PENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPause:
+    """Why and since when a sender has sent no mails, when it tries the relay again, and what an operator does."""
+
+    reason: str
+    since: datetime
+    next_try_at: datetime
+    advice: str = ""
+
+
+#: Seconds without a completed round after which a dispatcher counts as stuck.
+STUCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """The health of this process and of all senders. `idle_seconds` grows while the dispatcher is stuck.
+
+    `max_pending` is how many mails may be pending, and `refusal` why this process has just refused orders, None after
+    it accepted one. `senders` is how many processes send, `pause` the longest pause among them.
+    """
+
+    stats: QueueStats
+    max_pending: int
+    refusal: str | None
+    idle_seconds: float
+    senders: int
+    pause: RelayPause | None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new orders are refused because too many mails are pending."""
+        return self.stats.pending >= self.max_pending
+
+    @property
+    def is_stuck(self) -> bool:
+        return self.idle_seconds > STUCK_SECONDS
+
+    @property
+    def unready_reason(self) -> str | None:
+        """Why this process should get no orders; None while it is ready."""
+        return "the dispatcher is stuck" if self.is_stuck else self.refusal
+
+    @property
+    def problem(self) -> str | None:
+        """What a person must mend: what makes this process unready, or a full outbox, which need not."""
+        if self.is_stuck or not self.is_full:
+            return self.unready_reason
+        return (
+            f"the outbox is full: {self.stats.pending:,} of at most {self.max_pending:,} mails wait, so orders are "
+            "refused; mend what keeps mails from being sent, or raise OUTBOX_MAX_PENDING"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +124,24 @@ class Suppression:
     since: datetime
     event: str
     order_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhook:
+    """A shop platform's webhook that led to no mail. `body` is as it was received, for a replay."""
+
+    shop: str
+    platform: str
+    topic: str
+    outcome: str
+    reason: str
+    order_id: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWebhook(NewWebhook):
+    """Such a webhook as it is stored."""
+
+    number: int
+    received_at: datetime

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from flask import Flask
 from sqlalchemy.engine import make_url
@@ -15,16 +15,16 @@ from sqlalchemy.engine import make_url
 from orderconfirm import tracing
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
-from orderconfirm.models import HealthStatus
 from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.dispatcher import Dispatcher, Limits
+from orderconfirm.outbox.lock_holders import name_lock_holder
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import Retention
@@ -34,12 +34,19 @@ from orderconfirm.outbox.stats import read_stats
 from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.outbox.time_limit import TimeLimited
 from orderconfirm.outbox.transfer import Progress, transfer
+from orderconfirm.outbox.webhook_log import WebhookLog
+from orderconfirm.queries import HealthStatus
 from orderconfirm.settings import ROOT, Relay, Settings
-from orderconfirm.smtp.local_inbox import Inbox, InboxServer
+from orderconfirm.shop_webhooks import ShopWebhooks
+from orderconfirm.shops import Shops
+from orderconfirm.smtp.local_inbox import Inbox
 from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.sender import SmtpSender
 from orderconfirm.version import VERSION
+
+if TYPE_CHECKING:
+    from orderconfirm.smtp.inbox_server import InboxServer
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +85,9 @@ class Runtime:
     settings: Settings
 
     def __post_init__(self) -> None:
-        """Wire the parts and compile the mail's templates. Raises TemplateError."""
-        self.renderer = MailRenderer(self.settings, self.settings.template_folders)
+        """Wire the parts and compile the mail's templates. Raises TemplateError, and SettingsError for a profile."""
+        self.shops = Shops(self.settings)
+        self.renderers = ShopRenderers(self.settings, self.shops)
         settings = self.settings
         self.database = Database(
             settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
@@ -88,7 +96,7 @@ class Runtime:
             self.database, settings.outbox_max_pending, wakes_others=settings.sender_role == "off"
         )
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
-        self._inbox_server = InboxServer(self.inbox) if self.inbox else None
+        self._inbox_server = _server_of(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
         #: The dispatcher's interface; None until the outbox is open.
         self.sender: Sender | None = None
@@ -99,10 +107,11 @@ class Runtime:
         #: Return the state of this process and of the outbox. Raise OutboxUnavailable when it cannot be read, or after
         #: HEALTH_TIMEOUT; `readiness` also when the database accepts no write.
         self.health = TimeLimited(self._health, HEALTH_TIMEOUT)
-        self.readiness = TimeLimited(self._readiness, HEALTH_TIMEOUT)
+        self.readiness = name_lock_holder(self.database, self._readiness, HEALTH_TIMEOUT)
         self.confirmations = OrderConfirmations(
-            self.database, self._queue, self.renderer, self.settings, self.wake, self._stopping.is_set
+            self.database, self._queue, self.renderers, self.shops, self.wake, self._stopping.is_set
         )
+        self.shop_webhooks = ShopWebhooks(self.confirmations, WebhookLog(self.database), self.shops)
 
     def start(self, keeps_trying: bool = False, remote_sender: Sender | None = None) -> None:
         """Open the outbox and start to send its mails, unless `remote_sender` or other machines do.
@@ -157,13 +166,21 @@ class Runtime:
         ehlo_name = settings.sender_address.rpartition("@")[2]
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
-        return SmtpSender(self.app, settings, self.renderer, pool)
+        return SmtpSender(self.app, self.shops, self.renderers, relay, pool)
 
     @property
     def dead_threads(self) -> list[str]:
         """The names of the threads that have ended by themselves. A new process must take this one's place."""
         parts = {"outbox-writer": self.database, "dispatcher": self._dispatcher}
         return [name for name, part in parts.items() if part and part.has_died]
+
+    @property
+    def problem(self) -> str | None:
+        """Why orders are refused, or mails not sent although the relay may be in use; None if neither is known."""
+        try:
+            return self.readiness().problem
+        except OutboxUnavailable as exc:
+            return str(exc)
 
     def metrics(self) -> Samples:
         """Return every metric, without those of the database when it cannot be read."""
@@ -184,6 +201,7 @@ class Runtime:
         self.database.check_files()
         return HealthStatus(
             read_stats(self.database),
+            self._queue.max_pending,
             self._queue.refusal,
             self.sender.seconds_since_last_round,
             *read_senders(self.database),
@@ -246,6 +264,8 @@ class Runtime:
                 self._queue,
                 Retention(self.database),
                 clock,
+                breaker,
+                relay.address,
                 settings.retention_days * 86400,
                 holds_unknown,
             ),
@@ -260,6 +280,12 @@ class Runtime:
                 settings.drain_seconds,
             ),
         )
+
+
+def _server_of(inbox: Inbox) -> InboxServer:
+    from orderconfirm.smtp.inbox_server import InboxServer
+
+    return InboxServer(inbox)
 
 
 def _inbox_folder(database_url: str) -> Path:

@@ -23,6 +23,14 @@ PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 LIBPQ = {"PGHOST", "PGUSER", "PGPASSFILE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"}
 #: Names in capitals that are no settings of the service.
 NOT_SETTINGS = LIBPQ | {
+    "AWS_DEPLOY_ROLE",
+    "AWS_IMAGE_ROLE",
+    "AWS_REGION",
+    "AWS_STACK",
+    "DATABASE",
+    "DATABASE_CA_URL",
+    "ECR_REPOSITORY",
+    "EXTRA_PACKAGES",
     "FLASK_SKIP_DOTENV",
     "NAME",
     "OLDEST_COMPATIBLE",
@@ -31,7 +39,10 @@ NOT_SETTINGS = LIBPQ | {
     "TEST_DATABASE_URL",
     "UPDATE",
     "RFC",
+    "SHOP_KEY",
     "SIGKILL",
+    "SOURCE",
+    "VERSION",
 }
 
 #: Rows of the documentation that list the names of a part: the page, the row's start, the names.
@@ -50,7 +61,7 @@ MAKE = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", re.MULTILINE)
 FILE = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|md|html|txt|json|sh|example)))`")
 CONSTANT = re.compile(r"^([A-Z][A-Z_]{3,})(?:: [^=]+)? = ", re.MULTILINE)
 FOLDERS = (ROOT, ROOT / "orderconfirm", ROOT / "templates")
-FLASK = re.compile(r"flask ((?:outbox|mail|db) [a-z-]+)")
+FLASK = re.compile(r"flask ((?:outbox|hooks|shops|mail|db) [a-z-]+)")
 
 
 def anchors(page: Path) -> set[str]:
@@ -83,7 +94,9 @@ def unknown_names(text: str) -> Iterator[str]:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield from (f"make {name} does not exist" for name in set(MAKE.findall(text)) - set(targets))
     groups = create_app(Settings()).cli.commands
-    known_commands = {f"{group} {name}" for group in ("outbox", "mail", "db") for name in groups[group].commands}  # type: ignore[attr-defined]
+    known_commands = {
+        f"{group} {name}" for group in ("outbox", "hooks", "shops", "mail", "db") for name in groups[group].commands
+    }  # type: ignore[attr-defined]
     yield from (f"flask {command} does not exist" for command in set(FLASK.findall(text)) - known_commands)
 
 

@@ -39,7 +39,7 @@ def make_order(**changes: Any) -> Order:
 def make_full_order(text: str = "Something") -> Order:
     """An order with every field, and `text` as every free text. Its amounts add up."""
     time = datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
-    address = Address((text, text), text, text, text)
+    address = Address((text, text), text, text, text, text)
     item = Item(
         name=text,
         quantity=Decimal(2),
@@ -66,12 +66,14 @@ def make_full_order(text: str = "Something") -> Order:
         shipping_cost=Decimal("5.00"),
         tax=Decimal("4.00"),
         tax_included=False,
+        tax_label=text,
         adjustments=(Adjustment(text, Decimal("2.00")),),
         billing_address=address,
         shipping_address=address,
         payment_method=text,
         order_url="https://shop.example/orders/1?x=1&y=2",
         notes=f"{text}\n{text}",
+        custom={"gift_note": text},
         send_before=time,
     )
 

@@ -73,6 +73,28 @@ function gapsBeforeNeighbours(selector) {
   );
 }
 
+/** The distance from each element's text to the right edge of the page. */
+function marginsOnTheRight(selector) {
+  return [...document.querySelectorAll(selector)].map((element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return Math.round(innerWidth - range.getBoundingClientRect().right);
+  });
+}
+
+function boxesOf(selector) {
+  return [...document.querySelectorAll(selector)].map((element) => element.getBoundingClientRect().toJSON());
+}
+
+/** The contrast of an element's background with another colour in it, in a screenshot. */
+async function contrastInScreenshot(base64, selector) {
+  const box = document.querySelector(selector).getBoundingClientRect();
+  const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+  const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
+  canvas.drawImage(image, 0, 0);
+  return contrastOf(canvas.getImageData(box.x, box.y, box.width, box.height).data).contrast;
+}
+
 /** The horizontal positions of the minus and of the first digit of each negative amount. */
 function minusAndDigit(selector) {
   const positions = (text) => [/[-\u2212]/, /\d/].map((sign) => leftOf(text, text.data.search(sign)));

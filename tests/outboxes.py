@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
+import subprocess
+import sys
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 
@@ -17,10 +21,38 @@ from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.writer import Writer
 
+HOLD_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def provide_file(path: Path) -> None:
+    """Create an SQLite file with the outbox's tables if there is none. A first start's migrations cost far more."""
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(_new_file())
+
+
+@cache
+def _new_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "outbox.db"
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        database.close()
+        return path.read_bytes()
+
 
 @contextmanager
 def opened(url: str, max_pending: int = 1000, **options: float) -> Iterator[OutboxQueue]:
-    """Open an outbox as a separate process would."""
+    """Open an outbox as a separate process would. An SQLite file that does not exist is created."""
+    if url.startswith("sqlite"):
+        provide_file(Path(url.removeprefix("sqlite:///")))
     database = Database(url, **options)
     database.open()
     database.process_locks.claim(lambda: None)
@@ -48,16 +80,20 @@ def writer_of_notes(url: str, timeout: float) -> Iterator[Writer]:
 
 
 @contextmanager
-def locked(url: str, table: str = "outbox") -> Iterator[None]:
-    """Hold SQLite's write lock, or a lock on PostgreSQL's table, as another process would."""
+def locked(url: str, table: str = "outbox") -> Iterator[int]:
+    """Hold SQLite's write lock in another process, or a lock on PostgreSQL's table in another session.
+
+    Yields the id of that process or session.
+    """
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
+        command = [sys.executable, "-I", "-S", "-c", HOLD_LOCK, url.removeprefix("sqlite:///")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout and process.stdout.readline() == b"locked\n"
+            yield process.pid  # the end of its input ends it
     else:
         with psycopg.connect(url) as session:
             session.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-            yield
+            yield session.info.backend_pid
 
 
 def find(queue: OutboxQueue, order_id: str) -> OutboxEntry:

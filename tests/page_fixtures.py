@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chromium import HOW_TO_INSTALL, find_chromium, launch
 from npm import package_file
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from processes import NO_RELAY, free_port, service
 
 #: Widths and colour schemes in which a page is looked at.
 SCREENS = ((360, "light"), (360, "dark"), (1280, "light"), (1280, "dark"))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
     if not find_chromium():
         pytest.skip(HOW_TO_INSTALL)
-    with sync_playwright() as playwright, launch(playwright) as browser:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launch(playwright) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the service at `local_port`."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def local_port(local_folder: Path) -> Iterator[int]:
+    """The port of a service without a relay, whose mails are in its local inbox."""
+    port = free_port()
+    with service(local_folder, port, free_port(), **NO_RELAY):
+        yield port
 
 
 @pytest.fixture

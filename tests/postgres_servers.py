@@ -36,6 +36,19 @@ def database_on(number: int) -> Iterator[str]:
         pytest.skip(reason)
 
 
+def replace_database(server_url: str, name: str, template: str = "template1") -> str:
+    """Create a database as a copy of `template`, in place of the one that had this name, and return its URL.
+
+    `server_url` is that of `database_on`, and the names are this process's own.
+    """
+    with psycopg.connect(server_url, autocommit=True) as session:
+        prefix = session.info.dbname
+        template = template if template == "template1" else f"{prefix}_{template}"
+        session.execute(f"DROP DATABASE IF EXISTS {prefix}_{name} WITH (FORCE)")
+        session.execute(f"CREATE DATABASE {prefix}_{name} TEMPLATE {template}")
+    return _with_database(server_url, f"{prefix}_{name}")
+
+
 @contextmanager
 def _new_database(server_url: str) -> Iterator[str]:
     """Yield the URL of a new database on a server that other processes may use, and drop it at the end."""
@@ -43,6 +56,12 @@ def _new_database(server_url: str) -> Iterator[str]:
     with psycopg.connect(server_url, autocommit=True) as session:
         session.execute(f"CREATE DATABASE {name}")
         try:
-            yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+            yield _with_database(server_url, name)
         finally:
-            session.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            made = session.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (name,)).fetchall()
+            for (each,) in made:
+                session.execute(f"DROP DATABASE {each} WITH (FORCE)")
+
+
+def _with_database(server_url: str, name: str) -> str:
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from factories import make_body
 from sqlalchemy.engine import make_url
@@ -49,6 +48,12 @@ def secrets_of(variables: Mapping[str, str]) -> Iterator[str]:
             yield value
 
 
+class Pollable(Protocol):
+    """A process that may have ended."""
+
+    def poll(self) -> int | None: ...
+
+
 class PrintedOutput:
     """The watched output, and what must not be in it. Each line is examined once."""
 
@@ -56,7 +61,7 @@ class PrintedOutput:
         self._words = {word for word in _personal_values() if len(word) >= MIN_LENGTH}
         self._pattern: re.Pattern[str] | None = None
         #: The log of each process, open where the examined part ends. A test may move the file or delete it.
-        self._files: dict[subprocess.Popen[bytes], BinaryIO] = {}
+        self._files: dict[Pollable, BinaryIO] = {}
         self._findings: list[str] = []
 
     def learn(self, variables: Mapping[str, str]) -> None:
@@ -64,7 +69,7 @@ class PrintedOutput:
         self._words.update(word for word in secrets_of(variables) if len(word) >= MIN_LENGTH)
         self._pattern = None
 
-    def watch(self, process: subprocess.Popen[bytes], path: Path, variables: Mapping[str, str]) -> None:
+    def watch(self, process: Pollable, path: Path, variables: Mapping[str, str]) -> None:
         """Examine what a service process writes to `path` from now on."""
         self.learn(variables)
         self._files[process] = path.open("rb")

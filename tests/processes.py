@@ -8,7 +8,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import fork_server
+import pytest
 from conftest import relay_variables
 from factories import make_body
+from fork_server import ServiceProcess
+from outboxes import provide_file
 from printed_output import OUTPUT
 from smtp_server import SLOWDOWN
 
@@ -29,6 +32,9 @@ NO_OTHER_RELAY = {"MAILTRAP_API_TOKEN": "", "MAILTRAP_SANDBOX_USER": "", "MAILTR
 #: Makes the service that `start` starts keep its mails in the local inbox.
 NO_RELAY = {"MAIL_SERVER": ""}
 
+#: A user who owns nothing.
+NOBODY = 65534
+
 T = TypeVar("T")
 
 
@@ -38,8 +44,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str) -> ServiceProcess:
     """Start gunicorn in a new process group, with its outbox and its log in `folder`, and its code in `root`."""
+    if "DATABASE_URL" not in more:
+        provide_file(folder / "outbox.db")
     own = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{folder}/outbox.db"}
     variables = relay_variables(relay_port, **{**own, **more})
     return run_in_background(["gunicorn"], folder / "service.log", variables, root)
@@ -47,25 +55,16 @@ def start(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: s
 
 def run_in_background(
     module: list[str], log_file: Path, variables: dict[str, str], root: Path = ROOT
-) -> subprocess.Popen[bytes]:
+) -> ServiceProcess:
     """Start a module, with its arguments, in a new process group. Its output is searched for personal data."""
     with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            cwd=root,
-            env={**os.environ, **NO_OTHER_RELAY, **variables},
-            stderr=log,
-            stdout=log,
-            start_new_session=True,
-        )
+        process = fork_server.start(module, root, {**os.environ, **NO_OTHER_RELAY, **variables}, log)
     OUTPUT.watch(process, log_file, variables)
     return process
 
 
 @contextmanager
-def service(
-    folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str
-) -> Iterator[subprocess.Popen[bytes]]:
+def service(folder: Path, port: int, relay_port: int, root: Path = ROOT, **more: str) -> Iterator[ServiceProcess]:
     """Run a service that responds on `port`, and stop it at the end."""
     process = start(folder, port, relay_port, root, **more)
     try:
@@ -83,7 +82,19 @@ def let_others_read(folder: Path) -> None:
             each.chmod(mode | 0o055)
 
 
-def wait_until_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own files as different users")
+
+
+@contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def wait_until_healthy(port: int, process: ServiceProcess) -> None:
     def is_healthy() -> bool:
         assert process.poll() is None, "the service ended"
         try:
@@ -95,7 +106,7 @@ def wait_until_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
     wait_until(is_healthy, seconds=30)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: ServiceProcess) -> None:
     process.terminate()
     try:
         process.wait(30)
@@ -103,7 +114,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         kill(process)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: ServiceProcess) -> None:
     """Kill the master and all its workers with SIGKILL."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(40)

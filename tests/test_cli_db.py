@@ -17,6 +17,12 @@ Type = Callable[..., Result]
 
 
 @pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
+
+
+@pytest.fixture
 def db(url: str) -> Type:
     """Runs a command on the database of the test."""
     runner = create_app(Settings.from_env({"DATABASE_URL": url, "AUTO_MIGRATE": "false"})).test_cli_runner()

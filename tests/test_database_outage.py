@@ -23,8 +23,8 @@ URL = "/api/order-confirmation"
 
 
 @pytest.fixture
-def proxy(empty_postgres: str) -> Iterator[DatabaseProxy]:
-    with database_proxy(empty_postgres) as proxy:
+def proxy(postgres_outbox: str) -> Iterator[DatabaseProxy]:
+    with database_proxy(postgres_outbox) as proxy:
         yield proxy
 
 
@@ -35,10 +35,10 @@ def place(app: Flask, order_id: str) -> tuple[int, str | None]:
 
 
 def test_orders_are_refused_while_somebody_locks_the_table_and_are_not_stored_later(
-    start_app: Callable[..., Flask], empty_postgres: str
+    start_app: Callable[..., Flask], postgres_outbox: str
 ) -> None:
-    app = start_app(DATABASE_URL=empty_postgres)
-    with locked(empty_postgres), ThreadPoolExecutor(8) as threads:
+    app = start_app(DATABASE_URL=postgres_outbox)
+    with locked(postgres_outbox), ThreadPoolExecutor(8) as threads:
         futures = [threads.submit(place, app, f"K{number}") for number in range(8)]
         assert {future.result() for future in futures} == {(503, "10")}
     assert wait_until(lambda: place(app, "K0"), seconds=20) == (202, None)

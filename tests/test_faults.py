@@ -54,16 +54,16 @@ def not_ready(app: Flask) -> str | None:
     return reason
 
 
-def test_a_thousand_orders_through_a_relay_with_every_fault(start_app: StartApp) -> None:
-    """5 % 451, 5 % "too many emails per second", cut after each 50th dot, silent at each 200th, away for 10 s."""
+def test_hundreds_of_orders_through_a_relay_with_every_fault(start_app: StartApp) -> None:
+    """5 % 451, 5 % "too many emails per second", cut after each 20th dot, silent at each 100th, away for 4 s."""
     chance = random.Random(2025)
 
     def fault(stage: str, number: int) -> str | None:
-        if stage == "RCPT" and number % 200 == 0:
+        if stage == "RCPT" and number % 100 == 0:
             return HANG
         if stage == "RCPT" and chance.random() < 0.05:
             return "451 4.3.0 Try again later"
-        if stage == "DATA" and number % 50 == 0:
+        if stage == "DATA" and number % 20 == 0:
             return DROP
         if stage == "DATA" and chance.random() < 0.05:
             return "550 5.7.0 Requested action not taken: too many emails per second"
@@ -71,7 +71,7 @@ def test_a_thousand_orders_through_a_relay_with_every_fault(start_app: StartApp)
 
     sink = Sink()
     sink.fault = fault
-    names = [f"K{number}" for number in range(1000)]
+    names = [f"K{number}" for number in range(400)]
     with ExitStack() as first:
         _, port = first.enter_context(smtp_server(sink=sink))
         app = start_app(
@@ -80,17 +80,17 @@ def test_a_thousand_orders_through_a_relay_with_every_fault(start_app: StartApp)
             )
         )
         place_all(app, names)
-        sink.wait_for_orders(400, seconds=60)
+        sink.wait_for_orders(150, seconds=60)
         first.close()
-        time.sleep(10)
+        time.sleep(4)
         with smtp_server(sink=sink, port=port):
-            sink.wait_for_orders(1000, seconds=120)
+            sink.wait_for_orders(400, seconds=120)
             wait_until(lambda: app.test_client().get("/ready").get_json()["mails"] == {}, seconds=60)
     copies = orders_of(sink.mails)
     dropped = orders_of(sink.dropped)
     assert set(copies) == set(names)
     assert dropped.total() > 10
-    assert copies.total() - 1000 <= dropped.total()
+    assert copies.total() - 400 <= dropped.total()
     assert {name for name in copies if copies[name] > 1} <= set(dropped)
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_password_is_tried_once_a_minute_and_then_everything_arrives(
         )
         began = time.monotonic()
         place_all(app, names)
-        time.sleep(5)  # five minutes
+        time.sleep(3)  # three minutes
         tries, minutes = len(sink.logins), time.monotonic() - began
         assert 2 <= tries <= minutes + 1
         assert log == ["the relay is paused"]
@@ -197,6 +197,11 @@ def test_a_full_outbox_answers_503_until_there_is_room(start_app: StartApp, sink
     assert (told.headers["Retry-After"], told.get_json()["type"]) == ("60", "urn:orderconfirm:problem:outbox-full")
     assert place(app, "K0") == 200
     assert "OUTBOX_MAX_PENDING" in str(not_ready(app))
+    app.extensions["orderconfirm"]._queue._capacity.note_acceptance()  # as if the last refusal were long ago
+    assert not_ready(app) is None
+    told = app.test_client().get("/ready").get_json()
+    assert (told["outbox"], told["pending"], told["max_pending"]) == ("full", 5, 5)
+    assert "The outbox is full: 5 of at most 5 mails wait" in app.test_client().get("/outbox").get_data(as_text=True)
     kept.held_at = None
     kept.wait_for_orders(5, seconds=10)
     wait_until(lambda: place(app, "K5") == 202, seconds=10)
@@ -243,14 +248,14 @@ def test_an_outcome_is_kept_in_mind_while_the_database_cannot_take_it(
 
 
 def test_a_postgresql_that_goes_away_comes_back_to_the_same_service(
-    start_app: StartApp, sink: tuple[Sink, int], empty_postgres: str
+    start_app: StartApp, sink: tuple[Sink, int], postgres_outbox: str
 ) -> None:
     kept, port = sink
-    app = start_app(**relay_variables(port, DATABASE_URL=empty_postgres))
+    app = start_app(**relay_variables(port, DATABASE_URL=postgres_outbox))
     place(app, "K0")
     kept.wait_for(1)
-    name = make_url(empty_postgres).database
-    with psycopg.connect(empty_postgres, dbname="template1", autocommit=True) as administrator:
+    name = make_url(postgres_outbox).database
+    with psycopg.connect(postgres_outbox, dbname="template1", autocommit=True) as administrator:
         administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         administrator.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         assert place(app, "K1") == 503
@@ -262,13 +267,13 @@ def test_a_postgresql_that_goes_away_comes_back_to_the_same_service(
 
 
 def test_a_postgresql_that_is_away_at_the_start_is_waited_for(
-    sink: tuple[Sink, int], empty_postgres: str, log: list[str]
+    sink: tuple[Sink, int], postgres_outbox: str, log: list[str]
 ) -> None:
     kept, port = sink
-    app = create_app(Settings.from_env(relay_variables(port, DATABASE_URL=empty_postgres)))
+    app = create_app(Settings.from_env(relay_variables(port, DATABASE_URL=postgres_outbox)))
     runtime = app.extensions["orderconfirm"]
-    name = make_url(empty_postgres).database
-    with psycopg.connect(empty_postgres, dbname="template1", autocommit=True) as administrator:
+    name = make_url(postgres_outbox).database
+    with psycopg.connect(postgres_outbox, dbname="template1", autocommit=True) as administrator:
         administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         with pytest.raises(OutboxUnavailable):
             runtime.start()
@@ -316,12 +321,10 @@ def test_a_rate_limit_holds_over_all_connections(start_app: StartApp, sink: tupl
     assert all(later - earlier >= 1 for earlier, later in zip(times, times[4:], strict=False))
 
 
+#: One of each kind. tests/smtp/test_replies.py has all.
 DENIALS = {
     "554 5.7.1 <{}>: Recipient address rejected: Access denied": "RCPT",
-    "554 5.7.1 <{}>: Relay access denied": "RCPT",
     "454 4.7.1 <{}>: Relay access denied": "RCPT",
-    "550 5.7.1 <{}>... Relaying denied": "RCPT",
-    "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain": "RCPT",
     "554 Message rejected: Email address is not verified. The following identities failed the check": "DATA",
 }
 
@@ -353,7 +356,6 @@ def test_a_relay_that_denies_everyone_is_paused_and_no_order_pays_for_it(
     "reply",
     [
         "554 5.7.1 <K0@example.com>: Recipient address rejected: Access denied",
-        "552 5.2.2 Message would exceed quota",
         "552 Message would exceed quota",
     ],
 )
@@ -379,13 +381,7 @@ def test_a_recipient_who_alone_is_refused_fails_alone(
 
 
 @pytest.mark.parametrize(
-    "reply",
-    [
-        "450 4.7.1 Error: too much mail from 127.0.0.1",
-        "454 Throttling failure: Maximum sending rate exceeded.",
-        "554 Too many emails per hour",
-        "550 5.7.1 rate limit exceeded, try again later",
-    ],
+    "reply", ["450 4.7.1 Error: too much mail from 127.0.0.1", "550 5.7.1 rate limit exceeded, try again later"]
 )
 def test_a_relay_that_wants_less_mail_gets_less_and_no_order_pays_for_it(
     start_app: StartApp, sink: tuple[Sink, int], log: list[str], reply: str

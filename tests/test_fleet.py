@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import threading
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from typing import Any
 
 import psycopg
 from conftest import relay_variables
+from fork_server import ServiceProcess
 from processes import (
     free_port,
     kill,
@@ -30,8 +30,8 @@ from processes import (
 from smtp_server import Sink, orders_of, smtp_server
 
 SERVICES = 4
-ORDERS = 2000
-KILLS = 3
+ORDERS = 600
+KILLS = 2
 
 
 def select(url: str, sql: str) -> list[tuple[Any, ...]]:
@@ -58,12 +58,12 @@ class Fleet:
         self.statuses_of_pairs: list[list[int]] = []
         self.refused: list[int] = []
 
-    def start(self, number: int) -> subprocess.Popen[bytes]:
+    def start(self, number: int) -> ServiceProcess:
         process = start(self.folders[number], self.ports[number], self.relay_port, **self.variables)
         wait_until_healthy(self.ports[number], process)
         return process
 
-    def run_and_kill(self, number: int, lifetimes: list[float]) -> subprocess.Popen[bytes]:
+    def run_and_kill(self, number: int, lifetimes: list[float]) -> ServiceProcess:
         """Kill a service and start it again, several times. Returns the last process."""
         for seconds in lifetimes:
             process = self.start(number)
@@ -107,11 +107,11 @@ class Fleet:
 
 
 def test_services_killed_at_random_lose_nothing_and_recognise_repeated_orders(
-    tmp_path: Path, empty_postgres: str
+    tmp_path: Path, postgres_outbox: str
 ) -> None:
     names = [f"K{number}" for number in range(ORDERS)]
     with smtp_server(sink=Sink(pipelining=True)) as (sink, relay_port), ThreadPoolExecutor(16) as threads:
-        fleet = Fleet(tmp_path, empty_postgres, relay_port)
+        fleet = Fleet(tmp_path, postgres_outbox, relay_port)
         lifetimes = [[random.uniform(0.5, 3) for _ in range(KILLS)] for _ in range(SERVICES)]
         killers = [threads.submit(fleet.run_and_kill, number, each) for number, each in enumerate(lifetimes)]
         shops = [threads.submit(fleet.place_all, names[first::8]) for first in range(8)]
@@ -121,11 +121,11 @@ def test_services_killed_at_random_lose_nothing_and_recognise_repeated_orders(
         finally:
             processes = [killer.result() for killer in killers]
         copies = sink.wait_for_orders(ORDERS, seconds=60)
-        wait_until(lambda: not select(empty_postgres, "SELECT 1 FROM outbox WHERE state <> 'sent'"), seconds=30)
+        wait_until(lambda: not select(postgres_outbox, "SELECT 1 FROM outbox WHERE state <> 'sent'"), seconds=30)
         for process in processes:
             stop(process)
         copies = orders_of(sink.mails)
-    [(possible_copies,)] = select(empty_postgres, "SELECT sum(possible_copies) FROM outbox")
+    [(possible_copies,)] = select(postgres_outbox, "SELECT sum(possible_copies) FROM outbox")
     assert set(copies) == set(names)
     assert copies.total() - ORDERS <= possible_copies
     assert fleet.statuses_of_pairs
@@ -133,15 +133,15 @@ def test_services_killed_at_random_lose_nothing_and_recognise_repeated_orders(
     assert set(fleet.refused) <= {503}
 
 
-def test_one_service_takes_orders_and_another_sends_them(tmp_path: Path, empty_postgres: str) -> None:
+def test_one_service_takes_orders_and_another_sends_them(tmp_path: Path, postgres_outbox: str) -> None:
     web, sender = free_port(), free_port()
     (tmp_path / "sender").mkdir()
     with smtp_server() as (sink, relay_port):
-        with service(tmp_path, web, relay_port, DATABASE_URL=empty_postgres, SENDER="off"):
+        with service(tmp_path, web, relay_port, DATABASE_URL=postgres_outbox, SENDER="off"):
             assert post(web, "K0") == 202
             assert get(web, "/ready")["senders"] == 0
             with service(
-                tmp_path / "sender", sender, relay_port, DATABASE_URL=empty_postgres, SENDER="only"
+                tmp_path / "sender", sender, relay_port, DATABASE_URL=postgres_outbox, SENDER="only"
             ) as process:
                 sink.wait_for_orders(1, seconds=20)
                 assert post(sender, "K1") == 404
@@ -155,13 +155,13 @@ def test_one_service_takes_orders_and_another_sends_them(tmp_path: Path, empty_p
                 assert process.wait(30) == 0
             assert orders_of(sink.mails) == Counter(["K0", "K1"])
             assert get(web, "/ready")["senders"] == 0
-    assert select(empty_postgres, "SELECT state FROM outbox") == [("sent",)] * 2
+    assert select(postgres_outbox, "SELECT state FROM outbox") == [("sent",)] * 2
 
 
-def test_the_command_outbox_run_starts_a_sender(tmp_path: Path, empty_postgres: str) -> None:
+def test_the_command_outbox_run_starts_a_sender(tmp_path: Path, postgres_outbox: str) -> None:
     port = free_port()
     with smtp_server() as (_, relay_port):
-        variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=empty_postgres)
+        variables = relay_variables(relay_port, PORT=str(port), DATABASE_URL=postgres_outbox)
         process = run_in_background(["flask", "outbox", "run"], tmp_path / "log", variables)
         try:
             wait_until_healthy(port, process)
@@ -173,14 +173,14 @@ def test_the_command_outbox_run_starts_a_sender(tmp_path: Path, empty_postgres: 
 
 
 def test_senders_that_join_leave_and_die_never_open_more_connections_than_the_account_has(
-    tmp_path: Path, empty_postgres: str
+    tmp_path: Path, postgres_outbox: str
 ) -> None:
-    limits = {"DATABASE_URL": empty_postgres, "MAIL_MAX_CONNECTIONS": "5"}
+    limits = {"DATABASE_URL": postgres_outbox, "MAIL_MAX_CONNECTIONS": "5"}
     names = [f"K{number}" for number in range(400)]
     web = free_port()
 
     def connections() -> list[int]:
-        return sorted(count for (count,) in select(empty_postgres, "SELECT connections FROM senders"))
+        return sorted(count for (count,) in select(postgres_outbox, "SELECT connections FROM senders"))
 
     with smtp_server() as (sink, relay_port), ExitStack() as stack, ThreadPoolExecutor(1) as threads:
         stack.enter_context(service(tmp_path, web, relay_port, **limits, SENDER="off"))

@@ -54,9 +54,10 @@ def test_an_order_becomes_one_complete_mail(start_app: StartApp, sink: tuple[Sin
     assert mail["To"].addresses[0].display_name == "John Doe"
     assert mail["Reply-To"] == "help@acme.example"
     assert mail["Auto-Submitted"] == "auto-generated"
-    assert mail["X-MT-Category"] == "order-confirmation"
-    assert "ORD-12345" in mail["X-MT-Custom-Variables"]
-    assert "Acme, Inc." in mail["Subject"] and "ORD-12345" in mail["Subject"]
+    assert mail["X-Auto-Response-Suppress"] == "OOF, AutoReply"
+    assert mail["Content-Language"] == "en"
+    assert not [name for name in mail if name.startswith("X-MT")]
+    assert "ORD-12345" in mail["Subject"]
     assert mail["Message-ID"] == response.get_json()["message_id"]
     assert mail["Message-ID"].endswith("@acme.example>")
     assert mail.get_content_type() == "multipart/alternative"
@@ -220,6 +221,14 @@ def test_a_total_that_does_not_add_up_is_a_warning_by_default(start_app: StartAp
     assert "119.97" in response.get_json()["warnings"][0] and "100.00" in response.get_json()["warnings"][0]
 
 
+def test_an_unknown_currency_is_a_warning(start_app: StartApp) -> None:
+    response = start_app().test_client().post(URL, json=make_body(currency="uds"))
+    assert response.status_code == 202
+    assert response.get_json()["warnings"] == [
+        "currency UDS is unknown: the mail shows it as a code, with two decimals. USD may be meant."
+    ]
+
+
 def test_strict_totals_refuse_a_total_that_does_not_add_up(start_app: StartApp) -> None:
     response = start_app(STRICT_TOTALS="true").test_client().post(URL, json=make_body(total=100))
     assert response.status_code == 422
@@ -254,6 +263,9 @@ def test_ready_and_metrics_report_the_counts_of_the_outbox(start_app: StartApp, 
         "relay": "in use",
         "pause": None,
         "senders": 1,
+        "outbox": "open",
+        "pending": 0,
+        "max_pending": 100_000,
         "mails": {"failed": 1},
         "oldest_due_seconds": 0.0,
         "possible_copies": 0,
@@ -275,6 +287,8 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]
+    assert pause["advice"] == "verify the domain of EMAIL_SENDER in the relay's account, or use a sender that it allows"
+    assert f"What to do: {pause['advice']}".replace("'", "&#39;") in client.get("/outbox").get_data(as_text=True)
     waiting = client.get(f"{URL}/P1").get_json()["waiting"]
     assert waiting.startswith("the relay has been paused since ") and pause["reason"] in waiting
     waited = client.post(URL, json=make_body(order_id="P2"), headers={"Prefer": "wait=1"}).get_json()

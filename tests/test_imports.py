@@ -25,17 +25,22 @@ LEAVES = {
 }
 ALLOWED = {
     "order": LEAVES,
-    "mail": LEAVES | {"order"},
-    "outbox": LEAVES | {"order"},
-    "smtp": LEAVES | {"mail", "order"},
-    "confirmations": LEAVES | {"mail", "order", "outbox"},
-    "web": LEAVES | {"confirmations", "order", "smtp"},
-    "checks": LEAVES | {"mail", "order", "outbox", "smtp"},
-    "cli": LEAVES | {"checks", "confirmations", "order", "runtime"},
-    "runtime": LEAVES | {"confirmations", "mail", "outbox", "smtp"},
+    "mail": LEAVES | {"order", "shops"},
+    "outbox": LEAVES | {"order", "platforms"},
+    "smtp": LEAVES | {"mail", "order", "shops"},
+    "platforms": {"order"},
+    "shops": LEAVES | {"platforms"},
+    "order_request": LEAVES | {"order", "shops"},
+    "confirmations": LEAVES | {"mail", "order", "order_request", "outbox", "shops"},
+    "shop_webhooks": LEAVES | {"confirmations", "order", "outbox", "platforms", "shops"},
+    "web": LEAVES | {"confirmations", "order", "platforms", "smtp"},
+    "checks": LEAVES | {"mail", "order", "outbox", "shops", "smtp"},
+    "cli": LEAVES | {"checks", "confirmations", "order", "platforms", "runtime", "shop_webhooks", "shops"},
+    "runtime": LEAVES | {"confirmations", "mail", "outbox", "shop_webhooks", "shops", "smtp"},
     "server": LEAVES | {"web"},
     "__init__": LEAVES | {"cli", "runtime", "web"},
     **{leaf: {"errors", "models", "version"} for leaf in LEAVES},
+    "metrics": {"errors", "models", "queries", "version"},
 }
 
 

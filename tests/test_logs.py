@@ -87,9 +87,9 @@ def test_a_list_stays_a_list_and_is_limited() -> None:
     assert len(line["order_ids"]) == MAX_LISTED
 
 
-def test_the_row_that_postgresql_quotes_is_left_out(empty_postgres: str) -> None:
+def test_the_row_that_postgresql_quotes_is_left_out(postgres_outbox: str) -> None:
     name = "Eleonore Quist"
-    with psycopg.connect(empty_postgres) as server, pytest.raises(psycopg.Error) as caught:
+    with psycopg.connect(postgres_outbox) as server, pytest.raises(psycopg.Error) as caught:
         server.execute("CREATE TEMPORARY TABLE people (name TEXT NOT NULL CHECK (name = ''))")
         server.execute("INSERT INTO people VALUES (%s)", [name])
     line = JsonFormatter().format(logging.makeLogRecord({"exc_info": (caught.type, caught.value, caught.tb)}))

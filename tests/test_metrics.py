@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fork_server import ServiceProcess
 from processes import free_port, post, service, stop, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 from smtp_server import Sink, smtp_server
@@ -29,7 +30,7 @@ class Running:
 
     folder: Path
     port: int
-    master: subprocess.Popen[bytes]
+    master: ServiceProcess
     sink: Sink
     placed: int = 0
 

@@ -16,7 +16,7 @@ import yaml
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.table import ALL
 from orderconfirm.metrics.text import to_text
-from orderconfirm.models import HealthStatus, QueueStats
+from orderconfirm.queries import HealthStatus, QueueStats
 
 FOLDER = Path(__file__).parent.parent / "infra" / "monitoring"
 #: tests/tools.sh puts it next to the interpreter.
@@ -107,5 +107,5 @@ def test_promtool_accepts_the_queries_of_the_dashboard(tmp_path: Path) -> None:
 
 @needs_promtool
 def test_promtool_accepts_the_metrics() -> None:
-    status = HealthStatus(QueueStats({}, 0.0, 0), None, 0.0, 1, None)
+    status = HealthStatus(QueueStats({}, 0.0, 0), 1000, None, 0.0, 1, None)
     promtool("check", "metrics", text=to_text(collect(status, 0.0, "0a1b2c")))

@@ -75,7 +75,7 @@ def test_an_unexpected_failure_is_logged_with_its_place_but_not_with_the_order(
     start_app: StartApp, sink: tuple[Sink, int], lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = start_app(**relay_variables(sink[1]))
-    renderer = app.extensions["orderconfirm"].renderer
+    renderer = app.extensions["orderconfirm"].renderers["default"]
     monkeypatch.setattr(renderer, "render", lambda order: int(order.customer.name))
     place(app.test_client(), "K1", {"X-Request-ID": "checkout-1"})
     status = wait_for(app.test_client(), "K1", "failed")

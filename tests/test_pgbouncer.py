@@ -35,7 +35,7 @@ logfile = {folder}/log
 
 
 @pytest.fixture
-def pooled_url(empty_postgres: str, tmp_path: Path) -> Iterator[str]:
+def pooled_url(postgres_outbox: str, tmp_path: Path) -> Iterator[str]:
     if PGBOUNCER is None:
         pytest.skip("no PgBouncer")
     port = free_port()
@@ -45,7 +45,7 @@ def pooled_url(empty_postgres: str, tmp_path: Path) -> Iterator[str]:
         user = "nobody"
         let_others_read(tmp_path)
         shutil.chown(tmp_path, pwd.getpwnam(user).pw_uid)
-    with database_proxy(empty_postgres) as server:  # whose Unix socket only its own user may reach
+    with database_proxy(postgres_outbox) as server:  # whose Unix socket only its own user may reach
         file.write_text(CONFIGURATION.format(server=server.connection_string, port=port, folder=tmp_path))
         process = subprocess.Popen([PGBOUNCER, str(file)], user=user, stderr=subprocess.DEVNULL)
         log = tmp_path / "log"

@@ -12,7 +12,11 @@ import service
 import templates
 
 TEMPLATE = templates.resolve(templates.load("service.yaml"), templates.example("small"))
-ALARMS = {each["AlarmName"]["Fn::Sub"]: each for each in templates.of_type(TEMPLATE, "AWS::CloudWatch::Alarm").values()}
+PREFIX = "${AWS::StackName}-"
+ALARMS = {
+    each["AlarmName"]["Fn::Sub"].removeprefix(PREFIX): each
+    for each in templates.of_type(TEMPLATE, "AWS::CloudWatch::Alarm").values()
+}
 NAMES = (
     "http-5xx",
     "latency-p95",
@@ -78,8 +82,9 @@ def is_published(used: Used, published: set[service.Metric]) -> bool:
 
 
 def test_there_is_an_alarm_for_each_trouble_that_tells_people() -> None:
-    assert list(ALARMS) == [f"${{AWS::StackName}}-{name}" for name in NAMES]
+    assert tuple(ALARMS) == NAMES
     for alarm in ALARMS.values():
+        assert alarm["AlarmName"]["Fn::Sub"].startswith(PREFIX)
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Alarms"}]
         assert alarm["AlarmDescription"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from orderconfirm.checks.findings import Finding, Status, error, error_of, ok, skipped, warning
 from orderconfirm.checks.storage import examine_storage
@@ -11,14 +12,18 @@ from orderconfirm.models import State
 from orderconfirm.outbox import examination
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.lock_holders import name_lock_holder
 from orderconfirm.outbox.senders import read_senders
-from orderconfirm.outbox.stats import read_stats
+from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
 from orderconfirm.settings import Settings
 
 #: Seconds by which the clocks of this machine and the database's may differ.
 MAX_CLOCK_DIFFERENCE = 5.0
-#: Seconds that a due mail may wait before somebody should look.
+#: Seconds after which a trial write counts as stuck. It waits longer, so that the holder of the lock can be found.
+WRITE_TIMEOUT = examination.LOCK_TIMEOUT / 2
+#: Seconds that a due mail may wait before somebody should look, and within which living senders try it.
 MAX_WAIT = 600.0
+MAX_IDLE = 120.0
 _SEE_ABOVE = "see the lines above"
 _PARTS = ("writing", "clock", "senders", "outbox")
 
@@ -58,9 +63,10 @@ def _examine(settings: Settings, database: Database) -> Iterator[Finding]:
         yield from (skipped(name, "this version cannot use the schema") for name in _PARTS)
         return
     yield ok("schema", f"revision {found.number if found else None}")
-    yield _writing(database)
+    writing = _writing(database)
+    yield writing
     yield _clock(settings, database)
-    yield _senders(settings, database)
+    yield _senders(settings, database, can_write=writing.status is Status.OK)
     yield _outbox(settings, database)
 
 
@@ -84,10 +90,10 @@ def _pending(settings: Settings, database: Database, pending: list[str]) -> Find
 
 def _writing(database: Database) -> Finding:
     try:
-        examination.try_to_write(database)
+        name_lock_holder(database, partial(examination.try_to_write, database), WRITE_TIMEOUT)()
     except OutboxUnavailable as exc:
         advice = "end the other process or session that holds a lock; a read-only database needs to be made writable"
-        return error("writing", str(exc), advice)
+        return error_of("writing", str(exc), advice)
     return ok("writing", "possible")
 
 
@@ -102,24 +108,32 @@ def _clock(settings: Settings, database: Database) -> Finding:
     return ok("clock", "the database's and this machine's agree" if database.file is None else "no jump is recorded")
 
 
-def _senders(settings: Settings, database: Database) -> Finding:
+def _senders(settings: Settings, database: Database, can_write: bool) -> Finding:
     running, pause = read_senders(database)
+    if running and not can_write:
+        found = f"{running} running, and none can send: it could not record what was sent"
+        return warning("senders", found, "see writing above; mails wait and lose no attempt")
     if pause:
         found = f"paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.reason}"
-        return warning("senders", found, "see the relay's lines below; mails wait and lose no attempt")
+        advice = pause.advice or "see the relay's lines below"
+        return warning("senders", found, f"{advice}; mails wait and lose no attempt")
     if not running and settings.sender_role == "off":
         return warning("senders", "no process sends, and SENDER is off", "run flask outbox run on some machine")
+    waits = read_stats(database).oldest_due
+    if waits > MAX_IDLE and not any(read_sent_per_minute(database)[-2:]):
+        found = f"{running or 'none is'} running, and nothing has been sent for two minutes"
+        advice = "restart the service; its log says why it does not send" if running else "start the service"
+        return warning("senders", found, advice)
     return ok("senders", f"{running} running" if running else "none is running now")
 
 
 def _outbox(settings: Settings, database: Database) -> Finding:
     stats = read_stats(database)
-    pending = sum(count for state, count in stats.mails.items() if state in State.PENDING)
     attention = sum(count for state, count in stats.mails.items() if state in State.ATTENTION)
-    found = f"{pending} waiting, {attention} need a person"
-    if pending >= settings.outbox_max_pending:
+    found = f"{stats.pending} waiting, {attention} need a person"
+    if stats.pending >= settings.outbox_max_pending:
         advice = "find out why nothing is sent, or raise OUTBOX_MAX_PENDING"
-        found = f"full: {pending} of {settings.outbox_max_pending} mails wait, so orders are refused"
+        found = f"full: {stats.pending} of {settings.outbox_max_pending} mails wait, so orders are refused"
         return error("outbox", found, advice)
     if stats.oldest_due > MAX_WAIT:
         advice = "see senders above and flask outbox list"

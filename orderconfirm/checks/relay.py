@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from orderconfirm.checks.findings import Finding, Status, error, ok, skipped, warning
-from orderconfirm.checks.relay_advice import advise
 from orderconfirm.errors import DeliveryFailure, SlowDown, TooManyConnections, TryLater
 from orderconfirm.settings import Relay, Settings
 from orderconfirm.smtp.connection import RelaySMTP
+from orderconfirm.smtp.relay_advice import advise
 from orderconfirm.smtp.relay_mail import RelayMail
 from orderconfirm.smtp.timed_smtp import READY_TIMEOUT_FACTOR
 
@@ -145,6 +145,6 @@ def _after_failure(
     # These pass by themselves: the sender waits and sends later.
     passes = isinstance(exc, SlowDown | TooManyConnections | TryLater)
     status = Status.WARNING if passes else Status.ERROR
-    yield Finding(failed, status, f"{relay.host}:{relay.port}: {reply}", advise(settings, relay, exc, addresses))
+    yield Finding(failed, status, f"{relay.address}: {reply}", advise(settings, relay, exc, addresses))
     for name in names[names.index(failed) + 1 :]:
         yield skipped(name, f"{failed} failed")

@@ -15,6 +15,7 @@ from orderconfirm.checks.domain import examine_domain
 from orderconfirm.checks.findings import Finding, Section, error, skipped
 from orderconfirm.checks.relay import examine_relay
 from orderconfirm.checks.service import examine_service
+from orderconfirm.checks.shops import examine_shops
 from orderconfirm.checks.templates import examine_templates
 from orderconfirm.logs import mask_addresses, printable, shortened
 from orderconfirm.settings import ROOT, Settings
@@ -40,6 +41,7 @@ SUBJECTS = (
     Subject("Service", examine_service, _OF_SERVICE),
     Subject("Database", examine_database, ("DATABASE_",)),
     Subject("Templates", examine_templates, ("TEMPLATES_DIR", "DEFAULT_")),
+    Subject("Shops", examine_shops, ("SHOPS_DIR",)),
     Subject("Relay", examine_relay, _OF_RELAY),
     Subject("Sender's domain", examine_domain, _OF_RELAY),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orderconfirm.checks.findings import Finding, Status, error, ok, warning
-from orderconfirm.settings import Settings
+from orderconfirm.outbox.sqlite_files import owners, permission_problem, user_name
+from orderconfirm.settings import OF_ECS, Settings
 
 #: Free bytes below which orders are about to be refused, and below which somebody should look.
 MIN_FREE = 50 * 10**6
@@ -74,37 +74,29 @@ def _file_system(settings: Settings, file: Path, mounts: Path) -> Finding:
 
 
 def _machines(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Find out whether this is a task of ECS, whose disk goes with it, and of which there may be several."""
-    if "ECS_CONTAINER_METADATA_URI_V4" not in environ:
-        return
-    if "EC2" in environ.get("AWS_EXECUTION_ENV", ""):
-        advice = "one task only, with its volume on that machine; several tasks need PostgreSQL"
-        yield warning("machines", "SQLite in an ECS task: other machines do not see its orders", advice)
-    else:
-        found = "SQLite on Fargate: the orders are lost with the task, and other tasks do not see them"
-        yield error("machines", found, "set DATABASE_URL to a PostgreSQL database")
+    """Find out whether this is a task of ECS, which starts with SQLite only if ALLOW_SQLITE_ON_ECS is set."""
+    if OF_ECS in environ:
+        advice = "run one task only, with the file on a volume that stays; several tasks need PostgreSQL"
+        yield warning("machines", "SQLite in a task of ECS: other tasks do not see its orders", advice)
 
 
 def _ownership(file: Path, folder: Path) -> Finding:
     """Find files that this user cannot write; as root, those that the service's user cannot write."""
     name = "files"
-    paths = (folder, *(file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm", ".turnstile", ".alive")))
-    owners = {path: owner for path in paths if (owner := _owner(path)) is not None}
-    user = _user(os.geteuid())
+    if problem := permission_problem(file):
+        return error(name, *problem)
+    user = user_name(os.geteuid())
     if os.geteuid() != 0:
-        denied = [path for path in owners if not os.access(path, os.R_OK | os.W_OK, effective_ids=True)]
-        if denied:
-            found = f"{denied[0]} belongs to {_user(owners[denied[0]])} and cannot be written by {user}"
-            return error(name, found, f"as root, run chown {user} {' '.join(map(str, denied))}")
         return ok(name, f"{user} can write {file if file.exists() else folder}")
-    owner = next((each for each in owners.values() if each), 0)
-    foreign = [path for path, each in owners.items() if each == 0 and path != folder]
+    found = owners(file)
+    owner = next((each for each in found.values() if each), 0)
+    foreign = [path for path, each in found.items() if each == 0 and path != folder]
     if owner and foreign:
-        found = f"{foreign[0]} belongs to root, other files to {_user(owner)}: a command was run as root"
-        return error(name, found, f"run chown {_user(owner)} {' '.join(map(str, foreign))}")
+        sentence = f"{foreign[0]} belongs to root, other files to {user_name(owner)}: a command was run as root"
+        return error(name, sentence, f"run chown {user_name(owner)} {' '.join(map(str, foreign))}")
     if owner:
-        found = f"they belong to {_user(owner)}, and this check runs as root"
-        return warning(name, found, f"run it as {_user(owner)}, to see whether that user can write")
+        sentence = f"they belong to {user_name(owner)}, and this check runs as root"
+        return warning(name, sentence, f"run it as {user_name(owner)}, to see whether that user can write")
     return ok(name, f"root can write {file if file.exists() else folder}")
 
 
@@ -126,18 +118,3 @@ def _space(folder: Path) -> Finding:
     if free < LOW_FREE:
         return warning(name, found, "free some space: a million orders take 2 GB until their content is deleted")
     return ok(name, found)
-
-
-def _owner(path: Path) -> int | None:
-    """Return the number of the file's owner; None if there is no such file, as of SQLite's log between two uses."""
-    try:
-        return path.stat().st_uid
-    except OSError:
-        return None
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)

@@ -11,6 +11,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from orderconfirm.errors import DeliveryFailure, InvalidOrder, TemplateError
+from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.order.json_body import InvalidJson, parse_json
 from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, load_order
 from orderconfirm.settings import ROOT
@@ -30,7 +31,7 @@ def preview(order: Path, folder: Path) -> None:
     """
     body = _read(order)
     try:
-        email = current_app.extensions["orderconfirm"].confirmations.preview(body).email
+        email = current_app.extensions["orderconfirm"].confirmations.preview(DEFAULT_SHOP, body).email
     except TemplateError as exc:
         raise click.ClickException(str(exc)) from exc
     try:

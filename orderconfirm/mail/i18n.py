@@ -1,34 +1,30 @@
-"""The language of a mail: its catalogue, its text direction, and its formats of money, quantities and dates."""
+"""The language of a mail: its catalogue and its text direction."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jinja2
-from babel import Locale, UnknownLocaleError, dates, numbers
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
 from babel.messages.catalog import Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.support import NullTranslations, Translations
 
 from orderconfirm.errors import TemplateError
-from orderconfirm.order.money import decimals_of, round_to
 
 DOMAIN = "order_confirmation"
 #: The language that the templates are written in.
 SOURCE_LANGUAGE = "en"
-#: Unicode's invisible direction marks (UAX #9). The left-to-right mark keeps a sign to the left of its digits.
-_DIRECTION_MARKS = "\u200e\u200f\u061c"
-_LEFT_TO_RIGHT = "\u200e"
+#: Languages whose readers read another one's catalogue.
+_CATALOGUE_LANGUAGES = {"no": "nb", "nn": "nb"}
 #: Without it, Babel expects two plural forms.
 _NO_HEADER = "no Plural-Forms header: create the catalogue with make language LOCALE=…"
 
@@ -60,8 +56,11 @@ class Languages:
         """
         self._catalogues: dict[str, NullTranslations] = {SOURCE_LANGUAGE: NullTranslations()}
         for folder in reversed(folders):
-            for path in sorted(folder.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po")):
+            paths = sorted(folder.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po"))
+            for path in paths:
                 self._add(path)
+            for path in {*folder.rglob("*.po")} - {*paths}:
+                raise TemplateError(f"{path} is not used; meant locale/<language>/LC_MESSAGES/{DOMAIN}.po?")
         self.available = sorted(self._catalogues)
         match = self._match(default)
         if match is None:
@@ -104,61 +103,26 @@ class Languages:
                 locale = Locale.parse("_".join(parts[:length]))
             except (ValueError, UnknownLocaleError):
                 continue
-            names = [name for name in self.available if name.split("_")[0] == locale.language]
+            language = _CATALOGUE_LANGUAGES.get(locale.language, locale.language)
+            names = [name for name in self.available if name.split("_")[0] == language]
             if not names:
                 return None
             scores = {name: _score(Locale.parse(name), locale) for name in names}
             name = max(names, key=scores.__getitem__)
             catalogue = Locale.parse(name)
-            # Dates and texts must be in the same script.
+            # Dates and texts must be in the same language and script.
             has_same_script = not catalogue.script or not locale.script or catalogue.script == locale.script
-            return (locale if has_same_script else catalogue), name
+            fits = has_same_script and catalogue.language == locale.language
+            return (locale if fits else catalogue), name
         return None
 
 
-@lru_cache(maxsize=4096)
-def format_money(amount: Decimal, currency: str, locale: Locale) -> str:
-    """Return `amount` with its currency in the locale's format. A currency unknown to Babel is shown as its code."""
-    places = decimals_of(currency)
-    pattern = _money_pattern(locale, places)
-    text = str(pattern.apply(round_to(amount, places), locale, currency=currency, currency_digits=False))
-    # The locale's own marks differ for plus and minus, which would misalign the amounts of a column.
-    return f"{_LEFT_TO_RIGHT}{text.lstrip(_DIRECTION_MARKS)}" if locale.text_direction == "rtl" else text
-
-
-@lru_cache(maxsize=1024)
-def format_quantity(number: Decimal, locale: Locale) -> str:
-    """Return a whole or fractional quantity without trailing zeros, like 2 or 1.5."""
-    return str(numbers.format_decimal(number, locale=locale))
-
-
-def format_date(time: datetime, locale: Locale) -> str:
-    """Return the day of `time` in its own time zone, in the locale's long format."""
-    return _format_day(time.date(), locale)
-
-
-@lru_cache(maxsize=1024)
-def _format_day(day: date, locale: Locale) -> str:
-    return dates.format_date(day, format="long", locale=locale)
-
-
-@lru_cache(maxsize=256)
-def _money_pattern(locale: Locale, places: int) -> numbers.NumberPattern:
-    """Return the locale's currency pattern with ISO 4217's number of decimals; CLDR's differs for RSD and LBP."""
-    pattern = copy(locale.currency_formats["standard"])
-    pattern.frac_prec = (places, places)
-    # Babel writes "-" where the locale has its own minus sign. Arabic's stays to the left of the digits.
-    minus = numbers.get_minus_sign_symbol(locale)
-    pattern.prefix = (pattern.prefix[0], pattern.prefix[1].replace("-", minus))
-    pattern.suffix = (pattern.suffix[0], pattern.suffix[1].replace("-", minus))
-    return cast(numbers.NumberPattern, pattern)
-
-
-def _score(catalogue: Locale, locale: Locale) -> tuple[bool, bool, bool]:
-    """Rank a catalogue of the right language: by script, then by territory; one without a territory is next best."""
+def _score(catalogue: Locale, locale: Locale) -> tuple[bool, ...]:
+    """Rank a catalogue of the right language: by script, territory, CLDR's parent (Angola's is Portugal), or none."""
     return (
         catalogue.script == locale.script,
         catalogue.territory == locale.territory,
+        str(catalogue) == get_global("parent_exceptions").get(str(locale)),
         catalogue.territory is None,
     )
 

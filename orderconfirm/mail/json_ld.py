@@ -9,6 +9,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from orderconfirm.mail.template_context import CompanyView
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.money import decimals_of, round_to
 
@@ -19,19 +20,22 @@ MAX_ITEMS = 20
 _ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 
 
-def order_script(order: Order, merchant: str) -> str:
+def order_script(order: Order, company: CompanyView) -> str:
     """Return the order as a script element, escaped so that no text in the order can end it."""
-    text = json.dumps(_order(order, merchant), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_order(order, company), ensure_ascii=False, separators=(",", ":"))
     for character, escaped in _ESCAPES.items():
         text = text.replace(character, escaped)
     return f'<script type="application/ld+json">{text}</script>'
 
 
-def _order(order: Order, merchant: str) -> dict[str, Any]:
+def _order(order: Order, company: CompanyView) -> dict[str, Any]:
+    seller = {"@type": "Organization", "name": company.name}
     data: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "Order",
-        "merchant": {"@type": "Organization", "name": merchant},
+        # Google's table requires `seller`, its examples have `merchant`.
+        "merchant": seller,
+        "seller": seller,
         "orderNumber": order.order_id,
         "orderDate": order.order_date.isoformat(),
         "orderStatus": "https://schema.org/OrderProcessing",
@@ -42,7 +46,8 @@ def _order(order: Order, merchant: str) -> dict[str, Any]:
     }
     if order.order_url:
         data["url"] = order.order_url
-        data["potentialAction"] = {"@type": "ViewAction", "target": order.order_url}
+    if link := order.order_url or company.website_url:
+        data["potentialAction"] = {"@type": "ViewAction", "target": link}
     return data
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 from orderconfirm.mail.i18n import Language, Languages
@@ -16,10 +18,10 @@ from orderconfirm.order.models import Order
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.settings import Settings
 
-#: Lines shown in the HTML part: a line takes 0.7 kB, and Gmail clips mails at about 102 kB. The text has all lines.
-MAX_LINES = 50
-#: Maximum size of the HTML part in bytes. Lines are left out until it fits.
+#: Maximum size of the HTML part in bytes: Gmail clips it at about 102 kB. Lines that do not fit are left out.
 MAX_BYTES = 100_000
+#: Bytes of the maximum that may stay unused while lines are left out.
+MAX_UNUSED_BYTES = 3_000
 #: Seconds between two checks for edited templates.
 LOOK_INTERVAL = 0.05
 #: Length to which the texts of an order are cut when its HTML part is too large even without lines.
@@ -39,6 +41,13 @@ class MailRenderer:
         self._loaded_times: list[int] = []
         self._load()
 
+    def for_shop(self, settings: Settings) -> MailRenderer:
+        """Return a renderer with the same compiled templates and a shop's own name, links and colours."""
+        other = copy(self)
+        other._settings = settings
+        other._company = company_view(settings)
+        return other
+
     @property
     def languages(self) -> list[str]:
         """The names of the installed catalogues, which are locales."""
@@ -50,27 +59,50 @@ class MailRenderer:
             self._reload_if_changed()
         language = self._languages.get(order.locale)
         templates = self._templates_in(language)
-        context = self._context(order, language, MAX_LINES)
-        html = self._html(order, language, templates, context)
-        return Email(templates.subject(context), templates.text(context), html)
+        context, html = self._fit(order, language, templates)
+        return Email(templates.subject(context), templates.text(context), html, context["lang"])
 
-    def _html(self, order: Order, language: Language, templates: Templates, context: Context) -> str:
-        shown = MAX_LINES
+    def _fit(self, order: Order, language: Language, templates: Templates) -> tuple[Context, str]:
+        """Return the context for both parts of the mail, with as many lines as fit, and the HTML part."""
+        context = self._context(order, language, len(order.items))
         html = templates.html(context)
-        script = order_script(order, self._settings.company_name) if self._settings.json_ld else ""
-        while len(html.encode()) + len(script.encode()) > MAX_BYTES:
-            if script:
-                script = ""
-            elif shown:
-                shown //= 2
-                html = templates.html(self._context(order, language, shown))
-            else:
-                # Only abusive input is this long. The text part still contains all of it.
-                without_lines = self._context(order, language, 0)
-                short_order = shorten(without_lines["order"], MAX_CHARACTERS)
-                return templates.html({**without_lines, "order": short_order})
+        size = len(html.encode())
+        if size > MAX_BYTES:
+            return self._fill(order, language, templates, size) or (context, self._shortened(context, templates))
+        script = order_script(order, self._company) if self._settings.json_ld else ""
+        if not script or size + len(script.encode()) > MAX_BYTES:
+            return context, html
         head, end_tag, rest = html.partition("</head>")
-        return f"{head}{script}\n{end_tag}{rest}" if end_tag and script else html
+        return context, f"{head}{script}\n{end_tag}{rest}" if end_tag else html
+
+    def _fill(self, order: Order, language: Language, templates: Templates, size: int) -> tuple[Context, str] | None:
+        """Fill the HTML part with lines up to the maximum, or return None if it is too large without any.
+
+        `size` is its size with all lines.
+        """
+        context = self._context(order, language, 0)
+        html = templates.html(context)
+        unused = MAX_BYTES - len(html.encode())
+        if unused < 0:
+            return None
+        shown, too_many, excess = 0, len(order.items), size - MAX_BYTES
+        while too_many - shown > 1 and unused > MAX_UNUSED_BYTES:
+            # Lines have similar sizes, so the number that fits is close to this share of them.
+            guess = shown + (too_many - shown) * unused // (unused + excess)
+            guess = min(max(guess, shown + 1), too_many - 1)
+            candidate = self._context(order, language, guess)
+            candidate_html = templates.html(candidate)
+            left = MAX_BYTES - len(candidate_html.encode())
+            if left < 0:
+                too_many, excess = guess, -left
+            else:
+                shown, unused, context, html = guess, left, candidate, candidate_html
+        return context, html
+
+    def _shortened(self, context: Context, templates: Templates) -> str:
+        """Return the HTML part without lines and with short texts. Only abusive input is this long."""
+        view = replace(context["order"], shown_lines=(), hidden_count=len(context["order"].lines))
+        return templates.html({**context, "order": shorten(view, MAX_CHARACTERS)})
 
     def _templates_in(self, language: Language) -> Templates:
         translated = self._translated  # local reference: another thread may reload the templates
@@ -92,7 +124,7 @@ class MailRenderer:
         self._languages = Languages(self._folders, self._settings.default_locale)
         templates = Templates(self._folders)
         templates.check(
-            self._context(order, self._languages.get(order.locale), MAX_LINES) for order in SAMPLES.values()
+            self._context(order, self._languages.get(order.locale), len(order.items)) for order in SAMPLES.values()
         )
         self._templates = templates
         #: By catalogue, each compiled for its first mail.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -12,10 +13,12 @@ from typing import Any
 import css_inline
 import jinja2
 import jinja2.meta
+import jinja2.nodes
 
 from orderconfirm.errors import TemplateError
 from orderconfirm.mail import text_filters
 from orderconfirm.mail.css_inlining import CannotInline, inline_once
+from orderconfirm.mail.template_names import UnknownName, unknown_names
 from orderconfirm.mail.translated_environment import Gettext, TranslatedEnvironment
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ Context = dict[str, Any]
 
 #: Suffixes of template files. A template folder may contain other files too.
 SUFFIXES = ("html", "htm", "txt", "j2", "jinja", "jinja2")
+#: The templates of the mail. Other files are parts that one of them includes, imports or extends.
+MAIN_TEMPLATES = ("order_confirmation.subject.txt", "order_confirmation.txt", "order_confirmation.html")
 
 #: Markup that mail clients remove or block, or that makes the CSS inliner read another file.
 _FORBIDDEN = re.compile(r"<\s*(?:script|link|iframe|object|embed|form)\b|@import\b|@font-face\b", re.IGNORECASE)
@@ -44,9 +49,10 @@ class Templates:
         self._folders = folders
         self._plain = _environment(folders, gettext, autoescape=False)
         self._html = _environment(folders, gettext, autoescape=True)
-        self._subject_template = self._load(self._plain, "order_confirmation.subject.txt")
-        self._text_template = self._load(self._plain, "order_confirmation.txt")
-        self._source_template = self._load(self._html, "order_confirmation.html")
+        subject, text, html = MAIN_TEMPLATES
+        self._subject_template = self._load(self._plain, subject)
+        self._text_template = self._load(self._plain, text)
+        self._source_template = self._load(self._html, html)
         self._inlined_source: str | None = None
         self._inlined_template: jinja2.Template | None = None
 
@@ -89,6 +95,7 @@ class Templates:
                 if not part:
                     raise TemplateError(f"the {name} template renders nothing")
             _check_markup(_render(self._source_template, context), self._source_template.name or "")
+        self._check_files()
         self._inline_once(contexts)
 
     def _inline_once(self, contexts: list[Context]) -> None:
@@ -123,13 +130,34 @@ class Templates:
             raise TemplateError(f"{name} is not UTF-8: {exc}") from exc
 
     def _check_names(self, known: Iterable[str]) -> None:
-        """Raise TemplateError for an undefined name in any branch, including those that no sample order renders."""
+        """Raise TemplateError for a name that does not exist, in any branch."""
         known = {*known, *self._html.globals}
-        for template in (self._subject_template, self._text_template, self._source_template):
-            source, path, _ = self._source(template.name or "")
-            for name in jinja2.meta.find_undeclared_variables(self._html.parse(source)) - known:
-                line = next((n for n, text in enumerate(source.split("\n"), 1) if re.search(rf"\b{name}\b", text)), 0)
-                raise TemplateError(f"{Path(path).name}, line {line}: {name!r} is undefined")
+        for name in MAIN_TEMPLATES:
+            for line, error in sorted(unknown_names(self._parse(name), known)):
+                raise TemplateError(f"{name}, line {line}: {error}")
+
+    def _check_files(self) -> None:
+        """Raise TemplateError for a file that no template uses: its name has a typing error."""
+        used, found = set(MAIN_TEMPLATES), list(MAIN_TEMPLATES)
+        for name in found:
+            for reference in jinja2.meta.find_referenced_templates(self._parse(name)):
+                if reference is None:  # computed, so it may be any file
+                    return
+                if reference not in used:
+                    used.add(reference)
+                    found.append(reference)
+        for name in sorted({*self._html.list_templates(SUFFIXES)} - used):
+            similar = difflib.get_close_matches(name, MAIN_TEMPLATES, n=1, cutoff=0.5)
+            advice = f"meant {similar[0]}?" if similar else f"the mail's templates are {', '.join(MAIN_TEMPLATES)}"
+            raise TemplateError(f"{self._source(name)[1]} is not used by any template; {advice}")
+
+    def _parse(self, name: str) -> jinja2.nodes.Template:
+        try:
+            return self._html.parse(self._source(name)[0], name)
+        except jinja2.TemplateSyntaxError as exc:
+            raise TemplateError(f"{name}, line {exc.lineno}: {exc.message}") from exc
+        except jinja2.TemplateNotFound as exc:
+            raise TemplateError(f"{name} is missing") from exc
 
     def _load(self, environment: jinja2.Environment, name: str) -> jinja2.Template:
         try:
@@ -148,7 +176,7 @@ def _environment(folders: Sequence[Path], gettext: Gettext, autoescape: bool) ->
         gettext,
         loader=jinja2.FileSystemLoader(folders, encoding="utf-8-sig"),
         autoescape=autoescape,  # noqa: S701
-        undefined=jinja2.StrictUndefined,
+        undefined=UnknownName,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
@@ -157,7 +185,10 @@ def _environment(folders: Sequence[Path], gettext: Gettext, autoescape: bool) ->
     )
     environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(
-        columns=text_filters.columns, wrapped=text_filters.wrapped, indented=text_filters.indented
+        columns=text_filters.columns,
+        wrapped=text_filters.wrapped,
+        indented=text_filters.indented,
+        left_to_right=text_filters.left_to_right,
     )
     return environment
 

@@ -43,6 +43,11 @@ def columns(left: str, right: str, total: int) -> str:
     return "\n".join([*before, f"{last}{gap}{right}"])
 
 
+def left_to_right(text: str, direction: str) -> str:
+    """Isolate a telephone number or code in right-to-left text (UAX #9), which would reverse its groups of digits."""
+    return f"\u2066{text}\u2069" if direction == "rtl" else text
+
+
 def indented(text: str, spaces: int) -> str:
     """Indent every line."""
     return textwrap.indent(text, " " * spaces)

@@ -15,7 +15,8 @@ from orderconfirm.metrics.table import (
     RELAY_PAUSED,
     SENDERS,
 )
-from orderconfirm.models import HealthStatus, State
+from orderconfirm.models import State
+from orderconfirm.queries import HealthStatus
 from orderconfirm.version import VERSION
 
 

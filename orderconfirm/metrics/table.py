@@ -90,6 +90,9 @@ DELIVERY_EVENTS = Metric(
     ("delivery",),
     (*(each.value for each in Delivery), "other"),
 )
+WEBHOOKS = Metric(
+    "webhooks_total", "counter", "Webhooks of shop platforms with a valid signature", ("platform", "outcome")
+)
 SUPPRESSIONS = Metric("suppressions_total", "counter", "Addresses suppressed after a bounce or a complaint")
 DATABASE_ERRORS = Metric(
     "database_errors_total", "counter", "Reads and writes that failed", ("operation",), ("read", "write")
@@ -104,7 +107,9 @@ MAILS = Metric(
     tuple(each.value for each in State if each in State.PENDING | State.ATTENTION),
     is_read=True,
 )
-OLDEST_DUE = Metric("oldest_due_seconds", "gauge", "How long the oldest due mail has been due", is_read=True)
+OLDEST_DUE = Metric(
+    "oldest_due_seconds", "gauge", "How long the oldest mail that should be sent by now has waited", is_read=True
+)
 POSSIBLE_COPIES = Metric("possible_copies", "gauge", "Sends with an unknown outcome, of all mails", is_read=True)
 SENDERS = Metric("senders", "gauge", "Processes that send, on all machines", is_read=True)
 RELAY_PAUSED = Metric("relay_paused", "gauge", "1 while any sender has paused the relay", is_read=True)

@@ -18,6 +18,11 @@ from orderconfirm.order.money import plain
 #: must not reach a header.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROLS_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Characters that take no room or only blank room: zero-width ones, fillers and direction marks.
+_INVISIBLE = re.compile(
+    "[\\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\U000e0000-\U000e0fff]+"
+)
 #: Closed entities only: "AT&amp;T" means AT&T, but "a&copy=2" has no entity.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?\Z")
@@ -41,7 +46,7 @@ class Text(fields.Field[str | None]):
 
     `numbers`: a JSON number is accepted as its digits, because some shops send numeric ids. `lines`: line breaks are
     kept. `entities`: HTML entities are decoded, because WooCommerce encodes names. `exact`: a control character is an
-    error, because an id must not change. An empty string and a lone "-" count as absent.
+    error, because an id must not change. An empty string, a lone "-" and invisible characters count as absent.
     """
 
     default_error_messages = {
@@ -49,6 +54,7 @@ class Text(fields.Field[str | None]):
         "null": "must not be null",
         "text": "must be a string",
         "empty": "must not be empty",
+        "invisible": "must not consist of invisible characters",
         "long": "must have at most {max_length} characters, has {length}",
         "nul": "must not contain NUL (\\u0000)",
         "control": "must not contain control characters or line breaks",
@@ -83,9 +89,10 @@ class Text(fields.Field[str | None]):
         if self.entities and "&" in value:
             value = _ENTITY.sub(_character, value)
         value = self.controls.sub(" ", value.replace("\r\n", "\n")).strip()
-        if not value or value == "-":
+        is_invisible = not value.isascii() and _INVISIBLE.fullmatch(value)
+        if not value or value == "-" or is_invisible:
             if self.required:
-                raise self.make_error("empty")
+                raise self.make_error("invisible" if is_invisible else "empty")
             return None
         if len(value) > self.max_length:
             raise self.make_error("long", max_length=self.max_length, length=len(value))
@@ -192,6 +199,41 @@ class DigitsInteger(fields.Integer):
         if not re.fullmatch(r"[0-9]{1,9}", str(value)):
             raise self.make_error("invalid")
         return super()._validated(value)
+
+
+class TextMap(fields.Field[dict[str, str]]):
+    """An object of at most `maximum` texts, by names that templates can use. Empty texts are dropped."""
+
+    #: A name after a dot in a template.
+    name_pattern = "[A-Za-z][A-Za-z0-9_]{0,49}"
+    default_error_messages = {
+        "null": "must not be null",
+        "object": "must be an object of names and texts",
+        "many": "must have at most {maximum} entries",
+        "name": "has the name {name}: it must begin with a letter and have at most 50 letters, digits and _",
+    }
+
+    def __init__(self, text: Text, maximum: int, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+        self.text = text
+        self.maximum = maximum
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise self.make_error("object")
+        if len(value) > self.maximum:
+            raise self.make_error("many", maximum=self.maximum)
+        texts, errors = {}, {}
+        for name, text in value.items():
+            if not re.fullmatch(self.name_pattern, name):
+                raise self.make_error("name", name=repr(name[:50]))
+            try:
+                texts[name] = self.text.deserialize(text)
+            except ValidationError as exc:
+                errors[name] = exc.messages
+        if errors:
+            raise ValidationError(errors)
+        return {name: text for name, text in texts.items() if text is not None}
 
 
 class BoundedList(fields.List[Any]):

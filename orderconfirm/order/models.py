@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -42,12 +42,13 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A postal address, line by line as the shop writes it."""
+    """A postal address. The mail shows its parts in the order that is usual in its country."""
 
     lines: tuple[str, ...]
     city: str | None = None
     postcode: str | None = None
     country: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,12 @@ class Order:
     shipping_cost: Decimal | None = None
     tax: Decimal | None = None
     tax_included: bool | None = None
+    tax_label: str | None = None
     adjustments: tuple[Adjustment, ...] = ()
     billing_address: Address | None = None
     shipping_address: Address | None = None
     payment_method: str | None = None
     order_url: str | None = None
     notes: str | None = None
+    custom: dict[str, str] = field(default_factory=dict)
     send_before: datetime | None = None

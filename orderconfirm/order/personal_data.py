@@ -34,4 +34,4 @@ def _words(request: Mapping[str, Any]) -> Iterator[str]:
         yield part.strip()
     for address in (request.get("billing_address"), request.get("shipping_address")):
         if address:
-            yield from (*address["lines"], address.get("city") or "", address.get("postcode") or "")
+            yield from (*address["lines"], *(address.get(name) or "" for name in ("city", "region", "postcode")))

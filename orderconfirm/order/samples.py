@@ -70,6 +70,7 @@ FULL = Order(
     payment_method="Visa ending in 4242",
     order_url="https://shop.example/orders/R-100482",
     notes="Please leave the parcel with the neighbours at number 9.\nThank you!",
+    custom={"gift_note": "Happy birthday, Mum!"},
 )
 
 LONG = replace(
@@ -87,12 +88,16 @@ LONG = replace(
 TAX_INCLUDED = replace(
     TWO_LINES,
     order_id="R-100485",
+    items=(Item("Wireless Headphones", Decimal(1), Decimal("79.99"), line_total=Decimal("69.99")), TWO_LINES.items[1]),
     subtotal=Decimal("119.97"),
     discount=Decimal("10.00"),
     tax=Decimal("17.56"),
     tax_included=True,
+    tax_label="VAT 19%",
+    shipping_cost=Decimal(0),
     total=Decimal("113.00"),
     currency="EUR",
+    shipping_address=Address(("John Doe", "123 Main St"), "Springfield", "62704", "US", "IL"),
 )
 
 RIGHT_TO_LEFT = replace(
@@ -114,7 +119,7 @@ RIGHT_TO_LEFT = replace(
     shipping_method="توصيل سريع",
     payment_method="بطاقة ••4242",
     billing_address=None,
-    shipping_address=Address(("شارع الشيخ زايد 12",), "دبي", None, "الإمارات"),
+    shipping_address=Address(("شارع الشيخ زايد 12",), "دبي", None, "AE"),
     notes="اتصل قبل الوصول",
 )
 

@@ -11,7 +11,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 from marshmallow.experimental.context import Context
 
 from orderconfirm.errors import FieldError, InvalidOrder
-from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, Timestamp
+from orderconfirm.order.fields import BoundedList, Number, StrictBoolean, Text, TextMap, Timestamp
 from orderconfirm.order.money import fit_amount, fit_unit_price
 from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH, PREVIEW, VERBS, is_reachable
 from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
@@ -49,7 +49,7 @@ class Part(Schema):
 
     @post_load
     def drop_absent(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if value not in (None, [])}
+        return {name: value for name, value in data.items() if value not in (None, [], {})}
 
 
 class CustomerSchema(Part):
@@ -92,8 +92,9 @@ class AddressSchema(Part):
         Text(200, entities=True), 10, allow_none=True, metadata=about("name, street and the like, as on a parcel")
     )
     city = Text(200, entities=True)
+    region = Text(100, entities=True, metadata=about("state, province or prefecture"))
     postcode = Text(20, numbers=True)
-    country = Text(100)
+    country = Text(100, metadata=about("a name, or an ISO 3166 code, shown as a name in the customer's language"))
 
     @post_load
     def drop_empty_lines(self, data: dict[str, Any], **_: Any) -> dict[str, Any] | None:
@@ -103,7 +104,7 @@ class AddressSchema(Part):
 
 
 class PostalAddress(fields.Field[dict[str, Any] | None]):
-    """An address as text with line breaks, or as an object of lines, city, postcode and country."""
+    """An address as text with line breaks, or as an object of lines, city, region, postcode and country."""
 
     schema = AddressSchema()
     _text = Text(1000, lines=True, entities=True)
@@ -116,7 +117,7 @@ class PostalAddress(fields.Field[dict[str, Any] | None]):
             text = self._text.deserialize(value)
             return {"lines": [line.strip() for line in text.split("\n") if line.strip()]} if text else None
         if not isinstance(value, Mapping):
-            raise ValidationError("must be a string, or an object of lines, city, postcode and country")
+            raise ValidationError("must be a string, or an object of lines, city, region, postcode and country")
         loaded: dict[str, Any] | None = self.schema.load(value)
         return loaded
 
@@ -147,6 +148,7 @@ class OrderSchema(Part):
     shipping_cost = Number(minimum="zero")
     tax = Number(minimum="zero")
     tax_included = StrictBoolean(allow_none=True, metadata=about("whether the prices include the tax"))
+    tax_label = Text(60, entities=True, metadata=about("name of the tax, like VAT 20%; default: the locale's"))
     adjustments = BoundedList(
         fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES),
         50,
@@ -158,6 +160,11 @@ class OrderSchema(Part):
     payment_method = Text(200, entities=True)
     order_url = WebUrl(metadata=about("URL that the mail's button opens"))
     notes = Text(2000, lines=True, entities=True, metadata=about("shown below the order"))
+    custom = TextMap(
+        Text(1000, numbers=True, lines=True, entities=True),
+        20,
+        metadata=about("the shop's own texts by name, for its own templates"),
+    )
     send_before = Timestamp(metadata=about("no mail is sent after this time"))
 
     @validates_schema(skip_on_field_errors=False)

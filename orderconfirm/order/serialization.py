@@ -102,7 +102,7 @@ def to_request(order: Order) -> dict[str, Any]:
 
 def _without_absent(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_absent(inner) for name, inner in value.items() if inner not in (None, [])}
+        return {name: _without_absent(inner) for name, inner in value.items() if inner not in (None, [], {})}
     return [_without_absent(inner) for inner in value] if isinstance(value, list) else value
 
 
@@ -126,6 +126,8 @@ def _decoder(hint: Any) -> Callable[[Any], Any]:
     if get_origin(hint) is tuple:
         decode_part = _decoder(get_args(hint)[0])
         return lambda parts: tuple(decode_part(part) for part in parts)
+    if get_origin(hint) is dict:
+        return dict
     if isinstance(hint, type) and is_dataclass(hint):
         return partial(_decode, hint)
     return _SCALARS[hint]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orderconfirm.order.models import Order
+from orderconfirm.order.models import Item, Order
 from orderconfirm.order.money import decimals_of, line_total, minor_unit, round_to
 
 ZERO = Decimal(0)
@@ -62,6 +62,19 @@ def add_up(order: Order) -> Totals:
         parts=order.total - gap,
         difference=difference,
     )
+
+
+def line_discount(item: Item, order: Order) -> Decimal:
+    """Return the amount by which a line's total is below quantity times price, or zero.
+
+    Up to a minor unit per piece, it is the rounding of the unit price. More than the order's discount is something
+    else, and without one it may be the tax on prices that include it.
+    """
+    if item.line_total is None or (order.tax and not order.discount):
+        return ZERO
+    difference = item.price * item.quantity - item.line_total
+    is_discount = minor_unit(order.currency) * item.quantity < difference <= (order.discount or difference)
+    return round_to(difference, decimals_of(order.currency)) if is_discount else ZERO
 
 
 def _tolerance(order: Order) -> Decimal:

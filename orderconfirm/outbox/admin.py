@@ -12,7 +12,7 @@ from orderconfirm.errors import ContentDeleted, WrongState
 from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, State
 from orderconfirm.order.models import Order
-from orderconfirm.order.serialization import fingerprint, read_order
+from orderconfirm.order.serialization import encode_payload, fingerprint, read_order
 from orderconfirm.outbox import delivery_events, history, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
@@ -67,6 +67,11 @@ _REQUEUE_BATCH = _requeue.where(
         .limit(bindparam("limit"))
     )
 )
+_REPLACE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("mail"))
+    .values(payload=bindparam("new_payload"), fingerprint=bindparam("new_fingerprint"))
+)
 _CANCEL = update(outbox).where(_one_chosen).values(state=State.CANCELLED, changed_at=now).returning(outbox.c.id)
 
 
@@ -111,23 +116,21 @@ class OutboxAdmin:
         """
         return self._change(_REQUEUE, shop, order_id, State.RETRYABLE, Event.REQUEUED, State.QUEUED)
 
-    def requeue_all(self, shop: str, states: Collection[str] = State.RETRYABLE) -> int:
-        """Make the shop's mails in `states` due now, if they can be retried. Returns how many."""
-        total = 0
-        after: int | None = 0
-        while after is not None:
-            count, after = self.requeue_batch(shop, states, after)
-            total += count
-        return total
+    def requeue_batch(self, shops: Sequence[str], states: Collection[str], cursor: str = "") -> tuple[int, str | None]:
+        """Do the same for the next mails of `shops` in `states`. A `cursor` names the last mail before them.
 
-    def requeue_batch(self, shop: str, states: Collection[str], after: int) -> tuple[int, int | None]:
-        """Do the same for the next mails after the id `after`. Returns how many, and the last one's id.
-
-        The id is None when there are no more.
+        Returns how many, and the cursor of the next batch; None when there are no more.
         """
-        values = {"of_shop": shop, "states": list(states), "after": after, "limit": MAX_BATCH}
+        after, _, current = cursor.partition(" ")
+        rest = shops[shops.index(current) :] if current in shops else shops
+        if not rest:
+            return 0, None
+        last = int(after) if after.isdecimal() else 0
+        values = {"of_shop": rest[0], "states": list(states), "after": last, "limit": MAX_BATCH}
         ids = self._database.write(partial(_requeue_batch, values))
-        return len(ids), max(ids) if len(ids) == MAX_BATCH else None
+        if len(ids) == MAX_BATCH:
+            return len(ids), f"{max(ids)} {rest[0]}"
+        return len(ids), f"0 {rest[1]}" if rest[1:] else None
 
     def cancel(self, shop: str, order_id: str) -> bool:
         """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""
@@ -170,6 +173,26 @@ class OutboxAdmin:
 
         result: tuple[OutboxEntry, bool] | None = self._database.write_order(run_jobs, job)
         return result
+
+    def replace_content(
+        self, shop: str, order_id: str, request: dict[str, Any], defaults: dict[str, object], reason: str
+    ) -> bool:
+        """Store another content for a known order, for a later resend. No mail is sent.
+
+        Returns False while its mail is queued or being sent, and when its content is deleted.
+        """
+        values = {"new_payload": encode_payload(request, defaults), "new_fingerprint": fingerprint(request)}
+
+        def job(connection: Connection) -> bool:
+            rows = lock_order(connection, shop, order_id)
+            if not rows or rows[0].payload is None or rows[-1].state in State.UNDER_WAY:
+                return False
+            connection.execute(_REPLACE, {"mail": rows[0].id, **values})
+            history.record(connection, [rows[-1].id], Event.CHANGED, State(rows[-1].state), reason)
+            return True
+
+        is_replaced: bool = self._database.write(job)
+        return is_replaced
 
     def _change(
         self, statement: Update, shop: str, order_id: str, states: Collection[str], event: Event, state: State

@@ -49,6 +49,9 @@ class MailSender(Protocol):
     def abandon(self, message: Any) -> None:
         """Drop a message that was announced."""
 
+    def advise(self, failure: DeliveryFailure) -> str:
+        """Return what an operator does about a failure that concerns all mails."""
+
     @property
     def open_connections(self) -> int:
         """The number of connections to the relay that are open or being opened."""
@@ -176,8 +179,9 @@ class AttemptRunner:
         elif isinstance(failure, TooManyConnections) and self._sending > 0:
             self._limiter.too_many_connections(self._sending, now)
         elif isinstance(failure, RelayTrouble) and not isinstance(failure, SlowDown):
-            if self._breaker.trip(failure, now) and (pause := self._breaker.pause):
-                reply = {"stage": failure.stage, "code": failure.code, "reason": failure.text}
+            advice = self._mail_sender.advise(failure)
+            if self._breaker.trip(failure, now, advice) and (pause := self._breaker.pause):
+                reply = {"stage": failure.stage, "code": failure.code, "reason": failure.text, "advice": advice}
                 next_try = datetime.now(UTC) + timedelta(seconds=pause.until - now)
                 extra = {**ids(mail), **reply, "next_try_at": next_try.isoformat(timespec="seconds")}
                 log.error("the relay is paused", extra=extra)
@@ -191,7 +195,9 @@ def ids(mail: ClaimedMail) -> dict[str, Any]:
 def _without_personal_data(exc: Exception, mail: ClaimedMail) -> OrderConfirmError:
     """Return the failure with its text masked: it is logged, shown on the status pages, and kept with the mail."""
     if isinstance(exc, DeliveryFailure):
-        return type(exc)(exc.stage, mask_personal_data(exc.text, mail.payload), exc.code, exc.retry_after)
+        masked = type(exc)(exc.stage, mask_personal_data(exc.text, mail.payload), exc.code, exc.retry_after)
+        masked.__cause__ = exc.__cause__  # an advice depends on it
+        return masked
     text = str(exc) if isinstance(exc, OrderConfirmError) else f"{type(exc).__name__}: {exc}"
     return OrderConfirmError(mask_personal_data(text, mail.payload)).with_traceback(exc.__traceback__)
 

@@ -14,11 +14,12 @@ MAX_PAUSE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why and since when no mails are sent, and the time of the next probe."""
+    """Why and since when no mails are sent, the time of the next probe, and what an operator does about it."""
 
     reason: str
     since: float
     until: float
+    advice: str = ""
 
 
 class Breaker:
@@ -34,7 +35,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._pause = 0.0
         self._opened_at = 0.0
-        self._reason = ""
+        self._reason = self._advice = ""
         self._open_until = 0.0
         self._tripped_at = 0.0
 
@@ -46,20 +47,20 @@ class Breaker:
     def pause(self) -> Pause | None:
         """The current pause; None while the breaker is closed."""
         with self._lock:
-            return Pause(self._reason, self._opened_at, self._open_until) if self._pause else None
+            return Pause(self._reason, self._opened_at, self._open_until, self._advice) if self._pause else None
 
     def set_senders(self, count: int) -> None:
         """Multiply the pause between logins, so that `count` senders together try as often as one alone."""
         self._senders = count
 
-    def trip(self, trouble: RelayTrouble, now: float) -> bool:
-        """Record trouble. Returns True if this opened the breaker, False if it was open already."""
+    def trip(self, trouble: RelayTrouble, now: float, advice: str = "") -> bool:
+        """Record trouble, and what to do about it. Returns True if this opened the breaker, False if it was open."""
         with self._lock:
             was_closed = not self._pause
             if was_closed:
                 self._opened_at = now
             if now >= self._open_until:
-                self._reason = str(trouble)
+                self._reason, self._advice = str(trouble), advice
                 self._pause = self._next_pause(trouble)
                 self._open_until = now + self._pause
                 self._tripped_at = now

@@ -74,6 +74,8 @@ class Database:
         """
         if must_exist and self._files and not self._files.database.exists():
             raise OutboxUnavailable(f"{self._files.database} is missing: put it back")
+        if self._files:
+            self._files.check_permissions()
         try:
             self.schema.make_usable(self._auto_migrate)
         except OutboxUnavailable:

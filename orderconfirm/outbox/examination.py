@@ -35,6 +35,7 @@ def may_create_tables(database: Database) -> bool:
 def try_to_write(database: Database) -> None:
     """Take the locks of a write, which also shows whether the database is read-only, and give them back."""
     with database.reading() as connection:
+        connection.detach()  # closed at the end, with its time limit, even after the database's other connections
         if database.dialect == "sqlite":
             connection.exec_driver_sql(f"PRAGMA busy_timeout={LOCK_TIMEOUT * 1000}").close()
             # Without the turnstile: its file would belong to whoever runs the check.

@@ -40,21 +40,25 @@ _CLAIM = (
     )
     .returning(*outbox.c)
 )
+#: A released mail keeps its due time, and so its place among the others.
+_is_release = bindparam("releases") > 0
+#: The claim of the first attempt, which is the mail's Date: a leased mail was changed last by its claim.
+_first_tried_at = func.coalesce(outbox.c.tried_at, outbox.c.changed_at)
 _SETTLE = (
     update(outbox)
     .where(outbox.c.id == bindparam("mail_id"), outbox.c.lease_token == bindparam("token"), is_leased_state)
     .values(
         state=bindparam("to_state"),
-        reason=bindparam("why"),
+        reason=case((_is_release, outbox.c.reason), else_=bindparam("why")),
         changed_at=now,
-        due_at=now + bindparam("delay"),
-        tried_at=case((bindparam("spent") > 0, func.coalesce(outbox.c.tried_at, now)), else_=outbox.c.tried_at),
+        due_at=case((_is_release, outbox.c.due_at), else_=now + bindparam("delay")),
+        tried_at=case((bindparam("spent") > 0, _first_tried_at), else_=outbox.c.tried_at),
         attempts=outbox.c.attempts + bindparam("spent"),
         possible_copies=outbox.c.possible_copies + bindparam("copies"),
         **NO_LEASE,
     )
 )
-_release = update(outbox).values(state=State.QUEUED, changed_at=now, due_at=now, **NO_LEASE).returning(outbox.c.id)
+_release = update(outbox).values(state=State.QUEUED, changed_at=now, **NO_LEASE).returning(outbox.c.id)
 #: The mails of unconfirmed claims, none of which has been begun.
 _RELEASE_UNCONFIRMED = _release.where(outbox.c.lease_token.in_(bindparam("tokens", expanding=True)), is_leased_state)
 #: The mails of a dead process, except those that it had begun to send.
@@ -87,6 +91,7 @@ _RECLAIM = (
         reason=bindparam("why"),
         changed_at=now,
         due_at=now,
+        tried_at=_first_tried_at,
         attempts=outbox.c.attempts + 1,
         possible_copies=outbox.c.possible_copies + 1,
         **NO_LEASE,
@@ -205,6 +210,7 @@ def _values(finished: FinishedAttempt) -> dict[str, Any]:
         "to_state": str(outcome.state),
         "why": stored_text(outcome.reason),
         "delay": outcome.delay,
+        "releases": int(outcome.event is Event.RELEASED),
         "spent": int(outcome.spends_attempt),
         "copies": int(outcome.may_be_copy),
     }

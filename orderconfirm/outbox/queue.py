@@ -58,6 +58,11 @@ class OutboxQueue:
         self._unconfirmed_tokens: set[str] = set()
 
     @property
+    def max_pending(self) -> int:
+        """How many mails may be pending."""
+        return self._capacity.max_pending
+
+    @property
     def refusal(self) -> str | None:
         """Why this process refuses orders, or None."""
         return self._capacity.refusal
@@ -71,7 +76,7 @@ class OutboxQueue:
         try:
             result: AddResult | None = self._database.write_order(self._additions.add_all, Addition.of(mail))
             if result is None:
-                raise OutboxFull(f"{self._capacity.max_pending} mails are already pending (OUTBOX_MAX_PENDING)")
+                raise OutboxFull(f"{self.max_pending} mails are already pending (OUTBOX_MAX_PENDING)")
         except OutboxUnavailable as exc:
             self._capacity.note_refusal(str(exc))
             raise

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, case, null, or_, select, text
 
 from orderconfirm.errors import WrongState
 from orderconfirm.models import Event, State
-from orderconfirm.outbox import delivery_events, history, idempotency
+from orderconfirm.outbox import delivery_events, history, idempotency, webhook_log
 from orderconfirm.outbox.admin import lock_order
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
@@ -74,6 +74,7 @@ class Retention:
             if len(erased) < sum(row.erased_at is None for row in rows):  # all or none
                 raise WrongState("its mail is being sent: try again in a minute")
             _delete_events(connection, erased)
+            webhook_log.delete_of(connection, shop, order_id)
             for row in erased:
                 history.record(connection, [row.id], Event.ERASED, State(row.state))
             return bool(rows)
@@ -92,6 +93,7 @@ class Retention:
             purged = connection.execute(_PURGE, {"age": age, "limit": MAX_BATCH}).all()
             _delete_events(connection, purged)
             delivery_events.delete_unmatched(connection, age)
+            webhook_log.delete_old(connection, age, MAX_BATCH)
             return len({(row.shop, row.order_id) for row in purged})
 
         count = self._database.write(job)

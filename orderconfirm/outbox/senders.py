@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Double, Row, bindparam, delete, func, insert, select, text
 
-from orderconfirm.models import RelayPause
 from orderconfirm.outbox.breaker import Pause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import now as database_now
 from orderconfirm.outbox.tables import senders
+from orderconfirm.queries import RelayPause
 
 #: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
 LOOK_INTERVAL = 2.0
@@ -43,6 +43,7 @@ _ADD = insert(senders).values(
     paused_since=database_now - bindparam("paused_for", type_=Double),
     pause_reason=bindparam("reason"),
     next_try_at=database_now + bindparam("until_next_try", type_=Double),
+    pause_advice=bindparam("advice"),
 )
 
 
@@ -152,6 +153,7 @@ class Senders:
             "paused_for": now - pause.since if pause else None,
             "reason": stored_text(pause.reason) if pause else None,
             "until_next_try": pause.until - now if pause else None,
+            "advice": pause.advice if pause else None,
         }
         connection.execute(_ADD, values).close()
         return division
@@ -178,4 +180,4 @@ def _longest_pause(rows: Iterable[Row[Any]]) -> RelayPause | None:
     if paused is None:
         return None
     since, next_try_at = (datetime.fromtimestamp(at, UTC) for at in (paused.paused_since, paused.next_try_at))
-    return RelayPause(paused.pause_reason, since, next_try_at)
+    return RelayPause(paused.pause_reason, since, next_try_at, paused.pause_advice or "")

@@ -19,15 +19,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.outbox.postgres_connection import is_pooled
 from orderconfirm.outbox.process_locks import Verdict
+
+if TYPE_CHECKING:
+    import psycopg
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,8 @@ class SessionLocks:
         self._absent_since = {owner: since for owner, since in self._absent_since.items() if owner in owners}
 
     def _run(self, on_due: Callable[[], None]) -> None:
+        import psycopg
+
         while not self._stopping.is_set():
             try:
                 with closing(self._connect()) as session:

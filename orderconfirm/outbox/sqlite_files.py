@@ -6,6 +6,7 @@ SQLite continues to write to a file that has been deleted. Those writes are lost
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 from orderconfirm.errors import OutboxUnavailable
@@ -23,6 +24,11 @@ class SqliteFiles:
     def lock_folder(self) -> Path:
         """The folder in which each process holds a lock."""
         return self.database.with_name(f"{self.database.name}.alive")
+
+    def check_permissions(self) -> None:
+        """Raise OutboxUnavailable when this process may not write one of the files or their folder."""
+        if problem := permission_problem(self.database):
+            raise OutboxUnavailable(": ".join(problem))
 
     def remember(self) -> None:
         """Record the current inodes as those that this process has open."""
@@ -60,6 +66,43 @@ class SqliteFiles:
 
     def _changed(self) -> list[Path]:
         return [path for path, inode in self._inodes.items() if _inode(path) != inode]
+
+
+def owners(database: Path) -> dict[Path, int]:
+    """Return the user number of each existing file that a service writes, and of their folder, which comes first.
+
+    If there is no folder yet, it is the one in which that will be created.
+    """
+    folder = next(folder for folder in database.parents if folder.exists())
+    files = (database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", ".turnstile", ".alive"))
+    return {path: owner for path in (folder, *files) if (owner := _owner(path)) is not None}
+
+
+def permission_problem(database: Path) -> tuple[str, str] | None:
+    """Return which of the files this process may not write, and how to change that; None if it may write all."""
+    foreign = {path: owner for path, owner in owners(database).items() if owner != os.geteuid()}
+    denied = [path for path in foreign if not os.access(path, os.R_OK | os.W_OK, effective_ids=True)]
+    if not denied:
+        return None
+    user = user_name(os.geteuid())
+    problem = f"{denied[0]} belongs to {user_name(foreign[denied[0]])} and cannot be written by {user}"
+    return problem, f"as root, run chown {user} {' '.join(map(str, denied))}"
+
+
+def user_name(number: int) -> str:
+    """Return a user's name, or the number if it has none, as usual in a container."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _owner(path: Path) -> int | None:
+    """Return the number of the file's owner; None if there is no such file, as of SQLite's log between two uses."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
 
 
 def _inode(path: Path) -> int | None:

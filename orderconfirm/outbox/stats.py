@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, null, select, text, union_all
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, null, select, text, union_all
 
-from orderconfirm.models import QueueStats, State
+from orderconfirm.models import State
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import has_possible_copies, is_due, is_leased, now, of_few_mails
 from orderconfirm.outbox.tables import IS_ATTENTION_STATE, IS_FINISHED_WITH_CONTENT, outbox
+from orderconfirm.queries import QueueStats
 
 #: Minutes of which the sent mails are counted.
 MINUTES = 60
@@ -20,13 +21,20 @@ MAX_COUNTED = 20_000
 _of_shop = of_few_mails(outbox.c.shop) == bindparam("shop")
 
 
+#: Since when a mail should have been sent. A probe of a paused relay moves its mail's due time, so that the probes take
+#: turns: such a mail has a reason, but no attempt that counted, and has waited since its order was accepted.
+_was_probe = and_(outbox.c.reason.is_not(None), outbox.c.tried_at.is_(None))
+_waited = now - case((_was_probe, outbox.c.accepted_at), else_=outbox.c.due_at)
+
+
 def _by_state(*conditions: ColumnElement[bool]) -> Any:
     """Return one SELECT for each group of states, so that each uses its own small index."""
+    waited_when_due = func.max(case((outbox.c.due_at <= now, _waited)))
     return union_all(
-        select(outbox.c.state, func.count().label("mails"), func.max(now - outbox.c.due_at).label("overdue"))
+        select(outbox.c.state, func.count().label("mails"), waited_when_due.label("waited"))
         .where(*is_due, *conditions)
         .group_by(outbox.c.state),
-        select(outbox.c.state, func.count(), null()).where(*is_leased, *conditions).group_by(outbox.c.state),
+        select(outbox.c.state, func.count(), func.max(_waited)).where(*is_leased, *conditions).group_by(outbox.c.state),
         select(outbox.c.state, func.count(), null())
         .where(text(IS_ATTENTION_STATE), *conditions)
         .group_by(outbox.c.state),
@@ -57,8 +65,8 @@ def read_stats(database: Database, shop: str | None = None) -> QueueStats:
     with database.reading() as connection:
         rows = connection.execute(by_state, values).all()
         possible_copies = connection.execute(copies, values).scalar_one()
-    overdue = [row.overdue for row in rows if row.state in State.DUE]
-    return QueueStats({State(row.state): row.mails for row in rows}, max([0.0, *overdue]), possible_copies)
+    waited = [row.waited for row in rows if row.waited is not None]
+    return QueueStats({State(row.state): row.mails for row in rows}, max([0.0, *waited]), possible_copies)
 
 
 def read_sent_per_minute(

@@ -146,6 +146,22 @@ delivery_events = Table(
     Index("delivery_events_mail", "mail_id", "received_at"),
 )
 
+#: Webhooks of shop platforms that led to no mail: of each order the newest one.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("shop", String(64), nullable=False),
+    Column("platform", String(16), nullable=False),
+    Column("topic", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("order_id", String(MAX_ORDER_ID_LENGTH)),
+    Column("received_at", Double, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("shop", "order_id", name="webhooks_order"),
+)
+
 #: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.
 suppressions = Table(
     "suppressions",
@@ -185,4 +201,6 @@ senders = Table(
     Column("paused_since", Double),
     Column("pause_reason", Text),
     Column("next_try_at", Double),
+    #: What an operator does about it; null also if an earlier version wrote the row.
+    Column("pause_advice", Text),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from orderconfirm.errors import OutboxUnavailable
+from orderconfirm.errors import DatabaseStuck
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class TimeLimited(Generic[T]):
         self._future: Future[T] | None = None
 
     def __call__(self) -> T:
-        """Return the function's result or raise its exception. Raises OutboxUnavailable after `seconds`."""
+        """Return the function's result or raise its exception. Raises DatabaseStuck after `seconds`."""
         with self._lock:
             if self._future is None:
                 self._future = Future()
@@ -34,7 +34,7 @@ class TimeLimited(Generic[T]):
         try:
             return future.result(self._seconds)
         except TimeoutError:
-            raise OutboxUnavailable(f"the database did not respond within {self._seconds:g} s") from None
+            raise DatabaseStuck(f"the database did not respond within {self._seconds:g} s") from None
 
     def _run(self, future: Future[T]) -> None:
         try:

@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import Connection, Engine, Row, Table, event, func, insert, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +17,9 @@ from orderconfirm.errors import OutboxUnavailable, TransferRefused
 from orderconfirm.outbox.engines import migrating_engine, reading_engine, writing_engine
 from orderconfirm.outbox.schema import Schema
 from orderconfirm.outbox.tables import metadata, outbox, senders
+
+if TYPE_CHECKING:
+    import psycopg
 
 #: Rows in one transaction.
 BATCH = 1000

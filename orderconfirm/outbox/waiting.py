@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from orderconfirm.models import OutboxEntry, RelayPause, State
+from orderconfirm.models import OutboxEntry, State
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.sql import is_due, now
 from orderconfirm.outbox.tables import outbox
+from orderconfirm.queries import RelayPause
 
 #: Maximum number of due mails that are read to count those ahead of another.
 MAX_AHEAD = 1000

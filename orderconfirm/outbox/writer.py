@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.errors import DatabaseStuck, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import DATABASE_ERRORS
 from orderconfirm.outbox.sqlite_files import SqliteFiles
@@ -135,28 +135,26 @@ class Writer:
         shop is told that they are stored.
         """
         pending = [_Write(operation, item, is_order) for operation, item in writes]
-        reason = self._refusal()
-        if reason is None:
+        refusal = self._refusal()
+        if refusal is None:
             self._waiting.put(pending)
         timeouts = self._order_timeouts if is_order and self._order_timeouts else (self._timeout, self._timeout)
         began = time.monotonic()
-        results = [
-            OutboxUnavailable(reason) if reason else self._wait_for(write, began, *timeouts) for write in pending
-        ]
+        results = [refusal or self._wait_for(write, began, *timeouts) for write in pending]
         if failed := sum(isinstance(result, OutboxUnavailable) for result in results):
             counters.add(DATABASE_ERRORS, ("write",), failed)
         return results
 
-    def _refusal(self) -> str | None:
+    def _refusal(self) -> OutboxUnavailable | None:
         began_at = self._began_at
         if self._thread is None:
-            return "the outbox is not open"
+            return OutboxUnavailable("the outbox is not open")
         is_stuck = began_at is not None and time.monotonic() - began_at > STUCK_SECONDS
-        return "the database is locked or stuck" if is_stuck else None
+        return DatabaseStuck("the database is locked or stuck") if is_stuck else None
 
     def _wait_for(self, write: _Write, began: float, timeout: float, commit_timeout: float) -> Any:
         if not write.is_done_by(began + timeout) and self._withdraw(write):
-            return OutboxUnavailable(f"the database did not respond within {timeout:g} s")
+            return DatabaseStuck(f"the database did not respond within {timeout:g} s")
         if not write.is_done_by(began + timeout + commit_timeout):
             return UnconfirmedWrite(f"the database did not finish the commit within {commit_timeout:g} s")
         return write.result

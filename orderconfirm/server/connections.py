@@ -71,14 +71,15 @@ class ClientSocket(socket.socket):
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Keep a small response for `flush`, so that its headers and its body are sent together.
 
-        Send as much of a larger response as possible without blocking. Close the connection and raise
-        ConnectionResetError when the unsent bytes of all clients exceed the limit.
+        Send as much of a larger response as possible without blocking. If the client does not read it, and the unsent
+        bytes of all clients exceed the limit, close the connection and raise ConnectionResetError.
         """
         self.outgoing += data
         if len(self.outgoing) > RECEIVE_BYTES:
             del self.outgoing[: self._send_now(self.outgoing)]
         self._count()
-        if self._counted and _unsent.total > MAX_UNSENT_BYTES:
+        # Never a small response: those who read must not pay for a crowd that does not.
+        if self._counted > RECEIVE_BYTES and _unsent.total > MAX_UNSENT_BYTES:
             self.close()
             raise ConnectionResetError(errno.ECONNRESET, "too many unsent response bytes")
 

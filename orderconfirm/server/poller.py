@@ -82,11 +82,16 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]
         self._attempt(self._send, conn)
 
     def murder_pending(self) -> None:
-        """Abort overdue connections. gunicorn calls this after each poll, at least once a second."""
+        """Abort overdue connections. gunicorn calls this after each poll, at least once a second.
+
+        On a busy machine a poll may take seconds, so what has arrived or can be sent meanwhile is handled first.
+        """
         now = time.monotonic()
         for phase in self._phases:
             for conn in phase.overdue(now):
-                self._abort(conn)
+                self._proceed(conn)
+                if conn.phase is phase:
+                    self._abort(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Shorten all timeouts for the stop.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from orderconfirm.settings.checks import OF_ECS, contradictions
 from orderconfirm.settings.fields import ROOT
-from orderconfirm.settings.loading import load_environment, read_dotenv, unknown_names
+from orderconfirm.settings.loading import DOTENV, load_environment, read_dotenv, unknown_names
 from orderconfirm.settings.model import TEMPLATES, Settings
 from orderconfirm.settings.relay import Relay
 from orderconfirm.settings.values import ApiKey, Rate
 
 __all__ = [
+    "DOTENV",
+    "OF_ECS",
     "ROOT",
     "TEMPLATES",
     "ApiKey",
     "Rate",
     "Relay",
     "Settings",
+    "contradictions",
     "load_environment",
     "read_dotenv",
     "unknown_names",

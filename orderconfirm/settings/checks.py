@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 #: Printable ASCII only: SMTP without SMTPUTF8 and mail headers allow nothing else.
 _ADDRESS = re.compile(r"(?:(?![@<>,;\"])[!-~])+@(?:(?![@<>,;\"])[!-~])+\Z")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: Set by ECS in each container.
+OF_ECS = "ECS_CONTAINER_METADATA_URI_V4"
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -27,6 +30,17 @@ def contradictions(settings: Settings) -> list[str]:
         *_process_problems(settings),
         *_database_problems(settings),
     ]
+
+
+def platform_problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence like those of `contradictions` for each setting that cannot work on this platform."""
+    if OF_ECS in environ and settings.database_url.startswith("sqlite") and not settings.allow_sqlite_on_ecs:
+        return [
+            "DATABASE_URL is a SQLite file, and a task of ECS loses its disk with all orders when it ends: set it to "
+            "postgresql://…, or, if the file is on a volume that stays and one task alone uses it, set "
+            "ALLOW_SQLITE_ON_ECS=true"
+        ]
+    return []
 
 
 def _selection_problems(settings: Settings) -> list[str]:
@@ -81,7 +95,7 @@ def _api_problems(settings: Settings) -> list[str]:
             "OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: "
             "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
         )
-    if settings.mailtrap_webhook_secret and not settings.mailtrap_headers:
+    if settings.mailtrap_webhook_secret and settings.mailtrap_headers is False:
         problems.append(
             "MAILTRAP_HEADERS is false, but MAILTRAP_WEBHOOK_SECRET is set: webhook events are matched to orders by "
             "these headers, so set it to true"
@@ -103,7 +117,7 @@ def _sender_problems(settings: Settings) -> list[str]:
         problems.append("EMAIL_SENDER is missing: set the From address of the confirmations")
     if settings.from_header and not _ADDRESS.match(settings.sender_address):
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
-    if settings.support_email and not _ADDRESS.match(settings.support_email):
+    if settings.support_email and not _ADDRESS.match(settings.support_address):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")
     for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.from_header)):
         if not text.isprintable():

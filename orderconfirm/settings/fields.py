@@ -61,6 +61,12 @@ class SettingsFields:
         "",
         "file with the password for DATABASE_URL, read again for each connection, so that the password can change",
     )
+    allow_sqlite_on_ecs: bool = setting(
+        "ALLOW_SQLITE_ON_ECS",
+        False,
+        "start with SQLite in a task of ECS, for example on a volume of its only machine",
+        values.boolean,
+    )
     auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
 
     api_keys: tuple[ApiKey, ...] = setting(
@@ -103,6 +109,9 @@ class SettingsFields:
         secret=True,
     )
 
+    shops_dir: str = setting(
+        "SHOPS_DIR", "", "folder with a profile for each shop; empty: all shops have the settings below", values.folder
+    )
     company_name: str = setting("COMPANY_NAME", "Our Shop", "the shop's name, shown in the subject and the mail")
     from_header: str = setting(
         "EMAIL_SENDER",
@@ -116,8 +125,19 @@ class SettingsFields:
         "WEBSITE_URL", "", "the shop's website, linked in the header and the footer", values.web_url
     )
     logo_url: str = setting("LOGO_URL", "", "logo, shown in the header instead of the name", values.web_url)
+    logo_dark_url: str = setting(
+        "LOGO_DARK_URL",
+        "",
+        "logo for dark mode, which may be the same; empty: LOGO_URL on a light plate",
+        values.web_url,
+    )
     brand_color: str = setting(
-        "BRAND_COLOR", "#1f5fbf", "colour of the button and the top border, as #rrggbb", values.color
+        "BRAND_COLOR", "#1f5fbf", "colour of the button, the top border and the panel's tint, as #rrggbb", values.color
+    )
+    returns_url: str = setting("RETURNS_URL", "", "page about returns, linked in the footer", values.web_url)
+    help_url: str = setting("HELP_URL", "", "page with help or contacts, linked in the footer", values.web_url)
+    legal_notice: str = setting(
+        "LEGAL_NOTICE", "", "legal form, register and VAT number of the shop, shown in the footer"
     )
     templates_dir: str = setting(
         "TEMPLATES_DIR", "", "folder with your own templates; missing files fall back to the built-in templates"
@@ -198,8 +218,11 @@ class SettingsFields:
         "seconds between attempts while the relay refuses the login or the sender",
         values.positive,
     )
-    mailtrap_headers: bool = setting(
-        "MAILTRAP_HEADERS", True, "add X-MT-Category and X-MT-Custom-Variables", values.boolean
+    mailtrap_headers: bool | None = setting(
+        "MAILTRAP_HEADERS",
+        None,
+        "add X-MT-Category and X-MT-Custom-Variables; empty: for Mailtrap and the local inbox only",
+        values.boolean,
     )
 
     outbox_max_pending: int = setting(

@@ -11,8 +11,11 @@ from orderconfirm.settings.model import Settings
 from orderconfirm.settings.names import describe_unknown
 from orderconfirm.settings.variables import variable_names
 
+#: The file of variables that are not set in the environment.
+DOTENV = ROOT / ".env"
 
-def load_environment(environ: Mapping[str, str], dotenv: Path = ROOT / ".env") -> Settings:
+
+def load_environment(environ: Mapping[str, str], dotenv: Path = DOTENV) -> Settings:
     """Return the settings in `environ` and the `.env` file; `environ` overrides the file. Raises SettingsError."""
     return Settings.from_env({**read_dotenv(dotenv), **environ})
 

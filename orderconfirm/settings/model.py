@@ -9,7 +9,8 @@ from secrets import token_hex
 
 from orderconfirm.errors import SettingsError
 from orderconfirm.models import DEFAULT_SHOP
-from orderconfirm.settings.checks import contradictions
+from orderconfirm.settings.addresses import ascii_address
+from orderconfirm.settings.checks import contradictions, platform_problems
 from orderconfirm.settings.cpus import usable_cpus
 from orderconfirm.settings.fields import ROOT, SettingsFields
 from orderconfirm.settings.relay import Relay, select_relay
@@ -17,6 +18,8 @@ from orderconfirm.settings.variables import read_fields
 
 #: The built-in templates of the mail.
 TEMPLATES = ROOT / "templates"
+#: The sender while none is set: a name reserved for examples (RFC 2606).
+_SENDER = "orders@shop.example"
 #: Signs sessions if SECRET_KEY is not set. gunicorn's master creates it when it reads the settings and its workers
 #: inherit it by fork, so all of them use the same key until the service stops.
 _KEY_OF_THIS_START = token_hex(32)
@@ -41,7 +44,8 @@ class Settings(SettingsFields):
         settings = cls(**read)
         unreadable = {problem.split()[0] for problem in problems}
         # A variable that cannot be read keeps its default here, and must not be reported as missing too.
-        problems += [problem for problem in contradictions(settings) if problem.split()[0] not in unreadable]
+        found = contradictions(settings) + platform_problems(settings, environ)
+        problems += [problem for problem in found if problem.split()[0] not in unreadable]
         return settings, problems
 
     @property
@@ -100,9 +104,17 @@ class Settings(SettingsFields):
         return self.relay is None
 
     @property
+    def has_mailtrap_headers(self) -> bool:
+        """Whether mails have Mailtrap's headers, by which its webhook and the local inbox find an order."""
+        if self.mailtrap_headers is not None:
+            return self.mailtrap_headers
+        is_mailtrap = self.relay is None or self.relay.host.endswith("mailtrap.io")
+        return is_mailtrap or bool(self.mailtrap_webhook_secret)
+
+    @property
     def sender_address(self) -> str:
-        """The From address without a name."""
-        return self.from_header.rpartition("<")[2].rstrip("> ") if self.from_header else "orders@shop.example"
+        """The From address without a name, with its domain in ASCII."""
+        return ascii_address(self.from_header.rpartition("<")[2].rstrip("> ")) if self.from_header else _SENDER
 
     @property
     def sender_name(self) -> str:
@@ -113,7 +125,8 @@ class Settings(SettingsFields):
 
     @property
     def support_address(self) -> str:
-        return self.support_email or self.sender_address
+        """The address for replies, with its domain in ASCII."""
+        return ascii_address(self.support_email) if self.support_email else self.sender_address
 
     @property
     def template_folders(self) -> list[Path]:

@@ -20,6 +20,10 @@ class Relay:
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
 
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 def select_relay(settings: Settings) -> Relay | None:
     """Return the relay of MAIL_SERVER, of a Mailtrap sandbox or of a Mailtrap token; None when none is set.

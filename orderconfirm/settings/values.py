@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import urlsplit
 
 _SHA256_OF_EMPTY = sha256(b"").hexdigest()
@@ -31,6 +32,10 @@ def sender_role(text: str) -> str:
 def database(text: str) -> str:
     if not re.match(r"sqlite:///.|postgres(?:ql)?(?:\+psycopg)?://.", text):
         raise ValueError("must be sqlite:///file or postgresql://…")
+    # Unquoted, a part of the password would be read as a host or a database, and be printed.
+    user, separator, _ = text.partition("://")[2].rpartition("@")
+    if separator and text.startswith("postgres") and re.search(r"[@/?#]", user):
+        raise ValueError("has a user or password with @, /, ? or #: write these as %40, %2F, %3F and %23")
     return _with_port(text)
 
 
@@ -87,6 +92,12 @@ def currency(text: str) -> str:
 def web_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]\S*", text):
         raise ValueError("must start with https:// or http://")
+    return text
+
+
+def folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise ValueError("is not a folder")
     return text
 
 

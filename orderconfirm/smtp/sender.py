@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from flask import Flask
 
-from orderconfirm.mail.renderer import MailRenderer
+from orderconfirm.errors import DeliveryFailure
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.models import ClaimedMail, RelayReply
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import read_order
-from orderconfirm.settings import Settings
+from orderconfirm.settings import Relay
+from orderconfirm.shops import Shops
 from orderconfirm.smtp.message import OrderMessage, custom_variables
 from orderconfirm.smtp.pool import ConnectionPool
+from orderconfirm.smtp.relay_advice import advise
 
 CATEGORY = "order-confirmation"
 
@@ -18,11 +21,12 @@ CATEGORY = "order-confirmation"
 class SmtpSender:
     """Sends the dispatcher's mails to the relay."""
 
-    def __init__(self, app: Flask, settings: Settings, renderer: MailRenderer, pool: ConnectionPool) -> None:
-        """`app` provides the context in which Flask-Mail sends its signal for each mail."""
+    def __init__(self, app: Flask, shops: Shops, renderers: ShopRenderers, relay: Relay, pool: ConnectionPool) -> None:
+        """`app` provides the context in which Flask-Mail sends its signal for each mail. `pool` connects to `relay`."""
         self._app = app
-        self._settings = settings
-        self._renderer = renderer
+        self._shops = shops
+        self._renderers = renderers
+        self._relay = relay
         self._pool = pool
 
     def prepare(self, mail: ClaimedMail) -> OrderMessage:
@@ -47,6 +51,10 @@ class SmtpSender:
         """Drop a message that was passed as `following`."""
         self._pool.abandon(message)
 
+    def advise(self, failure: DeliveryFailure) -> str:
+        """Return what an operator does about a failure that concerns all mails."""
+        return advise(self._shops.settings, self._relay, failure)
+
     @property
     def open_connections(self) -> int:
         return self._pool.open_connections
@@ -61,19 +69,25 @@ class SmtpSender:
         self._pool.abort()
 
     def _message(self, order: Order, mail: ClaimedMail) -> OrderMessage:
-        settings = self._settings
-        headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834 section 5
-        if settings.mailtrap_headers:  # read back by web/webhooks/mailtrap.py
+        settings = self._shops[mail.shop].settings
+        email = self._renderers[mail.shop].render(order)
+        headers = {
+            "Content-Language": email.language,
+            "Auto-Submitted": "auto-generated",  # RFC 3834 section 5
+            "X-Auto-Response-Suppress": "OOF, AutoReply",  # what Exchange reads instead
+        }
+        if settings.has_mailtrap_headers:  # read back by web/webhooks/mailtrap.py
             headers["X-MT-Category"] = CATEGORY
             ids = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
             # mail_id always fits into a line; longer values may be left out.
             headers["X-MT-Custom-Variables"] = custom_variables({**ids, "mail_id": str(mail.id)})
         return OrderMessage(
-            self._renderer.render(order),
+            email,
             sender=(settings.sender_name, settings.sender_address),
             recipient=(order.customer.name, order.customer.email),
             reply_to=settings.support_address,
             message_id=mail.message_id,
-            date=mail.accepted_at,
+            # The same for each attempt, so that a copy is the same mail.
+            date=mail.tried_at or mail.claimed_at,
             headers=headers,
         )

@@ -145,7 +145,7 @@ def preview_order(order: dict[str, Any]) -> Any:
 
     Nothing is stored or sent.
     """
-    preview = _confirmations().preview(order)
+    preview = _confirmations().preview(g.shop, order)
     email = preview.email
     return {
         "subject": email.subject,

@@ -9,14 +9,11 @@ from werkzeug.exceptions import Unauthorized
 
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.metrics.text import CONTENT_TYPE, to_text
-from orderconfirm.models import HealthStatus, RelayPause
+from orderconfirm.queries import HealthStatus, RelayPause
 from orderconfirm.version import VERSION
 from orderconfirm.web.auth import CHALLENGE, presented_key
 
 bp = Blueprint("health", __name__)
-
-#: Seconds without a completed round after which the dispatcher counts as stuck.
-STUCK_SECONDS = 60.0
 
 
 @bp.get("/health")
@@ -42,14 +39,14 @@ def readyz() -> tuple[Response, int]:
     """Return 200 while orders are accepted and the dispatcher runs, otherwise 503.
 
     A paused relay, or senders that are missing, are reported but do not make the process unready: orders wait safely
-    in the outbox.
+    in the outbox. A full outbox does so only for a while after a refused order: only further orders show that it is
+    over.
     """
     try:
         status: HealthStatus = current_app.extensions["orderconfirm"].readiness()
     except OutboxUnavailable as exc:
         return jsonify({"status": "unavailable", "reason": str(exc)}), 503
-    is_stuck = status.idle_seconds > STUCK_SECONDS
-    reason = "the dispatcher is stuck" if is_stuck else status.refusal
+    reason = status.unready_reason
     return jsonify(
         {
             "status": "unavailable" if reason else "ready",
@@ -57,6 +54,9 @@ def readyz() -> tuple[Response, int]:
             "relay": "paused" if status.pause else "in use",
             "pause": _describe(status.pause) if status.pause else None,
             "senders": status.senders,
+            "outbox": "full" if status.is_full else "open",
+            "pending": status.stats.pending,
+            "max_pending": status.max_pending,
             "mails": status.stats.mails,
             "oldest_due_seconds": round(status.stats.oldest_due, 1),
             "possible_copies": status.stats.possible_copies,
@@ -76,6 +76,10 @@ def metrics() -> Response:
 
 
 def _describe(pause: RelayPause) -> dict[str, str]:
-    """Return why and since when mails wait, and when the relay is tried again."""
+    """Return why and since when mails wait, what to do, and when the relay is tried again."""
     times = {"since": pause.since, "next_try_at": pause.next_try_at}
-    return {"reason": pause.reason, **{name: time.isoformat(timespec="seconds") for name, time in times.items()}}
+    return {
+        "reason": pause.reason,
+        "advice": pause.advice,
+        **{name: time.isoformat(timespec="seconds") for name, time in times.items()},
+    }

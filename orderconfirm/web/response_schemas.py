@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from orderconfirm import representation
 from orderconfirm.models import Delivery, Event, OutboxEntry, State
+from orderconfirm.platforms import Outcome
 from orderconfirm.web import problem_types
 
 _EVENTS = validate.OneOf([event.value for event in Event])
@@ -119,7 +120,7 @@ class SizeSchema(Schema):
 class PreviewSchema(Schema):
     """The mail of an order that was not stored."""
 
-    subject = _text("Our Shop: order ORD-12345 confirmed", required=True)
+    subject = _text("Order ORD-12345 confirmed", required=True)
     text = _text("Our Shop\n\nThank you for your order\n…", required=True)
     html = _text("<!doctype html>…", required=True)
     size = fields.Nested(SizeSchema, required=True)
@@ -137,6 +138,20 @@ class ReceivedSchema(Schema):
     unreadable = fields.Integer(
         required=True, metadata={"examples": [0], "description": "events that are not JSON objects"}
     )
+
+
+class WebhookReceiptSchema(Schema):
+    """What became of a shop platform's webhook."""
+
+    outcome = fields.String(
+        required=True,
+        metadata={
+            "enum": [each.value for each in Outcome],
+            "description": "accepted: its mail will be sent; known: it was accepted before; otherwise there is no mail",
+        },
+    )
+    reason = fields.String(required=True, allow_none=True, metadata={"description": "why there is no mail"})
+    order_id = fields.String(required=True, allow_none=True)
 
 
 class FieldErrorSchema(Schema):

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 from findings import named, statuses
 from outboxes import locked, mail, opened, run
 from processes import free_port
@@ -15,9 +16,16 @@ from sqlalchemy.engine import make_url
 from orderconfirm.checks.database import examine_database
 from orderconfirm.checks.findings import Finding
 from orderconfirm.outbox.clock import DISTRUST_SECONDS
+from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.settings import Settings
 
 PARTS = ("writing", "clock", "senders", "outbox")
+
+
+def add_sender(queue: OutboxQueue, pause: str = "NULL, NULL, NULL, NULL") -> None:
+    """Add the row of a sender, with the time, the reason and the end of its pause, and the advice."""
+    now = time.time()
+    run(queue, f"INSERT INTO senders VALUES ('a', 1, {now}, {now}, {pause})")
 
 
 def examine(url: str, **changes: str) -> list[Finding]:
@@ -32,6 +40,12 @@ def changed(url: str, database: str = "", **query: str) -> str:
     return (
         parsed.set(database=database or parsed.database).update_query_dict(query).render_as_string(hide_password=False)
     )
+
+
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
 
 
 def test_a_database_in_order_is_right_and_stays_as_it_is(url: str) -> None:
@@ -94,10 +108,35 @@ def test_a_database_of_a_newer_version_is_an_error_if_that_version_says_so(url: 
 def test_a_locked_database_is_an_error(url: str) -> None:
     with opened(url):
         pass
-    with locked(url):
+    with locked(url) as holder:
         findings = examine(url)
     assert statuses(findings) == {**dict.fromkeys(("database", "schema", *PARTS), "ok"), "writing": "error"}
-    assert "lock" in named(findings, "writing").found
+    writing = named(findings, "writing")
+    assert writing.found.startswith("the database is locked by another process, ") and f" {holder}" in writing.found
+    assert "end it" in writing.advice
+
+
+def test_while_the_database_is_locked_the_senders_are_not_right(url: str) -> None:
+    with opened(url) as queue:
+        add_sender(queue)
+    with locked(url):
+        finding = named(examine(url), "senders")
+    assert (finding.status, finding.advice.startswith("see writing")) == ("warning", True)
+
+
+@pytest.mark.parametrize(
+    ("senders", "advice"), [(1, "restart the service"), (0, "start the service")], ids=["stuck", "stopped"]
+)
+def test_senders_that_send_nothing_although_mails_are_due_are_not_right(url: str, senders: int, advice: str) -> None:
+    with opened(url) as queue:
+        queue.add(mail("K1"))
+        for _ in range(senders):
+            add_sender(queue)
+        assert named(examine(url), "senders").status == "ok"
+        run(queue, "UPDATE outbox SET accepted_at = accepted_at - 300, due_at = due_at - 300")
+        finding = named(examine(url), "senders")
+    assert (finding.status, "nothing has been sent for two minutes" in finding.found) == ("warning", True)
+    assert finding.advice.startswith(advice)
 
 
 def test_a_database_that_may_only_be_read_is_an_error(empty_postgres: str) -> None:
@@ -150,6 +189,7 @@ def test_no_sender_is_a_warning_if_this_service_does_not_send(url: str) -> None:
 def test_a_paused_sender_is_shown_with_its_reason(url: str) -> None:
     now = time.time()
     with opened(url) as queue:
-        run(queue, f"INSERT INTO senders VALUES ('a', 1, {now}, {now}, {now - 60}, 'auth: 535 refused', {now + 60})")
+        add_sender(queue, f"{now - 60}, 'auth: 535 refused', {now + 60}, 'compare the passwords'")
     finding = named(examine(url), "senders")
     assert (finding.status, "auth: 535 refused" in finding.found) == ("warning", True)
+    assert finding.advice.startswith("compare the passwords; ")

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 from findings import named, statuses
-from processes import let_others_read
+from processes import NOBODY, acting_as, as_root, let_others_read
 
 from orderconfirm.checks.findings import Finding
 from orderconfirm.checks.storage import examine_storage, file_system_of
-from orderconfirm.settings import Settings
+from orderconfirm.settings import OF_ECS, Settings
 
-NOBODY = 65534
 #: The text of /proc/mounts on a machine with some of each.
 MOUNTS = """\
 overlay / overlay rw,relatime 0 0
@@ -43,18 +42,6 @@ def limited_file_size(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@contextmanager
-def acting_as(user: int) -> Iterator[None]:
-    os.seteuid(user)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own files as different users")
 
 
 def test_the_place_of_a_file_that_does_not_exist_yet_is_examined_without_a_trace(tmp_path: Path) -> None:
@@ -100,15 +87,7 @@ def test_a_file_system_on_which_orders_are_not_safe_is_named(
     assert ("processes" in finding.found) == (kind in ("nfs4", "cifs", "fuse.sshfs"))
 
 
-@pytest.mark.parametrize(
-    ("environ", "status"),
-    [
-        ({"ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/x"}, "error"),
-        ({"ECS_CONTAINER_METADATA_URI_V4": "x", "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}, "error"),
-        ({"ECS_CONTAINER_METADATA_URI_V4": "x", "AWS_EXECUTION_ENV": "AWS_ECS_EC2"}, "warning"),
-        ({}, None),
-    ],
-)
+@pytest.mark.parametrize(("environ", "status"), [({OF_ECS: "http://169.254.170.2/v4/x"}, "warning"), ({}, None)])
 def test_a_file_in_a_task_of_ecs_is_named(tmp_path: Path, environ: dict[str, str], status: str | None) -> None:
     assert statuses(examine(tmp_path / "outbox.db", environ)).get("machines") == status
 

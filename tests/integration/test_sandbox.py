@@ -105,7 +105,7 @@ def refused(app: Flask, order_id: str) -> dict[str, Any] | None:
 
 def test_the_mail_is_listed_under_its_subject_for_its_recipient(sent: Sent) -> None:
     message = sent.received.message
-    assert message["subject"] == f"Acme, Inc.: order {sent.order_id} confirmed"
+    assert message["subject"] == f"Order {sent.order_id} confirmed"
     assert message["to_email"] == "anna@customer.example"
     assert (message["from_name"], message["from_email"]) == ("Acme, Inc.", "orders@acme.example")
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
 import pytest
-from chromium import HOW_TO_INSTALL, Scheme, find_chromium, launch, shown
+from chromium import Scheme, launch, shown
 from npm import package_file
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright
 from renderers import shared_renderer
 
 from orderconfirm.order.samples import SAMPLES
@@ -41,6 +43,9 @@ def render(name: str, **changes: str) -> str:
         "company_address": "1 High St\nLondon",
         "website_url": "https://shop.example",
         "logo_url": "https://shop.example/logo.png",
+        "returns_url": "https://shop.example/returns",
+        "help_url": "https://shop.example/help",
+        "legal_notice": "Acme Ltd\\nVAT 123",
         **changes,
     }
     return shared_renderer(Settings(**settings)).render(SAMPLES[name]).html
@@ -49,21 +54,6 @@ def render(name: str, **changes: str) -> str:
 def load_scripts(page: Page) -> None:
     for script in (package_file(AXE), ROOT / "tests" / "measure.js"):
         page.add_script_tag(content=script.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    if not find_chromium():
-        pytest.skip(HOW_TO_INSTALL)
-    package_file(AXE)
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with launch(playwright) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +149,83 @@ def test_a_minus_is_left_of_its_digits_in_a_right_to_left_mail(browser: Browser)
         load_scripts(page)
         [(minus, digit)] = page.evaluate("minusAndDigit('.amount')")
     assert minus < digit
+
+
+@pytest.mark.parametrize("name", ["full", "right to left"])
+def test_all_amounts_end_at_the_same_edge(browser: Browser, name: str) -> None:
+    with shown(browser, render(name), 320) as (page, _):
+        load_scripts(page)
+        margins = page.evaluate("marginsOnTheRight('.amount')")
+    assert len(margins) > 6 and len(set(margins)) == 1
+
+
+def test_a_phone_shows_arrival_and_button_without_scrolling(browser: Browser) -> None:
+    with shown(browser, render("full"), 320) as (page, _):
+        load_scripts(page)
+        [arrival], [button] = page.evaluate("['.arrival', '.button'].map(boxesOf)")
+    assert 0 < arrival["bottom"] < button["bottom"] < 568
+
+
+@pytest.mark.parametrize(("width", "columns"), [(320, 1), (390, 2), (600, 2)])
+def test_addresses_stand_side_by_side_where_there_is_room(browser: Browser, width: int, columns: int) -> None:
+    with shown(browser, render("full"), width) as (page, _):
+        load_scripts(page)
+        boxes = page.evaluate("boxesOf('.detail')")
+    assert len({box["left"] for box in boxes}) == columns
+
+
+def test_missing_and_blocked_pictures_keep_their_place(browser: Browser) -> None:
+    html = render("full")
+    with shown(browser, "", 320) as (page, _):
+        page.route("**/*.jpg", lambda route: route.abort())
+        page.set_content(html, wait_until="load")
+        load_scripts(page)
+        boxes = page.evaluate("boxesOf('.picture')")
+        colors = page.evaluate(
+            "[...document.querySelectorAll('.picture')].map(e => getComputedStyle(e).backgroundColor)"
+        )
+    assert [(box["width"], box["height"]) for box in boxes] == [(56, 56)] * 3
+    assert set(colors) == {"rgb(237, 242, 250)"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_logo_for_dark_mode_replaces_the_other(browser: Browser, scheme: Scheme) -> None:
+    html = render("full", logo_dark_url="https://shop.example/night.png")
+    with shown(browser, html, 320, scheme) as (page, _):
+        sources = page.evaluate("[...document.images].filter(e => e.alt && e.checkVisibility()).map(e => e.src)")
+    assert sources == [f"https://shop.example/{'night' if scheme == 'dark' else 'logo'}.png"]
+
+
+def dark_stripes() -> bytes:
+    """A PNG of dark stripes on a transparent ground."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + (b"\x1b\x20\x28\xff" * 10 + b"\0\0\0\0" * 10) * 8
+    header = struct.pack(">IIBBBBB", 160, 40, 8, 6, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(row * 40)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def test_a_dark_logo_stays_visible_when_the_mail_is_inverted(inverting_browser: Browser) -> None:
+    html = render("two lines")
+    with shown(inverting_browser, "", 320) as (page, _):
+        page.route("**/logo.png", lambda route: route.fulfill(content_type="image/png", body=dark_stripes()))
+        page.set_content(html, wait_until="load")
+        load_scripts(page)
+        screenshot = base64.b64encode(page.screenshot(full_page=True)).decode()
+        assert page.evaluate("image => contrastInScreenshot(image, '.logo')", screenshot) > 3
+
+
+@pytest.mark.parametrize("color", ["#ffcc00", "#ff9900", "#00b050", "#7fdbff", "#ffffff"])
+def test_the_button_stays_readable_when_a_mail_in_any_colour_is_inverted(
+    inverting_browser: Browser, color: str
+) -> None:
+    with shown(inverting_browser, render("full", brand_color=color), 320) as (page, _):
+        load_scripts(page)
+        screenshot = base64.b64encode(page.screenshot(full_page=True)).decode()
+        assert page.evaluate("image => contrastInScreenshot(image, '.button a')", screenshot) >= MIN_CONTRAST
 
 
 @pytest.mark.parametrize("name", SAMPLES)

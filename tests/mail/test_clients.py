@@ -25,7 +25,9 @@ ALLOWED = {
     "overflow": "the preheader is also hidden by display: none or mso-hide",
     "<body> element": "a wrapper has the same background and colour",
     "aria-label attribute": "the heading has the same text",
-    "height property": "only on the logo, which also has the attribute",
+    "height property": "only on pictures, which also have the attribute, and on their placeholders",
+    "background-image": "the plate of the logo, which is visible only where colours are inverted",
+    "filter": "the glow of the logo, for the same case",
     "word-break": "affects only words longer than the line",
 }
 #: Features with incomplete support that caniemail's data does not cover.

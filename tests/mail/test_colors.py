@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from orderconfirm.mail.colors import DARK_BACKGROUND, contrast, on_color, on_dark
+from orderconfirm.mail.colors import DARK_BACKGROUND, button_colors, contrast, dark_tint, on_color, on_dark, tint
 
 _RANDOM = random.Random(20250315)
 COLORS = ["#000000", "#ffffff", "#1f5fbf", "#ffcc00", "#ff0000", "#00ff00", "#0000ff", "#777777", "#767676"]
@@ -47,6 +47,32 @@ def test_text_is_white_on_dark_colours_and_black_on_light_ones(color: str, text:
 @pytest.mark.parametrize("color", COLORS)
 def test_text_has_the_higher_contrast_of_black_and_white(color: str) -> None:
     assert contrast(on_color(color), color) == max(contrast("#ffffff", color), contrast("#000000", color)) >= 4.5
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_a_button_in_every_colour_has_readable_text(color: str) -> None:
+    background, text = button_colors(color)
+    assert contrast(text, background) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("color", "background", "text"),
+    [
+        ("#1f5fbf", "#1f5fbf", "#ffffff"),
+        ("#000000", "#000000", "#ffffff"),
+        ("#00b050", "#00893e", "#ffffff"),
+        ("#ffcc00", "#ffd940", "#000000"),
+        ("#ffffff", "#ffffff", "#000000"),
+    ],
+)
+def test_a_button_has_the_brand_colour_or_one_close_to_it(color: str, background: str, text: str) -> None:
+    assert button_colors(color) == (background, text)
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_the_quiet_text_is_readable_on_every_tint(color: str) -> None:
+    assert contrast("#586270", tint(color)) >= 4.5
+    assert contrast("#adb5bf", dark_tint(on_dark(color))) >= 4.5
 
 
 @pytest.mark.parametrize("color", COLORS)

@@ -10,12 +10,14 @@ from decimal import Decimal
 import pytest
 
 from orderconfirm.mail.json_ld import MAX_ITEMS, order_script
+from orderconfirm.mail.template_context import company_view
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.samples import FULL, LONG, SAMPLES, SMALLEST
+from orderconfirm.settings import Settings
 
 
-def json_ld(order: Order) -> dict[str, object]:
-    script = order_script(order, "Acme")
+def json_ld(order: Order, website_url: str = "") -> dict[str, object]:
+    script = order_script(order, company_view(Settings(company_name="Acme", website_url=website_url)))
     match = re.fullmatch(r'<script type="application/ld\+json">(.*)</script>', script, re.DOTALL)
     assert match
     data: dict[str, object] = json.loads(match[1])
@@ -30,7 +32,8 @@ def test_the_required_fields_are_present() -> None:
         "151.95",
         "EUR",
     )
-    assert data["merchant"] == {"@type": "Organization", "name": "Acme"}
+    assert data["merchant"] == data["seller"] == {"@type": "Organization", "name": "Acme"}
+    assert data["orderStatus"] == "https://schema.org/OrderProcessing"
     assert data["potentialAction"] == {"@type": "ViewAction", "target": "https://shop.example/orders/R-100482"}
     offers = data["acceptedOffer"]
     assert isinstance(offers, list)
@@ -53,6 +56,12 @@ def test_absent_values_are_left_out() -> None:
     assert not {"url", "potentialAction"} & set(json_ld(SMALLEST))
 
 
+def test_without_a_link_to_the_order_the_action_leads_to_the_shop() -> None:
+    data = json_ld(SMALLEST, "https://acme.example")
+    assert data["potentialAction"] == {"@type": "ViewAction", "target": "https://acme.example"}
+    assert "url" not in data
+
+
 def test_a_long_order_includes_only_its_first_items() -> None:
     offers = json_ld(LONG)["acceptedOffer"]
     assert isinstance(offers, list) and len(offers) == MAX_ITEMS
@@ -60,7 +69,10 @@ def test_a_long_order_includes_only_its_first_items() -> None:
 
 @pytest.mark.parametrize("order", SAMPLES.values(), ids=SAMPLES)
 def test_no_text_can_end_the_script(order: Order) -> None:
-    assert set("<>&\u2028\u2029") & set(order_script(order, "</script>")[36:-9]) == set()
+    assert (
+        set("<>&\u2028\u2029") & set(order_script(order, company_view(Settings(company_name="</script>")))[36:-9])
+        == set()
+    )
 
 
 @pytest.mark.parametrize("name", ["</script><b>", "<!--", "\u2028\u2029", '"\\', "\x00\x1f", "👩‍🚀"])

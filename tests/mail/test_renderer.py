@@ -14,7 +14,7 @@ import pytest
 from factories import make_full_order
 from renderers import shared_renderer
 
-from orderconfirm.mail.renderer import MAX_LINES, MailRenderer
+from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.mail.text_filters import width
 from orderconfirm.models import Email
 from orderconfirm.order.models import Address, Adjustment, Customer, Item, Order
@@ -72,11 +72,6 @@ def minimal(**changes: Any) -> Order:
     return replace(order, **changes)
 
 
-def many(count: int) -> Order:
-    items = tuple(Item(f"Item-{number:04d}.", Decimal(1), Decimal(1)) for number in range(count))
-    return minimal(items=items, total=Decimal(count))
-
-
 def render(order: Order, settings: Settings | None = None) -> Email:
     return shared_renderer(settings or Settings()).render(order)
 
@@ -85,7 +80,14 @@ def render(order: Order, settings: Settings | None = None) -> Email:
     "words",
     [
         *("Hello John Doe,", "ORD-12345", "Wireless Headphones", "Phone Case", "$79.99", "2 × $19.99", "$39.98"),
-        *("$119.97", "March 15, 2025", "March 20, 2025", "Express", "123 Main St, Anytown, USA", "+1 555-123-4567"),
+        *(
+            "$119.97",
+            "March 15, 2025",
+            "Arrives Thursday, March 20",
+            "Express",
+            "123 Main St, Anytown, USA",
+            "+1 555-123-4567",
+        ),
         *("Our Shop", "orders@shop.example"),
     ],
 )
@@ -95,8 +97,8 @@ def test_both_parts_show_the_sample_order(words: str) -> None:
     assert words in Page(email.html).text
 
 
-def test_the_subject_contains_shop_and_order_number() -> None:
-    assert render(sample()).subject == "Our Shop: order ORD-12345 confirmed"
+def test_the_subject_contains_the_order_number() -> None:
+    assert render(sample()).subject == "Order ORD-12345 confirmed"
 
 
 def test_each_amount_is_in_the_row_of_its_item() -> None:
@@ -112,7 +114,13 @@ def test_each_amount_is_in_the_row_of_its_item() -> None:
 
 @pytest.mark.parametrize(
     ("label", "amount"),
-    [("Subtotal", "$3.00"), ("Discount", "-$1.00"), ("Shipping", "$5.00"), ("Gift", "$2.00"), ("Tax", "$4.00")],
+    [
+        ("Subtotal", "$3.00"),
+        ("Discount", "\u2212$1.00"),
+        ("Shipping", "$5.00"),
+        ("Gift", "$2.00"),
+        ("Something", "$4.00"),
+    ],
 )
 def test_every_sum_is_next_to_its_label(label: str, amount: str) -> None:
     email = render(replace(make_full_order(), adjustments=(Adjustment("Gift", Decimal(2)),)))
@@ -124,6 +132,59 @@ def test_tax_included_in_the_prices_is_shown_below_the_total() -> None:
     email = render(minimal(tax=Decimal("0.50"), tax_included=True))
     assert re.search(r"^Total +\$3\.00\nTax included +\$0\.50$", email.text, re.MULTILINE)
     assert re.search(r"Total\s+\$3\.00\s+Tax included\s+\$0\.50", Page(email.html).text)
+
+
+@pytest.mark.parametrize(
+    ("locale", "label", "name", "included"),
+    [
+        ("en-US", None, "Tax", "Tax included"),
+        ("en-GB", None, "VAT", "VAT included"),
+        ("en-AU", None, "GST", "GST included"),
+        ("de", None, "MwSt.", "Enthaltene MwSt."),
+        ("fr", None, "TVA", "Dont TVA"),
+        ("fr-CA", None, "Taxes", "Dont Taxes"),
+        ("ja", None, "消費税", "うち消費税"),
+        ("ar", None, "ضريبة القيمة المضافة", "منها ضريبة القيمة المضافة"),
+        ("de", "USt. 19 %", "USt. 19 %", "Enthaltene USt. 19 %"),
+        ("en", "100% tax", "100% tax", "100% tax included"),
+    ],
+)
+def test_the_tax_has_the_name_of_its_country_or_of_the_shop(
+    locale: str, label: str | None, name: str, included: str
+) -> None:
+    order = minimal(locale=locale, tax=Decimal(1), tax_label=label)
+    added, contained = (
+        replace(order, total=Decimal(4), tax_included=False),
+        replace(order, tax_included=True),
+    )
+    assert re.search(rf"^{re.escape(name)}  ", render(added).text, re.MULTILINE)
+    assert re.search(rf"^{re.escape(included)}  ", render(contained).text, re.MULTILINE)
+    assert included in Page(render(contained).html).text
+
+
+def test_shipping_for_nothing_is_free() -> None:
+    email = render(minimal(shipping_cost=Decimal(0), locale="de"))
+    assert re.search(r"^Versandkosten +Kostenlos$", email.text, re.MULTILINE)
+    assert re.search(r"Versandkosten\s+Kostenlos", Page(email.html).text)
+
+
+def test_a_line_below_its_price_shows_the_discount_in_both_parts() -> None:
+    item = Item("Pen", Decimal(2), Decimal(5), line_total=Decimal(8))
+    email = render(minimal(items=(item,), total=Decimal(8)))
+    assert "  2 × $5.00\n  Discount \u2212$2.00\n" in email.text
+    assert "2 × $5.00 Discount \u2212$2.00" in Page(email.html).text
+
+
+def test_the_price_precedes_the_quantity_in_japanese() -> None:
+    assert "￥5 × 2" in render(minimal(items=(Item("筆", Decimal(2), Decimal(5)),), currency="JPY", locale="ja")).text
+
+
+def test_a_list_of_mails_shows_the_items_and_their_arrival() -> None:
+    names = ("Blanket", "Napkins", "Tea")
+    items = tuple(Item(name, Decimal(1), Decimal(1)) for name in names)
+    order = minimal(items=items, estimated_delivery=datetime(2025, 3, 20, tzinfo=UTC))
+    assert "Blanket, Napkins … · Arrives Thursday, March 20\u2007" in render(order).html
+    assert "Blanket、Napkins … · お届け予定日：3月20日(木曜日)\u2007" in render(replace(order, locale="ja")).html
 
 
 @pytest.mark.parametrize("make", [minimal, sample, make_full_order])
@@ -149,7 +210,7 @@ def test_hostile_data_adds_no_markup_and_is_shown_unchanged() -> None:
 
 def test_hostile_data_is_unchanged_in_text_and_subject() -> None:
     email = render(make_full_order(HOSTILE))
-    assert email.subject == f"Our Shop: order {HOSTILE} confirmed"
+    assert email.subject == f"Order {HOSTILE} confirmed"
     assert " ".join(email.text.split()).count(HOSTILE) == render(make_full_order("Harmless")).text.count("Harmless")
     assert "49" not in email.text
 
@@ -173,22 +234,6 @@ def test_links_and_pictures_keep_their_urls() -> None:
     assert "\nhttps://shop.example/orders/1?x=1&y=2\n" in email.text
 
 
-@pytest.mark.parametrize(("count", "words"), [(51, "and 1 more item"), (500, "and 450 more items")])
-def test_a_long_order_shows_fifty_lines_in_html_and_all_in_text(count: int, words: str) -> None:
-    email = render(many(count))
-    page = Page(email.html).text
-    assert re.findall(r"Item-\d{4}\.", page) == [f"Item-{number:04d}." for number in range(MAX_LINES)]
-    assert re.findall(r"Item-\d{4}\.", email.text) == [f"Item-{number:04d}." for number in range(count)]
-    assert re.search(rf"\b{words}\s", page)
-    assert len(email.html.encode()) < 102_000
-
-
-def test_an_order_of_fifty_lines_shows_all_of_them() -> None:
-    page = Page(render(many(MAX_LINES)).html).text
-    assert len(re.findall(r"Item-\d{4}\.", page)) == 50
-    assert "more item" not in page
-
-
 @pytest.mark.parametrize("text", ["word " * 40, "注文番号" * 40, "x" * 200])
 def test_the_text_is_at_most_sixty_columns_wide(text: str) -> None:
     order = minimal(
@@ -207,7 +252,7 @@ def test_the_text_is_at_most_sixty_columns_wide(text: str) -> None:
         ("de-AT", "de-AT", "ltr"),
         ("ar", "ar", "rtl"),
         ("ar-EG", "ar-EG", "rtl"),
-        ("he", "en", "ltr"),
+        ("he", "he", "rtl"),
         ("zz", "en", "ltr"),
     ],
 )
@@ -219,9 +264,9 @@ def test_the_page_declares_its_language_and_direction(locale: str, lang: str, di
 
 def test_styles_are_inlined_and_only_media_queries_stay_in_the_head() -> None:
     html = render(minimal()).html
-    assert '<td class="card" style="padding: 32px 36px' in html
-    assert html.count("@media") == 2
-    assert ".card { padding: 32px" not in html
+    assert '<td class="card" style="padding: 28px 36px' in html
+    assert html.count("@media") == 3
+    assert ".card { padding: 28px" not in html
 
 
 def test_the_mail_shows_the_shop_settings() -> None:
@@ -234,7 +279,7 @@ def test_the_mail_shows_the_shop_settings() -> None:
         brand_color="#ffcc00",
     )
     email = render(make_full_order(), settings)
-    assert email.subject == "Müller & Söhne: order Something confirmed"
+    assert email.subject == "Order Something confirmed"
     for words in ("Weg 1\n10115 Berlin", "https://mueller.example/", "hilfe@mueller.example"):
         assert words in email.text
     attributes = Page(email.html).attributes

@@ -13,7 +13,8 @@ from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher, to_lines
 from orderconfirm.metrics.shared_counters import Key
 from orderconfirm.metrics.table import ALL, CONNECTIONS, MAILS, ORDERS, REQUESTS, SEND_DURATION
-from orderconfirm.models import HealthStatus, QueueStats, State
+from orderconfirm.models import State
+from orderconfirm.queries import HealthStatus, QueueStats
 
 UNITS = ["Seconds", "Microseconds", "Milliseconds", "Bytes", "Kilobytes", "Megabytes", "Percent", "Count", "None"]
 #: The rules of the specification, as a JSON schema.
@@ -65,7 +66,7 @@ SCHEMA = {
         }
     },
 }
-HEALTHY = HealthStatus(QueueStats({State.QUEUED: 3}, 12.5, 1), None, 0.2, 2, None)
+HEALTHY = HealthStatus(QueueStats({State.QUEUED: 3}, 12.5, 1), 1000, None, 0.2, 2, None)
 
 
 def lines_of(samples: dict[Key, list[float]]) -> list[dict[str, Any]]:

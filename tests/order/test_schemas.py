@@ -177,6 +177,17 @@ def test_what_says_nothing_is_absent_where_it_may_be_and_a_fault_where_not(nothi
         assert errors(**customer(name=nothing)) == {"/customer/name": "must not be empty"}
 
 
+INVISIBLE = ["\u200b", "\u200b\u200d \ufeff", "\u3164", "\u2800\u00ad", "\ufe0f"]
+
+
+@pytest.mark.parametrize("nothing", INVISIBLE)
+def test_a_text_without_a_visible_character_is_absent_or_an_error(nothing: str) -> None:
+    detail = "must not consist of invisible characters"
+    assert errors(**customer(name=nothing)) == {"/customer/name": detail}
+    assert "notes" not in load(notes=nothing)
+    assert load(**customer(name=f"{nothing}Zoë"))["customer"]["name"].endswith("Zoë")
+
+
 @pytest.mark.parametrize(
     ("name", "longest"), [("order_id", 128), ("notes", 2000), ("shipping_method", 200), ("payment_method", 200)]
 )
@@ -459,8 +470,8 @@ def test_a_blank_postal_address_is_absent(blank: Any) -> None:
 @pytest.mark.parametrize(
     ("said", "pointer", "detail"),
     [
-        (5, "", "must be a string, or an object of lines, city, postcode and country"),
-        (["1 Road"], "", "must be a string, or an object of lines, city, postcode and country"),
+        (5, "", "must be a string, or an object of lines, city, region, postcode and country"),
+        (["1 Road"], "", "must be a string, or an object of lines, city, region, postcode and country"),
         ("x" * 1001, "", "must have at most 1000 characters, has 1001"),
         ({"lines": "1 Road"}, "/lines", "must be a list"),
         ({"lines": ["x"] * 11}, "/lines", "must have at most 10 entries"),

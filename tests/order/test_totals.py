@@ -10,7 +10,7 @@ import pytest
 from factories import make_order
 
 from orderconfirm.order.models import Adjustment, Item, Order
-from orderconfirm.order.totals import add_up, describe_difference
+from orderconfirm.order.totals import add_up, describe_difference, line_discount
 
 
 def line(price: str, quantity: str = "1", total: str | None = None) -> Item:
@@ -157,3 +157,22 @@ def test_a_difference_is_described_with_both_sums_and_a_remedy() -> None:
 def test_an_order_that_adds_up_has_no_warning(total: str) -> None:
     order = order_of(total, line("100.00"))
     assert describe_difference(order, add_up(order)) is None
+
+
+@pytest.mark.parametrize(
+    ("item", "amounts", "discount"),
+    [
+        (line("25.00", "2", "40.00"), {}, "10.00"),
+        (line("25.00", "2", "40.00"), {"tax": "4.00", "discount": "10.00"}, "10.00"),
+        # The prices may include the tax, and the line totals not.
+        (line("25.00", "2", "40.00"), {"tax": "10.00"}, "0"),
+        (line("25.00", "2", "40.00"), {"discount": "1.00"}, "0"),
+        (line("25.00", "2", "50.00"), {}, "0"),
+        (line("25.00", "2"), {}, "0"),
+        (line("25.00", "2", "55.00"), {}, "0"),
+        # The unit price is rounded: 10.00 / 3 pieces, up.
+        (line("3.34", "3", "10.00"), {}, "0"),
+    ],
+)
+def test_a_line_below_quantity_times_price_has_a_discount(item: Item, amounts: dict[str, str], discount: str) -> None:
+    assert line_discount(item, order_of("50.00", item, **amounts)) == Decimal(discount)

@@ -77,8 +77,8 @@ def test_requeue_all_requeues_only_mails_in_the_given_states(queue: OutboxQueue)
         end(queue, f"f{number}", FAILED)
     end(queue, "held", Outcome(State.HELD, "held"))
     end(queue, "sent", SENT)
-    assert admin(queue).requeue_all("shop", [State.FAILED]) == 3
-    assert admin(queue).requeue_all("other shop") == 0
+    assert admin(queue).requeue_batch(["shop"], [State.FAILED])[0] == 3
+    assert admin(queue).requeue_batch(["other shop"], State.RETRYABLE)[0] == 0
     assert {claimed.order_id for claimed in claim(queue, 9, 60)} == {"f0", "f1", "f2"}
 
 
@@ -201,7 +201,7 @@ def test_a_requeue_keeps_a_future_time_limit_and_drops_a_past_one(queue: OutboxQ
     end(queue, "late", FAILED)
     run(queue, "UPDATE outbox SET send_before = due_at + 3600 WHERE order_id = 'early'")
     run(queue, "UPDATE outbox SET send_before = due_at - 3600 WHERE order_id = 'late'")
-    admin(queue).requeue_all("shop", [State.FAILED])
+    admin(queue).requeue_batch(["shop"], [State.FAILED])[0]
     assert {each.order_id: each.send_before is not None for each in claim(queue, 2, 60)} == {
         "early": True,
         "late": False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import re
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from outboxes import claim, find, locked, mail, opened, run, settle
-from processes import wait_until
+from processes import NOBODY, acting_as, as_root, let_others_read, wait_until
 from sqlalchemy import event
 
-from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
+from orderconfirm.errors import DatabaseStuck, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT
@@ -24,6 +26,13 @@ def test_a_stored_mail_is_there_after_a_reopening(url: str) -> None:
     for is_new in (True, False):
         with opened(url) as queue:
             assert queue.add(mail("1")).is_new is is_new
+
+
+def test_a_new_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+    database.open()
+    database.close()
+    assert (tmp_path / "outbox.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_invalid_utf_8_in_a_row_does_not_stop_the_claim(tmp_path: Path) -> None:
@@ -37,6 +46,18 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutboxUnavailable, match="DATABASE_URL"):
         Database(f"sqlite:///{tmp_path}/file/outbox.db").open()
+
+
+@as_root
+@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal", "outbox.db.turnstile", "outbox.db.alive"])
+def test_a_file_that_a_command_of_root_has_left_is_named_with_the_remedy(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.touch(mode=0o600)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    let_others_read(tmp_path)
+    sentence = f"{file} belongs to root and cannot be written by nobody: as root, run chown nobody {file}"
+    with acting_as(NOBODY), pytest.raises(OutboxUnavailable, match=f"^{re.escape(sentence)}$"):
+        Database(f"sqlite:///{tmp_path}/outbox.db").open()
 
 
 def test_an_order_is_refused_while_the_disk_is_full(tmp_path: Path) -> None:
@@ -100,7 +121,7 @@ def test_orders_refused_by_a_locked_database_are_not_stored(url: str) -> None:
     with opened(url, write_timeout=0.3) as queue, ThreadPoolExecutor(16) as threads:
         with locked(url):
             futures = [threads.submit(queue.add, mail(str(number))) for number in range(16)]
-            assert {type(each.exception(10)) for each in futures} == {OutboxUnavailable}
+            assert {type(each.exception(10)) for each in futures} == {DatabaseStuck}
         wait_until(lambda: queue._database._writer._began_at is None)
         assert claim(queue, 100, 60) == []
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from outboxes import claim, find, mail, run, settle
 
+from orderconfirm.errors import RelayTrouble
 from orderconfirm.models import State
+from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import MAX_ABSENCE, ClockReading, ClockWatch
 from orderconfirm.outbox.maintenance import POLL_INTERVAL, PURGE_INTERVAL, Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
@@ -37,7 +40,9 @@ def jumping(queue: OutboxQueue) -> JumpingClock:
 def make_maintenance(queue: OutboxQueue, clock: ClockWatch | None = None, holds: bool = False) -> Maintenance:
     database = queue._database
     clock = clock or ClockWatch(database, LEASE)
-    return Maintenance(database, queue, Retention(database), clock, keep_seconds=500, holds_unknown=holds)
+    return Maintenance(
+        database, queue, Retention(database), clock, Breaker(60), "relay:25", keep_seconds=500, holds_unknown=holds
+    )
 
 
 def abandon(queue: OutboxQueue, order_id: str) -> None:
@@ -57,6 +62,28 @@ def test_an_abandoned_mail_is_queued_again_at_the_next_check(queue: OutboxQueue,
     assert find(queue, "1").state is State.QUEUED
     [line] = [line for line in lines if "may arrive twice" in line["event"]]
     assert (line["mails"], line["order_ids"]) == (1, ["1"])
+
+
+def test_a_long_pause_is_logged_every_hour(queue: OutboxQueue, lines: list[dict[str, Any]]) -> None:
+    maintenance = make_maintenance(queue)
+    queue.add(mail("1"))
+    now = time.monotonic()
+
+    def hours_later(hours: float) -> list[dict[str, Any]]:
+        maintenance.run([], now + hours * 3600)
+        return [line for line in lines if line["event"] == "the relay is still paused"]
+
+    maintenance.breaker.trip(RelayTrouble("connect", "refused"), now, "check MAIL_PORT")
+    assert hours_later(0.99) == []
+    [line] = hours_later(1.01)
+    assert (line["relay"], line["mails"], line["advice"]) == ("relay:25", 1, "check MAIL_PORT")
+    assert line["reason"] == "connect: no reply refused"
+    since = datetime.fromisoformat(line["time"]) - datetime.fromisoformat(line["since"])
+    assert since.total_seconds() == pytest.approx(1.01 * 3600, abs=5)
+    assert len(hours_later(1.5)) == 1
+    assert len(hours_later(3.01)) == 2
+    maintenance.breaker.reset(now + 3.02 * 3600)
+    assert len(hours_later(9)) == 2
 
 
 def test_an_abandoned_mail_is_held_with_holds_unknown(queue: OutboxQueue) -> None:

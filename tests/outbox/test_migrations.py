@@ -51,6 +51,12 @@ def waits(url: str, statement: str) -> bool:
         return found.fetchone() is not None
 
 
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
+
+
 class TestLock:
     """One process migrates, and the others wait."""
 

@@ -168,7 +168,7 @@ OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
     "find": lambda queue, admin: admin.find("shop", "1"),
     "cancel": lambda queue, admin: admin.cancel("shop", "1"),
     "requeue": lambda queue, admin: admin.requeue("shop", "1"),
-    "requeue_all": lambda queue, admin: admin.requeue_all("shop", [State.FAILED]),
+    "requeue_batch": lambda queue, admin: admin.requeue_batch(["shop"], [State.FAILED])[0],
     "erase": lambda queue, admin: Retention(queue._database).erase("shop", "1"),
     "purge": lambda queue, admin: Retention(queue._database).purge(60),
     "read_stats": lambda queue, admin: read_stats(queue._database),

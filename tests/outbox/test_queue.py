@@ -17,7 +17,7 @@ from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.leases import AttemptResult
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retry import SENT, Outcome
+from orderconfirm.outbox.retry import RELEASED, SENT, Outcome
 from orderconfirm.outbox.rows import MAX_TEXT_LENGTH
 
 
@@ -81,6 +81,27 @@ def test_an_unknown_outcome_is_counted_as_a_possible_copy(queue: OutboxQueue) ->
     [again] = claim(queue, 1, 60)
     assert again.message_id == claimed.message_id
     assert (again.possible_copies, find(queue, "1").possible_copies) == (1, 1)
+
+
+def test_every_later_attempt_knows_when_the_first_one_was_claimed(queue: OutboxQueue) -> None:
+    """That time is the Date of the mail, so that a possible copy is the same mail."""
+    queue.add(mail("1"))
+    queue.add(mail("2"))
+    [settled], [interrupted] = claim(queue, 1, 60), claim(queue, 1, -1)
+    time.sleep(0.01)
+    settle(queue, settled, Outcome(State.QUEUED, "deferred", "451"))
+    assert reclaim(queue) == 1
+    again = {claimed.order_id: claimed for claimed in claim(queue, 2, 60)}
+    assert (again["1"].tried_at, again["2"].tried_at) == (settled.claimed_at, interrupted.claimed_at)
+    assert again["1"].claimed_at > settled.claimed_at
+
+
+def test_an_attempt_that_the_relay_had_no_part_in_is_not_the_first(queue: OutboxQueue) -> None:
+    queue.add(mail("1"))
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, RELEASED)
+    [again] = claim(queue, 1, 60)
+    assert again.tried_at is None
 
 
 def test_a_row_that_cannot_be_read_fails_alone(queue: OutboxQueue) -> None:

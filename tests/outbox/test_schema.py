@@ -61,6 +61,12 @@ def open_database(url: str, **options: bool) -> None:
     database.close()
 
 
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
+
+
 class TestUpgrade:
     """Databases of earlier revisions."""
 
@@ -123,7 +129,12 @@ class TestUpgrade:
         """That version created the table of the second migration, and recorded nothing."""
         make_released(url, "0001")
         engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-        metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                "CREATE TABLE senders (name VARCHAR(16) PRIMARY KEY, connections INTEGER NOT NULL,"
+                " joined_at DOUBLE PRECISION NOT NULL, seen_at DOUBLE PRECISION NOT NULL,"
+                " paused_since DOUBLE PRECISION, pause_reason TEXT, next_try_at DOUBLE PRECISION)"
+            )
         engine.dispose()
         with opened(url) as queue:
             assert len(claim(queue, 10, 60)) == 3

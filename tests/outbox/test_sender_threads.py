@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from processes import wait_until
 
-from orderconfirm.errors import RelayTrouble, TemplateError, TryLater
+from orderconfirm.errors import DeliveryFailure, RelayTrouble, TemplateError, TryLater
 from orderconfirm.models import ClaimedMail, RelayReply, State
 from orderconfirm.outbox.attempts import AttemptRunner
 from orderconfirm.outbox.breaker import Breaker
@@ -60,6 +60,9 @@ class Relay:
 
     def abandon(self, message: int) -> None:
         self.abandoned.append(message)
+
+    def advise(self, failure: DeliveryFailure) -> str:
+        return "mend the relay"
 
     open_connections = 0
 

@@ -53,8 +53,8 @@ def other_process(url: str, lease_seconds: float = 60) -> Iterator[subprocess.Po
 
 
 @pytest.fixture
-def queue(empty_postgres: str) -> Iterator[OutboxQueue]:
-    with opened(empty_postgres) as queue:
+def queue(postgres_outbox: str) -> Iterator[OutboxQueue]:
+    with opened(postgres_outbox) as queue:
         queue.add(mail("1"))
         yield queue
 
@@ -66,9 +66,9 @@ def locks_of(queue: OutboxQueue) -> SessionLocks:
 
 
 def test_a_killed_process_loses_its_mails_before_its_lease_ends(
-    queue: OutboxQueue, empty_postgres: str, short_absence: None
+    queue: OutboxQueue, postgres_outbox: str, short_absence: None
 ) -> None:
-    with other_process(empty_postgres) as process:
+    with other_process(postgres_outbox) as process:
         assert reclaim(queue) == 0
         process.kill()
         process.wait()
@@ -78,9 +78,9 @@ def test_a_killed_process_loses_its_mails_before_its_lease_ends(
 
 
 def test_a_killed_process_is_not_judged_before_it_has_been_absent_for_a_while(
-    queue: OutboxQueue, empty_postgres: str
+    queue: OutboxQueue, postgres_outbox: str
 ) -> None:
-    with other_process(empty_postgres) as process:
+    with other_process(postgres_outbox) as process:
         process.kill()
         process.wait()
         owner = run_sql(queue, "SELECT lease_owner FROM outbox")
@@ -89,9 +89,9 @@ def test_a_killed_process_is_not_judged_before_it_has_been_absent_for_a_while(
 
 
 def test_a_paused_process_keeps_its_mails_even_after_its_lease(
-    queue: OutboxQueue, empty_postgres: str, short_absence: None
+    queue: OutboxQueue, postgres_outbox: str, short_absence: None
 ) -> None:
-    with other_process(empty_postgres, lease_seconds=-1) as process:
+    with other_process(postgres_outbox, lease_seconds=-1) as process:
         process.send_signal(signal.SIGSTOP)
         for _ in range(3):
             assert reclaim(queue) == 0
@@ -99,9 +99,9 @@ def test_a_paused_process_keeps_its_mails_even_after_its_lease(
 
 
 def test_a_process_whose_connection_was_cut_takes_its_lock_again_and_keeps_its_mails(
-    queue: OutboxQueue, empty_postgres: str, short_absence: None
+    queue: OutboxQueue, postgres_outbox: str, short_absence: None
 ) -> None:
-    with opened(empty_postgres) as other:
+    with opened(postgres_outbox) as other:
         [claimed] = claim(other, 1, 60)
         locks = locks_of(other)
         cut(queue, locks.owner)
@@ -114,12 +114,12 @@ def test_a_process_whose_connection_was_cut_takes_its_lock_again_and_keeps_its_m
 
 
 def test_a_process_that_cannot_take_its_lock_again_becomes_invisible(
-    queue: OutboxQueue, empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+    queue: OutboxQueue, postgres_outbox: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_locks, "MAX_INVISIBLE_SECONDS", 0.3)
     locks = locks_of(queue)
     key = session_locks._signed(int(locks.owner, 16))
-    with psycopg.connect(empty_postgres, autocommit=True) as thief:
+    with psycopg.connect(postgres_outbox, autocommit=True) as thief:
         thief.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
         thief.execute("SELECT pg_advisory_lock(%s)", (key,))
         wait_until(lambda: not locks.is_visible)
@@ -127,9 +127,9 @@ def test_a_process_that_cannot_take_its_lock_again_becomes_invisible(
 
 
 def test_leases_from_before_a_start_of_the_server_are_left_to_their_end(
-    queue: OutboxQueue, empty_postgres: str, short_absence: None
+    queue: OutboxQueue, postgres_outbox: str, short_absence: None
 ) -> None:
-    with other_process(empty_postgres) as process:
+    with other_process(postgres_outbox) as process:
         process.kill()
         process.wait()
     run(queue, "UPDATE outbox SET changed_at = 1000")
@@ -140,10 +140,10 @@ def test_leases_from_before_a_start_of_the_server_are_left_to_their_end(
     assert reclaim(queue) == 0
 
 
-def test_a_notification_wakes_all_that_hold_a_lock(empty_postgres: str) -> None:
+def test_a_notification_wakes_all_that_hold_a_lock(postgres_outbox: str) -> None:
     woken = [threading.Event(), threading.Event()]
     with ExitStack() as stack:
-        queues = [stack.enter_context(opened(empty_postgres)) for _ in woken]
+        queues = [stack.enter_context(opened(postgres_outbox)) for _ in woken]
         for queue, event in zip(queues, woken, strict=True):
             locks_of(queue).release()
             locks_of(queue).claim(event.set)
@@ -152,9 +152,9 @@ def test_a_notification_wakes_all_that_hold_a_lock(empty_postgres: str) -> None:
         assert all(event.wait(40) for event in woken)
 
 
-def test_new_mails_of_a_service_without_a_sender_notify_the_others(empty_postgres: str) -> None:
+def test_new_mails_of_a_service_without_a_sender_notify_the_others(postgres_outbox: str) -> None:
     woken = threading.Event()
-    with opened(empty_postgres) as sending, opened(empty_postgres) as receiving:
+    with opened(postgres_outbox) as sending, opened(postgres_outbox) as receiving:
         locks_of(sending).release()
         locks_of(sending).claim(woken.set)
         woken.clear()

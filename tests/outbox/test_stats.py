@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from outboxes import claim, mail, run, settle
 
-from orderconfirm.models import State
+from orderconfirm.models import Event, State
 from orderconfirm.outbox.queue import OutboxQueue
-from orderconfirm.outbox.retry import SENT, Outcome
+from orderconfirm.outbox.retry import RELEASED, SENT, Outcome
 from orderconfirm.outbox.stats import MINUTES, read_sent_per_minute, read_stats
 
 
@@ -34,6 +34,19 @@ def test_stats_count_the_mails_of_one_shop_or_of_all(queue: OutboxQueue) -> None
     assert (a.mails, a.oldest_due, a.possible_copies) == ({State.UNKNOWN: 1}, 0.0, 1)
     assert (b.mails, b.possible_copies) == ({State.QUEUED: 2}, 0)
     assert 89 < b.oldest_due == pytest.approx(all_shops.oldest_due, abs=5)
+
+
+def test_neither_a_probe_of_a_paused_relay_nor_a_send_hides_how_long_its_mail_has_waited(queue: OutboxQueue) -> None:
+    queue.add(mail("probe"))
+    run(queue, "UPDATE outbox SET accepted_at = accepted_at - 90, due_at = due_at - 90")
+    for outcome in (Outcome(State.QUEUED, Event.DEFERRED, "connect: refused", spends_attempt=False), RELEASED):
+        [claimed] = claim(queue, 1, 60)
+        assert read_stats(queue._database).oldest_due > 89
+        settle(queue, claimed, outcome)
+        assert read_stats(queue._database).oldest_due > 89
+    [claimed] = claim(queue, 1, 60)
+    settle(queue, claimed, Outcome(State.QUEUED, Event.DEFERRED, "rcpt: 451 later", delay=60))
+    assert read_stats(queue._database).oldest_due == 0
 
 
 def test_sent_mails_are_counted_by_the_minute_for_an_hour(queue: OutboxQueue) -> None:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from outboxes import find, mail
 
-from orderconfirm.models import OutboxEntry, RelayPause, State
+from orderconfirm.models import OutboxEntry, State
 from orderconfirm.outbox.breaker import Pause
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.senders import Senders
 from orderconfirm.outbox.waiting import MAX_AHEAD, Sending, explain_wait, read_sending
+from orderconfirm.queries import RelayPause
 
 NOW = datetime(2025, 3, 15, 14, 30, tzinfo=UTC)
 MAIL = OutboxEntry(1, "shop", "1", 0, "<1@x>", "a@example.com", State.QUEUED, NOW, NOW, NOW, 0, 0, None)

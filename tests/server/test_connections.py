@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import select
+import selectors
 import socket
 import subprocess
 import time
@@ -13,9 +15,12 @@ from pathlib import Path
 
 import pytest
 from factories import make_body
+from fork_server import ServiceProcess
+from gunicorn.config import Config
 from processes import free_port, service, wait_until
 
-from orderconfirm.server.poller import READ_SECONDS, SILENT_SECONDS
+from orderconfirm.server.connections import MAX_UNSENT_BYTES, ClientSocket, Connection, _unsent
+from orderconfirm.server.poller import READ_SECONDS, SILENT_SECONDS, PollingWorker
 
 PATH = "/api/order-confirmation"
 #: Connections of one worker, and of one address.
@@ -96,14 +101,14 @@ def seconds_to_a_response(port: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ServiceProcess]]:
     port = free_port()
     with service(tmp_path_factory.mktemp("crowded"), port, free_port(), API_KEYS="") as process:
         yield port, process
 
 
 @pytest.fixture
-def port(running: tuple[int, subprocess.Popen[bytes]]) -> int:
+def port(running: tuple[int, ServiceProcess]) -> int:
     return running[0]
 
 
@@ -214,14 +219,55 @@ def test_a_slow_reader_gets_the_complete_response(port: int) -> None:
     assert len(body) == int(length) > 500_000
 
 
-def memory_of(process: subprocess.Popen[bytes]) -> int:
+class RecordingWorker(PollingWorker):
+    """Records the connections with a request instead of handling them."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0, [], None, 60, Config(), logging.getLogger(__name__))
+        self.poller = selectors.DefaultSelector()
+        self.requests: list[Connection] = []
+
+    def enqueue_req(self, conn: Connection) -> None:
+        self.requests.append(conn)
+
+
+def test_a_request_that_arrives_while_the_worker_is_busy_is_handled_although_its_time_is_over() -> None:
+    worker = RecordingWorker()
+    with worker.poller, worker.tmp._tmp, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with connect(port) as late, connect(port) as silent:
+            assert worker.accept(listener) and worker.accept(listener)
+            late.sendall(request(BODY))
+            assert worker.poller.select(10)  # the request has arrived
+            worker._silent.shorten(0.0, time.monotonic() - 1.0)
+            worker.murder_pending()
+            assert all_of(silent) == b""
+            assert [conn.client for conn in worker.requests] == [late.getsockname()]
+            worker.requests[0].close()
+
+
+def test_a_crowd_that_does_not_read_cuts_off_no_small_response() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, ClientSocket(ours) as client:
+        _unsent.add(MAX_UNSENT_BYTES)  # those of the crowd
+        try:
+            client.sendall(b"small")
+            client.flush()
+            assert theirs.recv(10) == b"small"
+            with pytest.raises(ConnectionResetError):
+                client.sendall(bytes(10_000_000))
+        finally:
+            _unsent.add(-MAX_UNSENT_BYTES)
+
+
+def memory_of(process: ServiceProcess) -> int:
     """Return the memory of the master and its workers in bytes."""
     group = subprocess.check_output(["ps", "-o", "rss=", "-g", str(process.pid)], text=True)
     return sum(map(int, group.split())) * 1024
 
 
 @pytest.mark.parametrize("message", [request(LARGE_BODY)[:-1], ASSET * 3], ids=["large bodies", "large responses"])
-def test_the_buffers_of_a_crowd_are_limited(running: tuple[int, subprocess.Popen[bytes]], message: bytes) -> None:
+def test_the_buffers_of_a_crowd_are_limited(running: tuple[int, ServiceProcess], message: bytes) -> None:
     port, process = running
     idle = memory_of(process)
     with crowd(port, 400, message, hosts=10):

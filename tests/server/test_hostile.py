@@ -8,7 +8,6 @@ import json
 import os
 import select
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from factories import make_body
+from fork_server import ServiceProcess
 from processes import free_port, post, query, service
 from smtp_server import smtp_server
 
@@ -39,7 +39,7 @@ class Running(NamedTuple):
 
     port: int
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: ServiceProcess
 
     def ask(self, message: bytes, ends: bool = False) -> bytes:
         """Send bytes as they are."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from factories import make_body
+from fork_server import ServiceProcess
 from processes import free_port, log_lines, post, query, service, start, wait_until
 from smtp_server import Sink, smtp_server
 
@@ -24,12 +25,12 @@ PATH = "/api/order-confirmation"
 SOON = 10.0
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
+def workers_of(process: ServiceProcess) -> set[int]:
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
     return set(map(int, found.stdout.split()))
 
 
-def replace_workers(process: subprocess.Popen[bytes]) -> None:
+def replace_workers(process: ServiceProcess) -> None:
     """Kill all workers with SIGKILL, and wait until the master has others."""
     before = workers_of(process)
     for worker in before:
@@ -135,11 +136,11 @@ def test_killed_workers_are_replaced(tmp_path: Path) -> None:
         sink.wait_for_orders(2, seconds=20)
 
 
-def lose_workers(process: subprocess.Popen[bytes]) -> None:
+def lose_workers(process: ServiceProcess) -> None:
     replace_workers(process)
 
 
-def reload(process: subprocess.Popen[bytes]) -> None:
+def reload(process: ServiceProcess) -> None:
     before = workers_of(process)
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: (now := workers_of(process)) and not now & before, seconds=20)

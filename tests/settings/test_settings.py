@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orderconfirm.errors import SettingsError
-from orderconfirm.settings import ROOT, Settings, load_environment, unknown_names
+from orderconfirm.settings import OF_ECS, ROOT, Settings, load_environment, unknown_names
 from orderconfirm.settings.names import PREFIXES
 
 SECRET = "s3cret-token-of-length"
@@ -190,8 +190,32 @@ def test_the_sender_name_may_contain_a_comma_and_defaults_to_the_company() -> No
 
 
 @pytest.mark.parametrize("name", ["EMAIL_SENDER", "SUPPORT_EMAIL"])
-def test_an_address_that_is_not_ascii_stops_the_start(name: str) -> None:
-    assert name in problems(**{name: "hilfe@bücher.example"})
+def test_an_address_that_has_no_ascii_form_stops_the_start(name: str) -> None:
+    for address in ("bücher@acme.example", "hilfe@bü..cher.example"):
+        assert name in problems(**{name: address})
+
+
+def test_an_internationalised_domain_is_used_in_its_ascii_form() -> None:
+    settings = Settings.from_env({"EMAIL_SENDER": "Faß <orders@faß.example>", "SUPPORT_EMAIL": "hilfe@bücher.example"})
+    assert settings.sender_address == "orders@xn--fa-hia.example"
+    assert settings.support_address == "hilfe@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, True),
+        ({"MAILTRAP_API_TOKEN": SECRET}, True),
+        ({"MAIL_SERVER": "live.smtp.mailtrap.io"}, True),
+        ({"MAIL_SERVER": "smtp.other.example"}, False),
+        ({"MAIL_SERVER": "smtp.other.example", "MAILTRAP_HEADERS": "true"}, True),
+        ({"MAIL_SERVER": "smtp.other.example", "MAILTRAP_WEBHOOK_SECRET": SECRET}, True),
+        ({"MAILTRAP_API_TOKEN": SECRET, "MAILTRAP_HEADERS": "false"}, False),
+    ],
+)
+def test_the_headers_of_mailtrap_are_for_mailtrap(environ: dict[str, str], expected: bool) -> None:
+    settings = Settings.from_env({"EMAIL_SENDER": "orders@acme.example", **environ})
+    assert settings.has_mailtrap_headers is expected
 
 
 def test_a_sender_without_an_address_is_reported() -> None:
@@ -200,6 +224,37 @@ def test_a_sender_without_an_address_is_reported() -> None:
 
 def test_an_unknown_database_type_is_reported() -> None:
     assert "DATABASE_URL" in problems(DATABASE_URL="mysql://h/d")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"u:p@ss/{SECRET}@h/db",
+        f"u:/{SECRET}@h/db",
+        f"u:{SECRET}?@h/db",
+        f"u:#{SECRET}@h/db",
+        f"u@x:{SECRET}@h/db",
+    ],
+)
+def test_a_password_that_would_be_read_as_a_host_stops_the_start_unprinted(address: str) -> None:
+    message = problems(DATABASE_URL=f"postgresql://{address}")
+    assert message.startswith("DATABASE_URL has a user or password with @, /, ? or #: write these as %40")
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize(
+    "text", ["postgresql:///db?user=a%40b", "postgresql://u:p%40%2Fs@h/db", "sqlite:////d/a@b/c.db"]
+)
+def test_a_database_url_with_quoted_characters_is_read(text: str) -> None:
+    assert Settings.from_env({"DATABASE_URL": text}).database_url == text
+
+
+def test_sqlite_in_a_task_of_ecs_is_refused_unless_it_is_allowed() -> None:
+    task = {OF_ECS: "http://169.254.170.2/v4/x", "DATABASE_URL": "sqlite:////data/outbox.db"}
+    assert "DATABASE_URL is a SQLite file, and a task of ECS loses its disk" in problems(**task)
+    assert "DATABASE_URL is a SQLite file" in problems(**{OF_ECS: task[OF_ECS]})
+    Settings.from_env({**task, "ALLOW_SQLITE_ON_ECS": "true"})
+    Settings.from_env({**task, "DATABASE_URL": "postgresql:///orders"})
 
 
 @pytest.mark.parametrize(

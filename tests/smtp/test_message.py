@@ -111,7 +111,7 @@ def test_an_empty_name_leaves_the_bare_address(name: str) -> None:
 @pytest.mark.parametrize(
     "subject",
     [
-        "Our Shop: order ORD-12345 confirmed",
+        "Order ORD-12345 confirmed",
         "=?utf-8?b?SGk=?=",
         "x" * 69,
         "x" * 70,

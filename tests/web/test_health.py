@@ -84,9 +84,9 @@ def test_the_check_of_a_write_leaves_no_row(start_app: StartApp, url: str) -> No
 
 
 def test_a_database_that_loses_every_packet_is_reported_within_the_limit(
-    start_app: StartApp, empty_postgres: str, sink: tuple[Sink, int]
+    start_app: StartApp, postgres_outbox: str, sink: tuple[Sink, int]
 ) -> None:
-    with database_proxy(empty_postgres) as proxy:
+    with database_proxy(postgres_outbox) as proxy:
         app = start_app(**relay_variables(sink[1], DATABASE_URL=proxy.url))
         client = app.test_client()
         assert client.get("/readyz").status_code == 200
@@ -101,13 +101,19 @@ def test_a_database_that_loses_every_packet_is_reported_within_the_limit(
         wait_until(lambda: client.get("/readyz").status_code == 200, seconds=30)
 
 
-def test_a_locked_database_makes_the_process_unready_until_it_is_free(start_app: StartApp, url: str) -> None:
+def test_a_locked_database_makes_the_process_unready_until_it_is_free_and_the_holder_is_named(
+    start_app: StartApp, url: str
+) -> None:
     client = start_app(DATABASE_URL=url).test_client()
-    with locked(url, "clock_jumps"):
+    with locked(url, "clock_jumps") as holder:
         response = client.get("/readyz")
+        reason = response.get_json()["reason"]
         assert response.status_code == 503
-        assert response.get_json()["reason"] == f"the database did not respond within {HEALTH_TIMEOUT:g} s"
+        assert reason.startswith("the database is locked by another process, ") and f" {holder}" in reason
+        assert "end it" in reason
         assert client.get("/livez").status_code == 200
+        page = client.get("/outbox").get_data(as_text=True)
+        assert f"T{reason[1:].partition(' for ')[0]}" in page and ">in use<" not in page
     wait_until(lambda: client.get("/readyz").status_code == 200, seconds=20)
 
 

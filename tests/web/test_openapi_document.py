@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from chromium import HOW_TO_INSTALL, find_chromium, launch
-from playwright.sync_api import ConsoleMessage, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page
 from processes import free_port, service
 
 
-@pytest.mark.parametrize("page", ["docs", "redoc"])
-def test_the_documentation_shows_the_operations_and_loads_nothing_from_other_sites(tmp_path: Path, page: str) -> None:
-    if not find_chromium():
-        pytest.skip(HOW_TO_INSTALL)
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
+    with service(tmp_path_factory.mktemp("service"), port, free_port()):
+        yield port
+
+
+@pytest.mark.parametrize("name", ["docs", "redoc"])
+def test_the_documentation_shows_the_operations_and_loads_nothing_from_other_sites(
+    page: Page, port: int, name: str
+) -> None:
     errors: list[str] = []
-    with service(tmp_path, port, free_port()), sync_playwright() as playwright, launch(playwright) as browser:
-        tab = browser.new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("response", lambda response: errors.append(response.url) if is_foreign(response.url, port) else None)
-        tab.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
-        tab.goto(f"http://127.0.0.1:{port}/{page}")
-        if page == "redoc":  # it shows one page per group
-            tab.get_by_text("orders", exact=True).first.click()
-        tab.get_by_text("/api/order-confirmation/preview").first.wait_for(timeout=30_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("response", lambda response: errors.append(response.url) if is_foreign(response.url, port) else None)
+    page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
+    page.goto(f"http://127.0.0.1:{port}/{name}")
+    if name == "redoc":  # it shows one page per group
+        page.get_by_text("orders", exact=True).first.click()
+    page.get_by_text("/api/order-confirmation/preview").first.wait_for(timeout=30_000)
     assert errors == []
 
 

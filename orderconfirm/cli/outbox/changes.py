@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import click
@@ -42,7 +42,7 @@ def retry(order_ids: tuple[str, ...], all_mails: bool, state: str, shop: str | N
         raise click.UsageError("Give order ids, or --all.")
     with open_confirmations() as confirmations:
         if all_mails:
-            count = run_batches("Retrying", _retry_batches(confirmations, shop, State(state)))
+            count = run_batches("Retrying", confirmations.retry_all(shop, [State(state)]))
             click.echo(f"{_mails(count)} due now.")
         else:
             _do_each(
@@ -135,15 +135,6 @@ def run() -> None:
     """Send mails, and take no orders, until SIGTERM. Serves /health, /ready and /metrics at PORT."""
     os.chdir(ROOT)  # gunicorn looks for gunicorn.conf.py here
     os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], {**os.environ, "SENDER": "only"})  # noqa: S606
-
-
-def _retry_batches(confirmations: OrderConfirmations, shop: str | None, state: State) -> Iterator[int]:
-    """Retry all mails in a state, of one shop or of all. Yields the number of each batch."""
-    for name in [shop] if shop else confirmations.shops():
-        after: int | None = 0
-        while after is not None:
-            count, after = confirmations.retry_batch(name, [state], after)
-            yield count
 
 
 def _cancel(confirmations: OrderConfirmations, shop: str, order_id: str) -> bool:

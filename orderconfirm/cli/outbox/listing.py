@@ -98,7 +98,7 @@ def list_mails(
 @SHOP
 @JSON
 def show(order_id: str, shop: str | None, as_json: bool) -> None:
-    """Show an order's mail and its history."""
+    """Show an order's mail, its address and its history."""
     with open_confirmations() as confirmations:
         entry = confirmations.status(shop_of(confirmations, order_id, shop), order_id)
         waiting = confirmations.why_waiting([entry]).get(entry.id) if entry else None
@@ -129,6 +129,7 @@ def _print(entry: OutboxEntry, waiting: str | None) -> None:
         "order": f"{entry.order_id} (shop {entry.shop})",
         "mail": f"{entry.revision + 1}, the newest of the order" if entry.revision else None,
         "message id": entry.message_id,
+        "to": entry.recipient,
         "state": entry.state,
         "reason": entry.reason,
         "waiting": waiting,

@@ -106,7 +106,7 @@ CANCELLED: Example = {
 }
 PAGE: Example = {"orders": [_SENT], "next_cursor": "1742049002.104_4711"}
 PREVIEW: Example = {
-    "subject": "Our Shop: order ORD-12345 confirmed",
+    "subject": "Order ORD-12345 confirmed",
     "text": "Our Shop\n\nThank you for your order\n\nHello John Doe,\n…",
     "html": '<!DOCTYPE html><html lang="en" dir="ltr">…</html>',
     "size": {"text": 1094, "html": 9806},
@@ -131,3 +131,15 @@ EVENTS: Example = {
     ]
 }
 RECEIVED: Example = {"received": 1, "new": 1, "unreadable": 0}
+
+#: What a shop's platform posts; here WooCommerce, shortened.
+WEBHOOK: Example = {
+    "id": 727,
+    "number": "727",
+    "status": "processing",
+    "currency": "EUR",
+    "total": "29.00",
+    "billing": {"first_name": "Ada", "last_name": "Lind", "email": "ada@example.com"},
+    "line_items": [{"name": "Wool socks", "quantity": 2, "subtotal": "29.00", "total": "29.00"}],
+}
+WEBHOOK_RECEIPT: Example = {"outcome": "accepted", "reason": None, "order_id": "727"}

@@ -7,7 +7,7 @@ from typing import Any
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow.fields import Field
 
-from orderconfirm.order.fields import Number, Text, Timestamp
+from orderconfirm.order.fields import Number, Text, TextMap, Timestamp
 from orderconfirm.order.schemas import PostalAddress
 from orderconfirm.order.text_fields import CurrencyCode, LocaleTag, MailAddress, TimeZoneName, WebUrl
 
@@ -28,7 +28,7 @@ _FORMATS: dict[type[Text], tuple[str | None, str]] = {
 
 def register(converter: Any) -> None:
     """Add the custom fields to apispec's converter."""
-    for field_type in (Text, *_FORMATS, Timestamp, Number, PostalAddress):
+    for field_type in (Text, *_FORMATS, Timestamp, Number, PostalAddress, TextMap):
         converter.field_mapping[field_type] = (None, None)
     converter.add_attribute_function(_json_schema)
 
@@ -40,6 +40,8 @@ def _json_schema(_: MarshmallowPlugin, field: Field[Any], **__: Any) -> JsonSche
         schema = _address()
     elif isinstance(field, Timestamp):
         schema = {"anyOf": [{"type": "string"}], "description": "an ISO 8601 time; UTC if it has no zone"}
+    elif isinstance(field, TextMap):
+        schema = _texts(field)
     elif isinstance(field, Text):
         schema = _text(field)
     else:
@@ -62,6 +64,13 @@ def _text(field: Text) -> JsonSchema:
     if field.numbers:
         alternatives.append({"type": "number"})
     return {"anyOf": alternatives, **({"description": description} if description else {})}
+
+
+def _texts(field: TextMap) -> JsonSchema:
+    names = {"propertyNames": {"pattern": f"^{field.name_pattern}$"}, "maxProperties": field.maximum}
+    text = _text(field.text)
+    text["anyOf"].append({"type": "null"})
+    return {"anyOf": [{"type": "object", "additionalProperties": text, **names}]}
 
 
 def _number(field: Number) -> JsonSchema:

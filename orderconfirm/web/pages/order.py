@@ -131,14 +131,16 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
     try:
         values["order"] = order = _confirmations().stored_order(entry.shop, entry.order_id)
         is_update = request.args.get("part") == "live"  # which leaves the mail as it is
-        values["text"] = _confirmations().render(order).text if order and not is_update else None
+        values["text"] = _confirmations().render(entry.shop, order).text if order and not is_update else None
     except (UnreadableOrder, TemplateError) as exc:
         values["fault"] = str(exc)
     allowed = _allowed(entry)
+    is_pending = entry.state in State.PENDING
     return render_template(
         "order.html",
         shop=g.shop,
         entry=entry,
+        problem=current_app.extensions["orderconfirm"].problem if is_pending else None,
         kinds=KINDS,
         meanings=MEANINGS,
         steps=timeline(entry),
@@ -157,7 +159,7 @@ def _mail(entry: OutboxEntry) -> Response:
     order = _confirmations().stored_order(entry.shop, entry.order_id)
     if order is None:
         abort(404, _UNKNOWN)
-    response = Response(_confirmations().render(order).html, mimetype="text/html")
+    response = Response(_confirmations().render(entry.shop, order).html, mimetype="text/html")
     response.headers["Content-Security-Policy"] = MAIL_POLICY
     return response
 

@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
 from orderconfirm.confirmations import OrderConfirmations
-from orderconfirm.models import Delivery, OutboxEntry, QueueStats, State
+from orderconfirm.models import Delivery, OutboxEntry, State
 from orderconfirm.order.schemas import field_errors
-from orderconfirm.queries import Overview, Search
+from orderconfirm.queries import Overview, QueueStats, Search
 from orderconfirm.web.pages import html_problems, login, times
 from orderconfirm.web.pages.chart import draw
 from orderconfirm.web.pages.timeline import KINDS
@@ -80,6 +80,7 @@ def show_outbox() -> ResponseReturnValue:
     except ValidationError as exc:
         errors = [f"{error.pointer[1:]} {error.detail}" for error in field_errors(exc.messages)]
     overview = _confirmations().overview(g.shop)
+    problem = current_app.extensions["orderconfirm"].problem
     values = {
         "filters": filters,
         "entries": entries,
@@ -90,7 +91,8 @@ def show_outbox() -> ResponseReturnValue:
         "overview": overview,
         "chart": draw(overview.sent_per_minute),
         "counts": {state: overview.stats.mails.get(state, 0) for state in _COUNTED},
-        "news": _news(overview),
+        "news": _news(overview, problem),
+        "problem": problem,
         "opened": request.args.get("do"),
         "retry": _retry_of(filters, overview.stats),
         "has_shops": len({entry.shop for entry in entries}) > 1,
@@ -109,14 +111,10 @@ def retry_all() -> ResponseReturnValue:
     if request.form.get("state") not in State.RETRYABLE:
         abort(400, "Mails in this state cannot be retried.")
     states = [State(request.form["state"])]
-    wants_json = request.accept_mimetypes.best == "application/json"
-    after = None
-    if wants_json and g.shop:
-        count, after = _confirmations().retry_batch(g.shop, states, request.form.get("after", 0, type=int))
-    else:
-        count = _confirmations().retry_all(g.shop, states)
-    if wants_json:
+    if request.accept_mimetypes.best == "application/json":
+        count, after = _confirmations().retry_batch(g.shop, states, request.form.get("after", ""))
         return jsonify({"count": count, "after": after})
+    count = sum(_confirmations().retry_all(g.shop, states))
     flash(f"{'1 mail is' if count == 1 else f'{count:,} mails are'} due now.", "good" if count else "bad")
     return redirect(url_for("outbox.show_outbox"), 303)
 
@@ -130,11 +128,12 @@ def _retry_of(filters: Filters, stats: QueueStats) -> dict[str, Any] | None:
     return {"state": state, "count": count} if count else None
 
 
-def _news(overview: Overview) -> str:
+def _news(overview: Overview, problem: str | None) -> str:
     """Return what a screen reader announces when it changes."""
     troubles = [f"{count:,} {state}" for state in _TROUBLES if (count := overview.stats.mails.get(state, 0))]
     relay = "The relay is in use." if overview.senders else "No process sends mails."
     relay = "The relay is paused." if overview.pause else relay
+    relay = "The service has a problem." if problem else relay
     return f"{relay} {', '.join(troubles) or 'No mail needs attention'}."
 
 

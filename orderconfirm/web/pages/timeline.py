@@ -55,6 +55,7 @@ _EVENTS: dict[str, tuple[str, str]] = {
     Event.REQUEUED: ("person", "Retried on request"),
     Event.CANCELLED: ("person", "Cancelled on request"),
     Event.REPLACED: ("person", "Cancelled, because another mail takes its place"),
+    Event.CHANGED: ("person", "The shop changed the order: sending it again uses the new content"),
     Event.RESENT: ("person", "Sent again on request, as a new mail"),
     Event.ERASED: ("person", "Personal data erased on request"),
 }

@@ -1,8 +1,8 @@
-"""Delivery events from relay providers, one module each, all imported here: each adds its route to `bp`."""
+"""Webhooks of relay providers and of shop platforms. Every module with a route is imported here: it adds it to `bp`."""
 
 from __future__ import annotations
 
-from orderconfirm.web.webhooks import mailtrap
+from orderconfirm.web.webhooks import mailtrap, shop_orders
 from orderconfirm.web.webhooks.blueprint import bp
 
-__all__ = ["bp", "mailtrap"]
+__all__ = ["bp", "mailtrap", "shop_orders"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orderconfirm.web import problem_types
 from orderconfirm.web.openapi.blueprint import Blueprint
 
-bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="Delivery events")
+bp = Blueprint("webhooks", __name__, url_prefix="/api/webhooks", description="Webhooks of relays and shops")
 
 #: The problems of every webhook, for `bp.operation`.
 PROBLEMS = (

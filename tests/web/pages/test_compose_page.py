@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import pytest
 from factories import body_of, make_body, make_full_order
 from playwright.sync_api import Page, expect
-from processes import NO_RELAY, free_port, query, service
+from processes import query
 
 from orderconfirm.order.samples import SAMPLES
 from orderconfirm.order.schemas import OrderSchema, load_order
@@ -29,22 +29,10 @@ RUNNERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="module")
-def port(folder: Path) -> Iterator[int]:
-    port = free_port()
-    with service(folder, port, free_port(), **NO_RELAY):
-        yield port
-
-
 @pytest.fixture
-def compose(page: Page, port: int) -> Page:
+def compose(page: Page, local_port: int) -> Page:
     """The open page, with the first sample's mail in view."""
-    page.goto(f"http://localhost:{port}/")
+    page.goto(f"http://localhost:{local_port}/")
     expect(mail(page)).to_contain_text("Wireless Headphones")
     return page
 
@@ -178,13 +166,13 @@ def test_an_order_passes_through_the_form_unchanged(compose: Page, name: str) ->
     assert load_order(OrderSchema(), sent) == load_order(OrderSchema(), body)
 
 
-def test_a_pasted_order_is_sent_as_it_is(compose: Page, folder: Path) -> None:
+def test_a_pasted_order_is_sent_as_it_is(compose: Page, local_folder: Path) -> None:
     paste(compose, make_body(order_id="PASTED-1", order_date="2025-03-15T23:30:00-05:00", gift=True, total="119.9700"))
     expect(compose.locator("#remarks")).to_have_text("gift is not a field of an order and was ignored.")
     expect(mail(compose)).to_contain_text("PASTED-1")
     compose.get_by_role("button", name="Send the order").click()
     expect(compose.locator("#outcome-title")).to_have_text("The mail of PASTED-1 was sent")
-    [(payload,)] = query(folder, "SELECT payload FROM outbox WHERE order_id = 'PASTED-1'")
+    [(payload,)] = query(local_folder, "SELECT payload FROM outbox WHERE order_id = 'PASTED-1'")
     assert '"order_date":"2025-03-15T23:30:00-05:00"' in str(payload)
     choose(compose, "Form")
     expect(field(compose, "/order_date")).to_have_value("2025-03-15T23:30:00-05:00")
@@ -308,7 +296,7 @@ def test_a_sample_has_a_new_id_and_a_changed_one_is_the_reader_s_own(compose: Pa
 
 
 @pytest.mark.parametrize("language", RUNNERS)
-def test_the_code_sends_the_order(compose: Page, folder: Path, language: str) -> None:
+def test_the_code_sends_the_order(compose: Page, local_folder: Path, language: str) -> None:
     if shutil.which(RUNNERS[language][0]) is None:
         pytest.skip(f"no {RUNNERS[language][0]}")
     order_id = f"{language} ' \" \\ $HOME"
@@ -323,7 +311,7 @@ def test_the_code_sends_the_order(compose: Page, folder: Path, language: str) ->
     done = subprocess.run([*RUNNERS[language], code], capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
     assert "Order confirmation queued" in done.stdout
-    payloads = {str(id): str(payload) for id, payload in query(folder, "SELECT order_id, payload FROM outbox")}
+    payloads = {str(id): str(payload) for id, payload in query(local_folder, "SELECT order_id, payload FROM outbox")}
     assert json.loads(payloads[order_id])["request"]["customer"]["name"] == 'Zoë O\'Hara \\n $x """'
 
 
@@ -345,9 +333,9 @@ def test_the_page_is_accessible_and_fits_every_screen(compose: Page, flaws: Call
     assert flaws((360, "light")) == {}
 
 
-def test_the_api_documentation_shows_its_first_call_at_once_in_light_and_dark(page: Page, port: int) -> None:
+def test_the_api_documentation_shows_its_first_call_at_once_in_light_and_dark(page: Page, local_port: int) -> None:
     page.emulate_media(color_scheme="dark")
-    page.goto(f"http://localhost:{port}/docs")
+    page.goto(f"http://localhost:{local_port}/docs")
     first = page.get_by_text("Place an order.")
     expect(first).to_be_in_viewport()
     expect(page.locator("html")).to_have_class("dark-mode")
@@ -355,7 +343,7 @@ def test_the_api_documentation_shows_its_first_call_at_once_in_light_and_dark(pa
     expect(page.get_by_role("cell", name="order-conflict")).to_be_visible()
     page.emulate_media(color_scheme="light")
     expect(page.locator("html")).to_have_class("")
-    page.goto(f"http://localhost:{port}/redoc")
+    page.goto(f"http://localhost:{local_port}/redoc")
     page.set_viewport_size({"width": 360, "height": 800})
     title = page.get_by_role("heading", name="orderconfirm", exact=False).first
     line = title.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)")

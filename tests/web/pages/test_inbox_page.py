@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +10,20 @@ import pytest
 from factories import body_of
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
-from processes import NO_RELAY, free_port, post, query, service, wait_until
+from processes import post, query, wait_until
 
 from orderconfirm.order.samples import SAMPLES
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="module")
-def port(folder: Path) -> Iterator[int]:
-    port = free_port()
-    with service(folder, port, free_port(), **NO_RELAY):
-        yield port
-
-
 @pytest.fixture
-def inbox(page: Page, port: int, folder: Path) -> Page:
+def inbox(page: Page, local_port: int, local_folder: Path) -> Page:
     """The open inbox, which has the mails of these three orders and no others."""
-    page.request.post(f"http://localhost:{port}/inbox/delete")
-    [(before,)] = query(folder, "SELECT count(*) FROM outbox")
+    page.request.post(f"http://localhost:{local_port}/inbox/delete")
+    [(before,)] = query(local_folder, "SELECT count(*) FROM outbox")
     for number in range(3):
-        assert post(port, f"ORDER-{before}-{number}") == 202
-    wait_until(lambda: query(folder, "SELECT count(*) FROM outbox WHERE state != 'sent'") == [(0,)])
-    page.goto(f"http://localhost:{port}/inbox")
+        assert post(local_port, f"ORDER-{before}-{number}") == 202
+    wait_until(lambda: query(local_folder, "SELECT count(*) FROM outbox WHERE state != 'sent'") == [(0,)])
+    page.goto(f"http://localhost:{local_port}/inbox")
     expect(page.locator("#mails li")).to_have_count(3)
     return page
 
@@ -68,11 +56,11 @@ def test_one_mail_and_then_all_are_deleted_after_a_question(inbox: Page, errors:
     assert errors == []
 
 
-def test_a_new_mail_appears_and_the_focus_stays(inbox: Page, port: int) -> None:
+def test_a_new_mail_appears_and_the_focus_stays(inbox: Page, local_port: int) -> None:
     inbox.locator("#mails li button").first.focus()
     focused = "document.activeElement.getAttribute('formaction')"
     before = inbox.evaluate(focused)
-    post(port, f"LATER-{before[-30:-7]}")
+    post(local_port, f"LATER-{before[-30:-7]}")
     expect(inbox.locator("#news")).to_have_text("1 new mail.")
     assert before and inbox.evaluate(focused) == before
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from callers import place
+from factories import make_body
 from flask import Flask
 from flask.testing import FlaskClient
 from outboxes import claim, settle
@@ -191,6 +192,25 @@ class TestList:
         batch = post(client, "/outbox/retry", {"Accept": "application/json"}, state="failed").get_json()
         assert batch == {"count": 1, "after": None}
         assert state_of(client, order_id) == "queued"
+
+    def test_the_batches_lead_through_all_shops(self, client: FlaskClient) -> None:
+        confirmations = client.application.extensions["orderconfirm"].confirmations
+        if "Retry all failed" in read(client, "/outbox"):
+            post(client, "/outbox/retry", state="failed")  # those of other tests
+        for shop in ("another", "yet another"):
+            confirmations.place(shop, make_body(order_id=f"B-{shop}"))
+        queued(client, "B-default")
+        database = client.application.extensions["orderconfirm"].database
+        fail = "UPDATE outbox SET state = 'failed' WHERE order_id LIKE 'B-%'"
+        database.write(lambda connection: connection.exec_driver_sql(fail).close())
+        counts, after = [], ""
+        while after is not None:
+            fields = {"state": "failed", "after": after}
+            batch = post(client, "/outbox/retry", {"Accept": "application/json"}, **fields).get_json()
+            counts.append(batch["count"])
+            after = batch["after"]
+        assert counts == [1, 1, 1]
+        assert state_of(client, "B-default") == "queued"
 
     @pytest.mark.parametrize("fields", [{"state": "sent"}, {"state": ""}])
     def test_what_cannot_be_retried_is_refused(self, client: FlaskClient, fields: dict[str, str]) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+import json
+import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -12,6 +17,7 @@ from processes import post as place
 from smtp_server import Sink, smtp_server
 
 KEY = "first-shop-s-long-key"
+SECRET = "0123456789abcdef0123456789abcdef"
 REFUSED = "550 5.1.1 <john.doe@example.com>: User unknown <script>document.title='attacked'</script>"
 
 
@@ -23,9 +29,10 @@ def relay() -> Iterator[tuple[Sink, int]]:
 
 @pytest.fixture(scope="module")
 def port(relay: tuple[Sink, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a service with an API key, which sends through `relay`."""
+    """The port of a service with an API key and the compose page, which sends through `relay`."""
     port = free_port()
-    with service(tmp_path_factory.mktemp("service"), port, relay[1], API_KEYS=f"first:{KEY}"):
+    variables = {"API_KEYS": f"first:{KEY}", "DEMO_PAGE": "true", "MAILTRAP_WEBHOOK_SECRET": SECRET}
+    with service(tmp_path_factory.mktemp("service"), port, relay[1], **variables):
         yield port
 
 
@@ -115,6 +122,32 @@ def test_the_list_follows_what_happens_and_keeps_the_focus(page: Page, port: int
     expect(page.locator("#notice")).to_contain_text("due now")
     expect(page.get_by_role("row", name="sent 4713")).to_be_visible()
     expect(page.locator("#news")).to_have_text("The relay is in use. No mail needs attention.")
+
+
+def report_delivery(port: int, order_id: str) -> None:
+    """Report a mail as delivered, as Mailtrap does."""
+    ids = {"order_id": order_id, "shop": "first"}
+    event = {"event": "delivery", "event_id": order_id, "timestamp": int(time.time()), "custom_variables": ids}
+    body = json.dumps({"events": [{**event, "email": "john.doe@example.com", "message_id": order_id}]}).encode()
+    signature = hmac.new(SECRET.encode(), body, sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "Mailtrap-Signature": signature}
+    with urlopen(Request(f"http://localhost:{port}/api/webhooks/mailtrap", body, headers), timeout=10) as response:
+        assert json.load(response)["new"] == 1
+
+
+def test_the_compose_page_follows_a_mail_until_it_is_delivered(page: Page, port: int, relay: tuple[Sink, int]) -> None:
+    relay[0].refused.clear()
+    page.goto(f"http://localhost:{port}/")
+    order_id = page.locator('[name="/order_id"]').input_value()
+    page.get_by_role("button", name="Send the order").click()
+    title, steps = page.locator("#outcome-title"), page.locator(".steps li")
+    expect(title).to_have_text(f"The mail of {order_id} was sent")
+    assert steps.all_inner_texts() == ["queued", "sending", "sent", "delivered"]
+    expect(steps.nth(2)).to_have_attribute("aria-current", "step")
+    report_delivery(port, order_id)
+    expect(title).to_have_text(f"The mail of {order_id} was delivered")
+    expect(page.locator(".steps li.good")).to_have_text(["queued", "sending", "sent", "delivered"])
+    expect(page.locator(".history li").last).to_contain_text("delivery")
 
 
 def test_a_page_whose_login_has_ended_says_so(page: Page, port: int) -> None:

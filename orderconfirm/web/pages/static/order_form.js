@@ -22,12 +22,21 @@ function isNumber(field, text) {
   return field.inputMode === "decimal" && /^-?\d+(\.\d+)?$/.test(text) && text.replace(/\D/g, "").length <= MAX_EXACT_DIGITS;
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // the service says what is wrong with it
+  }
+}
+
 function jsonValue(field) {
   const text = field.value.trim();
   if (!text) return undefined;
   if (field.type === "datetime-local") return `${text.padEnd(19, ":00")}Z`;
   if (field.type === "date") return `${text}T00:00:00Z`;
   if (field.type === "select-one") return text === "true";
+  if (field.name === "/custom") return parsed(text);
   if (field.name.endsWith("/lines")) return text.split("\n");
   return isNumber(field, text) ? Number(text) : text;
 }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Collection
 
-from orderconfirm.errors import DeliveryFailure, SlowDown, TooManyConnections
+from orderconfirm.errors import ORDER_STAGES, DeliveryFailure, SlowDown, TooManyConnections
 from orderconfirm.settings import Relay, Settings
 
 #: OpenSSL's results of a certificate's verification (X509_V_ERR_…).
 _NOT_YET_VALID, _EXPIRED, _HOSTNAME_MISMATCH, _IP_MISMATCH = 9, 10, 62, 64
 
 
-def advise(settings: Settings, relay: Relay, exc: DeliveryFailure, addresses: list[str]) -> str:
-    """Return what an operator does about the failure of a session with `relay`."""
+def advise(settings: Settings, relay: Relay, exc: DeliveryFailure, addresses: Collection[str] = ()) -> str:
+    """Return what an operator does about the failure of a session with `relay`, whose addresses may be known."""
     if isinstance(exc, TooManyConnections):
         return "other processes use all connections of the account: lower MAIL_MAX_CONNECTIONS to what is left for us"
     if isinstance(exc, SlowDown):
@@ -26,6 +27,10 @@ def advise(settings: Settings, relay: Relay, exc: DeliveryFailure, addresses: li
         if isinstance(cause, ssl.SSLError):
             return "this port does not speak TLS like this: 587 is for MAIL_USE_TLS=true, 465 for MAIL_USE_SSL=true"
         return "set the relay's port for STARTTLS, usually 587, or MAIL_USE_SSL=true with port 465"
+    if not exc.code:
+        return "the relay stopped responding: try again, and ask its operator if that goes on"
+    if exc.stage in ORDER_STAGES:
+        return "see the relay's account: it may need a login, a verified domain of EMAIL_SENDER, or a larger quota"
     if exc.stage == "auth":
         return f"compare {_login_variables(settings)} with the relay's account, and its limits if the reply names one"
     return _about_sender(settings, exc)
@@ -41,7 +46,7 @@ def _about_certificate(code: int) -> str:
     return "if the relay has a CA of its own, name its file in MAIL_CA_FILE; otherwise someone may be in between"
 
 
-def _about_connection(relay: Relay, exc: DeliveryFailure, addresses: list[str]) -> str:
+def _about_connection(relay: Relay, exc: DeliveryFailure, addresses: Collection[str]) -> str:
     if exc.code:
         return "the relay refuses this machine: ask its operator, or wait if the reply says so"
     if isinstance(exc.__cause__, TimeoutError) and exc.stage == "banner" and relay.security != "tls":
@@ -50,7 +55,7 @@ def _about_connection(relay: Relay, exc: DeliveryFailure, addresses: list[str]) 
         return "a firewall may be in between: many clouds block port 25, so try 587 or 2525"
     if exc.stage != "connect":
         return "check that MAIL_SERVER and MAIL_PORT are those of an SMTP relay"
-    if all(":" in address for address in addresses):
+    if addresses and all(":" in address for address in addresses):
         return "the relay has only IPv6 addresses: this machine needs IPv6, or another MAIL_SERVER"
     return "check MAIL_SERVER and MAIL_PORT, that the relay runs, and the firewall"
 

@@ -1,0 +1,31 @@
+"""`flask shops …`: the profiles in SHOPS_DIR."""
+
+from __future__ import annotations
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from orderconfirm.shops import ShopProfile, Shops
+
+shops = AppGroup("shops", help="Show the profiles of the shops. The service does not start while one is not valid.")
+
+
+@shops.command("list")
+def list_shops() -> None:
+    """List each shop: its name, sender, language, currency, and the webhook that its platform posts to."""
+    profiles: Shops = current_app.extensions["orderconfirm"].shops
+    for profile in profiles.profiles.values():
+        click.echo("  ".join(_words(profile)))
+    if not profiles.profiles:
+        click.echo("There are no profiles: SHOPS_DIR is not set, or empty.", err=True)
+
+
+def _words(profile: ShopProfile) -> tuple[str, ...]:
+    settings, webhook = profile.settings, profile.webhook
+    mail = (profile.name, settings.company_name, settings.sender_address, settings.default_locale)
+    if webhook is None:
+        return (*mail, settings.default_currency, "no webhook")
+    when = "paid orders" if webhook.only_paid else "new orders"
+    path = f"/api/webhooks/orders/{profile.name}"
+    return (*mail, settings.default_currency, f"{webhook.format.name}, {when}, at {path}")
