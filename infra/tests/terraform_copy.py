@@ -5,6 +5,7 @@ test_terraform.py compares the names of the module itself with the schema of pro
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import platform
@@ -61,6 +62,7 @@ def initialized_copy() -> Path:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("PyPI has the AWS provider for Linux on x86-64 only")
     top = Path(tempfile.mkdtemp(prefix="orderconfirm-terraform-"))
+    atexit.register(shutil.rmtree, top)
     folder = top / "module"
     shutil.copytree(MODULE, folder, ignore=shutil.ignore_patterns(".terraform*"))
     for file in [*folder.rglob("*.tf"), *folder.rglob("*.hcl")]:
