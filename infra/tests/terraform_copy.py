@@ -5,6 +5,7 @@ test_terraform.py compares the names of the module itself with the schema of pro
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import platform
@@ -61,6 +62,7 @@ def initialized_copy() -> Path:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("PyPI has the AWS provider for Linux on x86-64 only")
     top = Path(tempfile.mkdtemp(prefix="orderconfirm-terraform-"))
+    atexit.register(shutil.rmtree, top)
     folder = top / "module"
     shutil.copytree(MODULE, folder, ignore=shutil.ignore_patterns(".terraform*"))
     for file in [*folder.rglob("*.tf"), *folder.rglob("*.hcl")]:
@@ -90,9 +92,5 @@ def report_of_tests() -> list[dict[str, Any]]:
 
 def state_after(run_block: str) -> dict[str, Any]:
     """Return the state after a run of the tests, in which something was applied with mocks."""
-    [state] = [
-        each["test_state"]
-        for each in report_of_tests()
-        if each["type"] == "test_state" and each["@testrun"] == run_block
-    ]
-    return state  # type: ignore[no-any-return]
+    states = {each["@testrun"]: each["test_state"] for each in report_of_tests() if each["type"] == "test_state"}
+    return states[run_block]  # type: ignore[no-any-return]

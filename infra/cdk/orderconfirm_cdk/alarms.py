@@ -71,15 +71,15 @@ class Alarms(Construct):
         )
 
     def _about_mails(self) -> None:
-        sent, failed, expired = (service_metric("sends_total", outcome=each) for each in ("sent", "failed", "expired"))
+        hour, day = Duration.hours(1), Duration.days(1)
         self._add(
             "mails-failed",
             "More than 5 % of the mails of an hour, and more than five, were refused for good or given up.",
             MathExpression(
                 expression="IF(FILL(failed, 0) + FILL(expired, 0) > 5, 100 * (FILL(failed, 0) + FILL(expired, 0)) "
                 "/ (FILL(sent, 0) + FILL(failed, 0) + FILL(expired, 0)), 0)",
-                using_metrics={"sent": sent, "failed": failed, "expired": expired},
-                period=Duration.hours(1),
+                using_metrics={each: _sends(each, hour) for each in ("sent", "failed", "expired")},
+                period=hour,
             ),
             threshold=5,
         )
@@ -88,8 +88,8 @@ class Alarms(Construct):
             "More than 5 % of a day's mails, and more than five, have bounced.",
             MathExpression(
                 expression="IF(FILL(bounced, 0) > 5, 100 * FILL(bounced, 0) / sent, 0)",
-                using_metrics={"sent": sent, "bounced": service_metric("delivery_events_total", delivery="bounced")},
-                period=Duration.days(1),
+                using_metrics={"sent": _sends("sent", day), "bounced": _deliveries("bounced", day)},
+                period=day,
             ),
             threshold=5,
         )
@@ -98,11 +98,8 @@ class Alarms(Construct):
             "More than 0.1 % of a day's mails, and more than two, were reported as spam.",
             MathExpression(
                 expression="IF(FILL(complained, 0) > 2, 100 * FILL(complained, 0) / sent, 0)",
-                using_metrics={
-                    "sent": sent,
-                    "complained": service_metric("delivery_events_total", delivery="complained"),
-                },
-                period=Duration.days(1),
+                using_metrics={"sent": _sends("sent", day), "complained": _deliveries("complained", day)},
+                period=day,
             ),
             threshold=0.1,
         )
@@ -172,3 +169,11 @@ def service_metric(name: str, *, statistic: str = "Sum", period: Duration | None
         statistic=statistic,
         period=period or Duration.minutes(1),
     )
+
+
+def _sends(outcome: str, period: Duration) -> Metric:
+    return service_metric("sends_total", period=period, outcome=outcome)
+
+
+def _deliveries(delivery: str, period: Duration) -> Metric:
+    return service_metric("delivery_events_total", period=period, delivery=delivery)
