@@ -101,7 +101,9 @@ def proxy(folder: Path, ports: dict[str, int]) -> Iterator[Proxy]:
     servers = "".join(f"    server {name} 127.0.0.1:{each}\n" for name, each in ports.items())
     (folder / "proxy.cfg").write_text(PROXY.format(folder=folder, port=port) + servers, encoding="ascii")
     with (folder / "proxy.log").open("w") as log:
-        process = subprocess.Popen(["haproxy", "-db", "-f", folder / "proxy.cfg"], stdout=log, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            ["haproxy", "-db", "-f", folder / "proxy.cfg"], stdout=log, stderr=subprocess.DEVNULL
+        )
     try:
         wait_until((folder / "proxy.sock").exists, "HAProxy does not start")
         yield Proxy(folder, port)
