@@ -41,8 +41,11 @@ STOP_SECONDS = 30
 PROXY = """
 global
     stats socket {folder}/proxy.sock level admin
+    log stdout format raw local0
 defaults
     mode http
+    log global
+    option httplog
     retries 0
     timeout check 5s
     timeout connect 5s
@@ -64,6 +67,7 @@ class Proxy:
     def __init__(self, folder: Path, port: int) -> None:
         self.port = port
         self._socket = str(folder / "proxy.sock")
+        self._log = folder / "proxy.log"
 
     def wait_until_up(self, name: str) -> None:
         wait_until(lambda: self._stat(name)["status"] == "UP", f"{name} does not respond to /livez")
@@ -73,6 +77,10 @@ class Proxy:
         if problem := self._command(f"set server tasks/{name} state drain").strip():
             raise SystemExit(f"HAProxy refuses to deregister {name}: {problem}")
         wait_until(lambda: self._stat(name)["scur"] == "0", f"{name} still has requests")
+
+    def other_answers(self) -> list[str]:
+        """Return the log's lines about requests that were not answered with 202."""
+        return [line for line in self._log.read_text().splitlines() if '"POST ' in line and " 202 " not in line]
 
     def _stat(self, name: str) -> dict[str, str]:
         head, *lines = self._command("show stat").removeprefix("# ").splitlines()
@@ -92,7 +100,10 @@ def proxy(folder: Path, ports: dict[str, int]) -> Iterator[Proxy]:
     port = free_port()
     servers = "".join(f"    server {name} 127.0.0.1:{each}\n" for name, each in ports.items())
     (folder / "proxy.cfg").write_text(PROXY.format(folder=folder, port=port) + servers, encoding="ascii")
-    process = subprocess.Popen(["haproxy", "-db", "-f", folder / "proxy.cfg"], stderr=subprocess.DEVNULL)
+    with (folder / "proxy.log").open("w") as log:
+        process = subprocess.Popen(
+            ["haproxy", "-db", "-f", folder / "proxy.cfg"], stdout=log, stderr=subprocess.DEVNULL
+        )
     try:
         wait_until((folder / "proxy.sock").exists, "HAProxy does not start")
         yield Proxy(folder, port)
@@ -124,9 +135,6 @@ class Containers:
         self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Remove a container, and print what it has refused. What HAProxy refused itself is in no container's log."""
-        refusals = [line for line in self._call("logs", name).splitlines() if '"the outbox is unavailable"' in line]
-        print(*refusals, sep="\n", end="\n" if refusals else "")
         self._call("rm", "--force", "--volumes", name)
         self.running.remove(name)
 
@@ -228,7 +236,7 @@ def main() -> None:
         finally:
             for each in list(containers.running):
                 containers.remove(each)
-        print(f"the database has revision {revision(url)}")
+        print(*balancer.other_answers(), f"the database has revision {revision(url)}", sep="\n")
         if not report(driver, sink):
             raise SystemExit(1)
 

@@ -17,6 +17,7 @@ from smtp_server import smtp_server
 
 from orderconfirm import create_app
 from orderconfirm.settings import Settings
+from orderconfirm.version import VERSION
 from orderconfirm.web import problem_types
 from orderconfirm.web.request_parsing import decode
 
@@ -66,6 +67,10 @@ def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             for place, part in (("request", operation.get("requestBody", {})), *operation["responses"].items()):
                 for mimetype, content in part.get("content", {}).items():
                     yield f"{method} {path} {place} {mimetype}", content
+
+
+def test_the_document_has_the_version_of_the_service(document: dict[str, Any]) -> None:
+    assert document["info"]["version"] == VERSION
 
 
 def test_every_response_is_described_and_only_a_204_has_no_body(document: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from werkzeug.routing import PathConverter
 
 from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 from orderconfirm.order.schemas import AddressSchema
+from orderconfirm.version import VERSION
 from orderconfirm.web import problem_types
 from orderconfirm.web.openapi import field_schemas
 from orderconfirm.web.openapi.blueprint import problem_response
@@ -50,7 +51,7 @@ def init_app(app: Flask) -> DocumentedApi:
     """Return the API at which documented blueprints are registered."""
     app.config.update(
         API_TITLE="orderconfirm",
-        API_VERSION="1",
+        API_VERSION=VERSION,
         OPENAPI_VERSION="3.1.0",
         API_SPEC_OPTIONS={
             "info": {"description": _description()},
