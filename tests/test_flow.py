@@ -287,7 +287,9 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]
-    assert pause["advice"] == "verify the domain of EMAIL_SENDER in the relay's account, or use a sender that it allows"
+    assert pause["advice"] == (
+        "compare MAIL_USERNAME and MAIL_PASSWORD with the relay's account, and its limits if the reply names one"
+    )
     assert f"What to do: {pause['advice']}".replace("'", "&#39;") in client.get("/outbox").get_data(as_text=True)
     waiting = client.get(f"{URL}/P1").get_json()["waiting"]
     assert waiting.startswith("the relay has been paused since ") and pause["reason"] in waiting

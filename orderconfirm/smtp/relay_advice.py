@@ -10,6 +10,8 @@ from orderconfirm.settings import Relay, Settings
 
 #: OpenSSL's results of a certificate's verification (X509_V_ERR_…).
 _NOT_YET_VALID, _EXPIRED, _HOSTNAME_MISMATCH, _IP_MISMATCH = 9, 10, 62, 64
+#: Replies about a login, at any stage (RFC 4954 section 6).
+_LOGIN_CODES = frozenset({534, 535, 538})
 
 
 def advise(settings: Settings, relay: Relay, exc: DeliveryFailure, addresses: Collection[str] = ()) -> str:
@@ -29,10 +31,10 @@ def advise(settings: Settings, relay: Relay, exc: DeliveryFailure, addresses: Co
         return "set the relay's port for STARTTLS, usually 587, or MAIL_USE_SSL=true with port 465"
     if not exc.code:
         return "the relay stopped responding: try again, and ask its operator if that goes on"
+    if exc.stage == "auth" or exc.code in _LOGIN_CODES:
+        return f"compare {_login_variables(settings)} with the relay's account, and its limits if the reply names one"
     if exc.stage in ORDER_STAGES:
         return "see the relay's account: it may need a login, a verified domain of EMAIL_SENDER, or a larger quota"
-    if exc.stage == "auth":
-        return f"compare {_login_variables(settings)} with the relay's account, and its limits if the reply names one"
     return _about_sender(settings, exc)
 
 
