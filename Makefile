@@ -7,10 +7,13 @@ INFRA := .venv-infra
 # Where it is set, each process of the service and of the tests would compile the whole package.
 unexport PYTHONDONTWRITEBYTECODE
 
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock"
+
 LOCALES := templates/locale
 DOMAIN := order_confirmation
 
 .PHONY: run test infra-test check docs-check format messages language address-formats bench bench-mail bench-outbox bench-fleet bench-peers pictures
+.PHONY: lock sbom rollout
 
 run: $(VENV)/.run
 	@mkdir -p var
@@ -52,6 +55,20 @@ bench-fleet: $(VENV)/.dev
 
 bench-peers: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.compare
+
+# Replace two containers of one version by another while orders are placed, and count the orders:
+# make rollout OLD=orderconfirm:v1 NEW=orderconfirm:v2. Needs HAProxy, and docker or podman (ENGINE=podman).
+rollout: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.rollout $(OLD) $(NEW) --engine $(or $(ENGINE),docker)
+
+# What the image installs, as a CycloneDX bill of materials and a list of licences, in var/.
+sbom:
+	@sh infra/image/sbom.sh var
+
+# Lock the dependencies again after a change of requirements*.in; locked versions stay. Needs uv.
+lock:
+	uv pip compile requirements.in $(LOCK_OPTIONS) --generate-hashes -o requirements.txt
+	uv pip compile requirements-dev.in $(LOCK_OPTIONS) -o requirements-dev.txt
 
 pictures: $(VENV)/.dev $(VENV)/.tools
 	PYTHONPATH=. $(BIN)/python tests/pictures.py

@@ -59,6 +59,7 @@ def make_full_order(text: str = "Something") -> Order:
         currency="USD",
         locale="en",
         order_date=time,
+        number=text,
         shipping_method=text,
         estimated_delivery=time,
         subtotal=Decimal("3.00"),

@@ -9,10 +9,11 @@ VENDORED = (("redoc", "3.0.1", "MIT"), ("swagger-ui (in flask-swagger-ui)", "", 
 
 
 def licence(component: dict) -> str:
-    """Return what the package declares: an SPDX expression, the ids of licences, or names."""
-    declared = [each.get("expression") or each["license"].get("id") for each in component.get("licenses", [])]
-    names = [each["license"].get("name", "") for each in component.get("licenses", []) if "license" in each]
-    return ", ".join(dict.fromkeys(filter(None, declared))) or ", ".join(filter(None, names)) or "not declared"
+    """Return what the package declares: an SPDX expression or the ids of licences, otherwise their names."""
+    declared = component.get("licenses", [])
+    names = [each["license"].get("name", "").rpartition(" :: ")[2] for each in declared if "license" in each]
+    ids = [each.get("expression") or each["license"].get("id") for each in declared]
+    return ", ".join(dict.fromkeys(filter(None, ids))) or ", ".join(filter(None, names)) or "not declared"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ python3 -m venv "$work/tools"
 python3 -m venv --without-pip "$work/packages"
 "$work/tools/bin/pip" --python "$work/packages/bin/python" install --quiet --disable-pip-version-check \
     --require-hashes -r "$root/requirements.txt"
-"$work/tools/bin/cyclonedx-py" environment --pyproject "$root/pyproject.toml" --output-reproducible \
+# It warns that pyproject.toml has no dependencies: requirements.in has them.
+PYTHONWARNINGS=ignore "$work/tools/bin/cyclonedx-py" environment --pyproject "$root/pyproject.toml" --output-reproducible \
     --output-file "$out/sbom.json" "$work/packages"
 "$work/tools/bin/python" "$root/infra/image/licenses.py" "$out/sbom.json" > "$out/licenses.txt"

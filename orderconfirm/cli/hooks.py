@@ -21,7 +21,9 @@ NUMBER = click.argument("number", type=int)
 
 @hooks.command("list")
 @click.option("--shop", help="Only this shop's webhooks.")
-@click.option("--outcome", multiple=True, type=click.Choice(sorted(KEPT)), help="Only those with this outcome.")
+@click.option(
+    "--outcome", multiple=True, type=click.Choice(sorted(map(str, KEPT))), help="Only those with this outcome."
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="The number of webhooks.")
 @JSON
 def list_webhooks(shop: str | None, outcome: tuple[str, ...], limit: int, as_json: bool) -> None:

@@ -36,7 +36,7 @@ def _order(order: Order, company: CompanyView) -> dict[str, Any]:
         # Google's table requires `seller`, its examples have `merchant`.
         "merchant": seller,
         "seller": seller,
-        "orderNumber": order.order_id,
+        "orderNumber": order.number or order.order_id,
         "orderDate": order.order_date.isoformat(),
         "orderStatus": "https://schema.org/OrderProcessing",
         "priceCurrency": order.currency,

@@ -161,7 +161,7 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
         return _("Free") if is_free else format_money(row.amount, order.currency, locale)
 
     return OrderView(
-        number=order.order_id,
+        number=order.number or order.order_id,
         date=format_date(order.order_date, locale),
         customer_name=order.customer.name,
         item_names=_item_names(order, locale),

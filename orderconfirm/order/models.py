@@ -62,6 +62,8 @@ class Order:
     currency: str
     locale: str
     order_date: datetime
+    #: The number that the customer knows; None means the id.
+    number: str | None = None
     shipping_method: str | None = None
     estimated_delivery: datetime | None = None
     subtotal: Decimal | None = None

@@ -136,6 +136,7 @@ class OrderSchema(Part):
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = BoundedList(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, minimum=1, required=True)
     total = Number(required=True, minimum="zero", metadata=about("shown as given, formatted for the locale"))
+    number = Text(128, numbers=True, metadata=about("number that the customer knows; default: the order id"))
     order_date = Timestamp(metadata=about("ISO 8601; UTC without a zone; default: now"))
     shipping_method = Text(200, entities=True)
     estimated_delivery = Timestamp(metadata=about("ISO 8601; UTC without a zone"))

@@ -275,7 +275,8 @@ class Dispatcher:
 
     def _note_failure(self, exc: Exception) -> None:
         if not self._is_failing:
-            log.error("the dispatcher cannot reach the outbox", extra={"reason": type(exc).__name__}, exc_info=exc)
+            reason = str(exc) if isinstance(exc, OutboxUnavailable) else type(exc).__name__
+            log.error("the dispatcher cannot reach the outbox", extra={"reason": reason}, exc_info=exc)
         self._is_failing = True
 
 

@@ -71,7 +71,8 @@ class Maintenance:
     def _remind_of_pause(self, now: float) -> None:
         """Log a long pause again every hour: its first line may be out of reach."""
         pause = self.breaker.pause
-        hours = int((now - pause.since) // REMINDER_INTERVAL) if pause else 0
+        # The pause may have begun after `now`.
+        hours = max(0, int((now - pause.since) // REMINDER_INTERVAL)) if pause else 0
         if pause and hours > self._hours_paused:
             since, next_try_at = (datetime.now(UTC) + timedelta(seconds=at - now) for at in (pause.since, pause.until))
             extra = {

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -318,3 +319,50 @@ class TestBrokenTemplate:
 def test_the_style_rules_of_a_template_are_inlined(templates: Path) -> None:
     replace_in(templates / "order_confirmation.html", "<style>", "<style>h1 { color: #abcdef }")
     assert re.search(r'<h1 style="[^"]*color: #abcdef', MailRenderer(PRODUCTION, [templates]).render(SMALLEST).html)
+
+
+def test_the_example_in_the_documentation_shows_the_order_s_own_field(own: Path) -> None:
+    page = (ROOT / "docs" / "mail.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", page, re.MULTILINE)
+    snippets = [textwrap.dedent(block).strip("\n") for block in blocks if "{% if order.custom" in block]
+    for name, snippet in zip((HTML, TEXT), snippets, strict=True):
+        source = (BUILT_IN / name).read_text(encoding="utf-8")
+        [line] = [line for line in source.split("\n") if "We have received your order" in line]
+        (own / name).write_text(source.replace(line, f"{line}\n{snippet}"), encoding="utf-8")
+    with_note, without_note = render(own, FULL), render(own, TWO_LINES)
+    assert '<i dir="auto">Happy birthday, Mum!</i>' in with_note.html and "<i" not in without_note.html
+    assert "\nHappy birthday, Mum!\n" in with_note.text and "Happy birthday" not in without_note.text
+    assert without_note.text == MailRenderer(PRODUCTION, [BUILT_IN]).render(TWO_LINES).text
+
+
+def test_own_fields_are_listed_and_absent_ones_are_none(own: Path) -> None:
+    (own / SUBJECT).write_text(
+        "{% for name, text in order.custom %}{{ name }}={{ text }} {% endfor %}"
+        "{{ order.custom.items is none }} {{ order.custom['gift_note'] }}"
+    )
+    assert (
+        render(own, replace(TWO_LINES, custom={"gift_note": "Hi", "box": "2"})).subject == "gift_note=Hi box=2 True Hi"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("order-confirmation.html", "is not used by any template; meant order_confirmation.html?"),
+        ("order_confirmation.subject.html", "is not used by any template; meant order_confirmation.subject.txt?"),
+        ("mail.j2", "is not used by any template; the mail's templates are order_confirmation.subject.txt, "),
+        ("locale/de/order_confirmation.po", "is not used; meant locale/<language>/LC_MESSAGES/order_confirmation.po?"),
+    ],
+)
+def test_a_misnamed_file_stops_the_start(own: Path, file: str, reason: str) -> None:
+    (own / file).parent.mkdir(parents=True, exist_ok=True)
+    (own / file).write_text("Hello")
+    with pytest.raises(TemplateError, match=re.escape(f"{own / file} {reason}")):
+        render(own)
+
+
+def test_a_part_may_be_used_through_another_part(own: Path) -> None:
+    (own / SUBJECT).write_text("{% include 'one.j2' %}")
+    (own / "one.j2").write_text("{% include 'two.j2' %}")
+    (own / "two.j2").write_text("{{ order.number }}")
+    assert render(own).subject == "ORD-12345"

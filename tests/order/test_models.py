@@ -31,6 +31,7 @@ NOT_IN_MODEL = {
 }
 #: Fields that no template shows, and why.
 NOT_IN_MAIL = {
+    (Order, "order_id"): "the number stands in its place",
     (Order, "subtotal"): "the mail shows the sum of the lines, which always matches them",
     (Order, "send_before"): "a deadline for the dispatcher",
     (Customer, "email"): "the recipient of the mail",

@@ -189,7 +189,8 @@ def test_a_text_without_a_visible_character_is_absent_or_an_error(nothing: str) 
 
 
 @pytest.mark.parametrize(
-    ("name", "longest"), [("order_id", 128), ("notes", 2000), ("shipping_method", 200), ("payment_method", 200)]
+    ("name", "longest"),
+    [("order_id", 128), ("number", 128), ("notes", 2000), ("shipping_method", 200), ("payment_method", 200)],
 )
 def test_a_text_may_be_as_long_as_its_limit_and_no_longer(name: str, longest: int) -> None:
     assert load(**{name: "x" * longest})[name] == "x" * longest

@@ -122,6 +122,7 @@ def test_another_relay_uses_tls_by_default(environ: dict[str, str], security: st
         ({"DEFAULT_CURRENCY": "EURO"}, "DEFAULT_CURRENCY"),
         ({"STRICT_TOTALS": "maybe"}, "STRICT_TOTALS must be true or false"),
         ({"LOGO_URL": "logo.png"}, "LOGO_URL"),
+        ({"LOGO_DARK_URL": "https://shop.example/night.png"}, "LOGO_DARK_URL needs LOGO_URL"),
         ({"MAIL_RETRY_DELAYS": "soon"}, "MAIL_RETRY_DELAYS"),
         ({"MAIL_RETRY_DELAYS": "nan"}, "MAIL_RETRY_DELAYS"),
         ({"MAIL_CA_FILE": "/does/not/exist"}, "MAIL_CA_FILE"),

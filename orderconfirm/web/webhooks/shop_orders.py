@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app, g, request
 from werkzeug.exceptions import NotFound
 
 from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
@@ -49,6 +49,7 @@ def take_shop_order(shop: str) -> Any:
         place = webhook.format.where_to_find_it
         authenticator.note_wrong_secret(f"webhook of shop {shop} without a valid signature: compare {place}")
         return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
+    g.shop = shop
     topic = headers.get(webhook.format.topic_header, "")
     receipt = runtime.shop_webhooks.take(shop, webhook.format.name, topic, body)
     return {"outcome": receipt.outcome, "reason": receipt.reason or None, "order_id": receipt.order_id}
