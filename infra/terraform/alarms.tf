@@ -1,4 +1,4 @@
-# docs/deployment.md says what to do about each alarm. Metrics of the service have the environment that APP_ENV names as a
+# docs/aws.md says what to do about each alarm. Metrics of the service have the environment that APP_ENV names as a
 # dimension. Each task publishes the increase of its counters once a minute.
 
 locals {

@@ -1,4 +1,4 @@
-"""The alarms, and the topic they are sent to. docs/deployment.md says what to do about each alarm."""
+"""The alarms, and the topic they are sent to. docs/aws.md says what to do about each alarm."""
 
 from __future__ import annotations
 
