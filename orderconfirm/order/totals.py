@@ -67,8 +67,8 @@ def add_up(order: Order) -> Totals:
 def line_discount(item: Item, order: Order) -> Decimal:
     """Return the amount by which a line's total is below quantity times price, or zero.
 
-    Up to a minor unit per piece, it is the rounding of the unit price. More than the order's discount is something else,
-    and without one it may be the tax on prices that include it.
+    Up to a minor unit per piece, it is the rounding of the unit price. More than the order's discount is something
+    else, and without one it may be the tax on prices that include it.
     """
     if item.line_total is None or (order.tax and not order.discount):
         return ZERO
