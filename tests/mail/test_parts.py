@@ -43,7 +43,7 @@ class Visible(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.words += " "
-        if tag in ("title", "style", "script") or "display: none" in (dict(attrs).get("style") or ""):
+        if tag in ("title", "style", "script") or "display:none" in (dict(attrs).get("style") or ""):
             self._hidden = tag
 
     def handle_endtag(self, tag: str) -> None:
@@ -65,7 +65,7 @@ def letters(text: str) -> Counter[str]:
 
 def facts(view: OrderView) -> Iterator[str]:
     """The facts that a customer must learn from each part."""
-    yield from (view.number, view.date, view.customer_name, view.total)
+    yield from (view.number, view.date, view.total)
     for line in view.shown_lines:
         yield from filter(None, (line.name, line.variant, line.sku, line.calculation, line.discount, line.total))
     if view.hidden_count:
