@@ -84,7 +84,7 @@ def errors(source: bytes, order_id: str, total: str) -> list[str]:
     content_types = [part.get_content_type() for part in message.walk()]
     if content_types != ["multipart/alternative", "text/plain", "text/html"]:
         return [*found, f"parts {content_types}"]
-    text, html = (str(part.get_content()) for part in message.iter_parts())
+    text, html = (str(part.get_content()).replace("\r\n", "\n") for part in message.iter_parts())
     for part_name, words in (("text", text), ("html", Words(html).words)):
         flat = " ".join(words.split())
         if "".join(order_id.split()) not in "".join(flat.split()):
