@@ -31,4 +31,6 @@ def relay_variables(port: int, ca_file: str, user: str, password: str) -> dict[s
         "MAIL_CA_FILE": ca_file,
         "EMAIL_SENDER": "Acme, Inc. <orders@acme.example>",
         "COMPANY_NAME": "Acme, Inc.",
+        # The sink finds the order of a mail by them.
+        "MAILTRAP_HEADERS": "true",
     }

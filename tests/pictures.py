@@ -23,6 +23,9 @@ SETTINGS = Settings(
     logo_url="https://shop.example/logo.png",
     from_header="Fjord & Field <orders@shop.example>",
     brand_color="#1f5fbf",
+    returns_url="https://shop.example/returns",
+    help_url="https://shop.example/help",
+    legal_notice="VAT NO 123 456 789 MVA",
 )
 #: File in docs/: sample, width and colour scheme.
 PICTURES: dict[str, tuple[str, int, Scheme]] = {
@@ -75,11 +78,11 @@ def draw_pages(browser: Browser) -> None:
         )
         page.goto(f"http://localhost:{port}/")
         page.locator("#sample").select_option("Every field")
-        page.frame_locator("#mail-frame").get_by_text("Wool blanket").wait_for()
+        page.frame_locator("#mail-frame").get_by_text("Wool blanket", exact=True).wait_for()
         page.screenshot(path=ROOT / "docs" / "compose.png")
         page.get_by_role("button", name="Send the order").click()
         page.get_by_role("link", name="Read the mail").click()
-        page.frame_locator("#mail-frame").get_by_text("Wool blanket").wait_for()
+        page.frame_locator("#mail-frame").get_by_text("Wool blanket", exact=True).wait_for()
         page.screenshot(path=ROOT / "docs" / "inbox.png")
 
 

@@ -38,6 +38,8 @@ _inline = css_inline.CSSInliner(
     load_remote_stylesheets=False,
     keep_style_tags=False,
     keep_at_rules=False,
+    # The rules of a line are repeated in each of its cells.
+    minify_css=True,
 ).inline
 
 

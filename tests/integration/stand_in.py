@@ -227,6 +227,7 @@ def stand_in(tls: ssl.SSLContext, ca_file: str) -> Iterator[tuple[Sandbox, Sandb
         environment.setenv("REQUESTS_CA_BUNDLE", ca_file)
         relay = {
             "MAIL_SERVER": "localhost",
+            "MAILTRAP_HEADERS": "true",
             "MAIL_PORT": str(smtp_port),
             "MAIL_USERNAME": SMTP_USER,
             "MAIL_PASSWORD": SMTP_PASSWORD,

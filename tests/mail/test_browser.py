@@ -155,7 +155,7 @@ def test_a_minus_is_left_of_its_digits_in_a_right_to_left_mail(browser: Browser)
 def test_all_amounts_end_at_the_same_edge(browser: Browser, name: str) -> None:
     with shown(browser, render(name), 320) as (page, _):
         load_scripts(page)
-        margins = page.evaluate("marginsOnTheRight('.amount')")
+        margins = page.evaluate("marginsOnTheRight('.amount, .amounts')")
     assert len(margins) > 6 and len(set(margins)) == 1
 
 

@@ -43,7 +43,7 @@ class Visible(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.words += " "
-        if tag in ("title", "style", "script") or "display: none" in (dict(attrs).get("style") or ""):
+        if tag in ("title", "style", "script") or "display:none" in (dict(attrs).get("style") or ""):
             self._hidden = tag
 
     def handle_endtag(self, tag: str) -> None:

@@ -264,7 +264,7 @@ def test_the_page_declares_its_language_and_direction(locale: str, lang: str, di
 
 def test_styles_are_inlined_and_only_media_queries_stay_in_the_head() -> None:
     html = render(minimal()).html
-    assert '<td class="card" style="padding: 28px 36px' in html
+    assert '<td class="card" style="padding:28px 36px' in html
     assert html.count("@media") == 3
     assert ".card { padding: 28px" not in html
 
