@@ -65,7 +65,7 @@ def initialized_copy() -> Path:
     atexit.register(shutil.rmtree, top)
     folder = top / "module"
     shutil.copytree(MODULE, folder, ignore=shutil.ignore_patterns(".terraform*"))
-    for file in [*folder.rglob("*.tf"), *folder.rglob("*.hcl")]:
+    for file in sources(folder):
         file.write_text(rewritten(file.read_text(encoding="utf-8")), encoding="utf-8")
     plugin = top / "mirror" / "tests.invalid" / "hashicorp" / "aws" / "3.39.0" / "linux_amd64"
     with zipfile.ZipFile(PROVIDER) as archive:
@@ -75,6 +75,10 @@ def initialized_copy() -> Path:
     code, output = run("init", "-input=false", "-no-color", f"-plugin-dir={top / 'mirror'}", folder=folder)
     assert code == 0, output
     return folder
+
+
+def sources(folder: Path = MODULE) -> list[Path]:
+    return [*folder.rglob("*.tf"), *folder.rglob("*.hcl")]
 
 
 def rewritten(text: str) -> str:

@@ -19,6 +19,11 @@ def test_the_files_are_formatted() -> None:
     assert code == 0, output
 
 
+def test_every_rewrite_of_the_copy_is_needed() -> None:
+    text = "".join(file.read_text(encoding="utf-8") for file in terraform_copy.sources())
+    assert not [pattern for pattern, _ in terraform_copy.REWRITES if not re.search(pattern, text)]
+
+
 def test_the_module_is_valid() -> None:
     code, output = terraform_copy.run("validate", "-no-color", folder=terraform_copy.initialized_copy())
     assert code == 0, output
