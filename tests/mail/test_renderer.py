@@ -202,16 +202,21 @@ def test_a_minimal_order_has_no_empty_section() -> None:
 
 
 def test_hostile_data_adds_no_markup_and_is_shown_unchanged() -> None:
-    hostile, harmless = Page(render(make_full_order(HOSTILE)).html), Page(render(make_full_order("Harmless")).html)
+    hostile, harmless = (
+        Page(render(make_full_order(HOSTILE)).html),
+        Page(render(make_full_order("A harmless text")).html),
+    )
     assert hostile.tags == harmless.tags
     assert hostile.attributes == harmless.attributes
-    assert hostile.text.count(HOSTILE) == harmless.text.count("Harmless") > 15
+    assert hostile.text.count(HOSTILE) == harmless.text.count("A harmless text") > 15
 
 
 def test_hostile_data_is_unchanged_in_text_and_subject() -> None:
     email = render(make_full_order(HOSTILE))
     assert email.subject == f"Order {HOSTILE} confirmed"
-    assert " ".join(email.text.split()).count(HOSTILE) == render(make_full_order("Harmless")).text.count("Harmless")
+    assert " ".join(email.text.split()).count(HOSTILE) == render(make_full_order("A harmless text")).text.count(
+        "A harmless text"
+    )
     assert "49" not in email.text
 
 
