@@ -24,7 +24,7 @@ SCHEMAS = {
 #: An action at a commit, with its version in a comment, which Dependabot updates as well.
 PINNED = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 #: A workflow of this repository, at the commit that runs.
-OWN = re.compile(r"\$/(\.github/workflows/[\w-]+\.yml)")
+OWN = re.compile(r"\./(\.github/workflows/[\w-]+\.yml)")
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Loaded by schemathesis: what it sends to the webhook is signed as Mailtrap would, unless it is meant to be bad."""
+"""Loaded by schemathesis: what it sends to a webhook is signed, unless it is meant to be bad."""
 
 from __future__ import annotations
 
 import hmac
 import json
 import os
+from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -14,8 +15,13 @@ import schemathesis
 
 @schemathesis.hook
 def before_call(_: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    if case.operation.path.endswith("/webhooks/mailtrap") and case.meta.generation.mode.is_positive:
-        kwargs["auth"] = _sign
+    if not case.meta.generation.mode.is_positive:
+        return
+    if case.operation.path.endswith("/webhooks/mailtrap"):
+        kwargs["auth"] = _sign_as_mailtrap
+    if "/webhooks/orders/" in case.operation.path:
+        case.path_parameters["shop"] = "shop"
+        kwargs["auth"] = _sign_as_woocommerce
 
 
 @schemathesis.serializer("application/jsonlines")
@@ -24,9 +30,18 @@ def write_lines(_: Any, value: Any) -> bytes:
     return "\n".join(json.dumps(line) for line in lines).encode()
 
 
-def _sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    body = request.body or b""
-    secret = os.environ["WEBHOOK_SECRET"].encode()
-    raw = body.encode() if isinstance(body, str) else body
-    request.headers["Mailtrap-Signature"] = hmac.new(secret, raw, sha256).hexdigest()
+def _sign_as_mailtrap(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    request.headers["Mailtrap-Signature"] = _mac(request).hex()
     return request
+
+
+def _sign_as_woocommerce(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    request.headers["X-WC-Webhook-Topic"] = "order.created"
+    request.headers["X-WC-Webhook-Signature"] = b64encode(_mac(request)).decode()
+    return request
+
+
+def _mac(request: requests.PreparedRequest) -> bytes:
+    body = request.body or b""
+    raw = body.encode() if isinstance(body, str) else body
+    return hmac.digest(os.environ["WEBHOOK_SECRET"].encode(), raw, sha256)

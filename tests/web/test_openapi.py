@@ -27,7 +27,7 @@ EXAMPLES = 12
 GROUPS = (
     ("place_order",),
     ("preview_order",),
-    ("take_mailtrap_events",),
+    ("take_mailtrap_events", "take_shop_order"),
     ("list_orders", "show_order", "resend_order", "cancel_order", "erase_order"),
 )
 KEY, SECRET = "a-key-for-schemathesis", "a-secret-for-schemathesis"
@@ -48,6 +48,14 @@ expected-statuses = ["2xx", "401", "404", "409", "410", "422"]
 # A value may be refused for its size before it is validated.
 [checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "410", "413", "414", "415", "422", "429", "431"]
+"""
+
+
+#: The shop whose orders `take_shop_order` takes; schemathesis_hooks.py signs them.
+PROFILE = """
+[webhook]
+format = "woocommerce"
+secret_env = "WEBHOOK_SECRET"
 """
 
 
@@ -114,7 +122,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, in
     (folder / "schemathesis.toml").write_text(CONFIG)
     hooks = Path(__file__).with_name("schemathesis_hooks.py")
     (folder / hooks.name).write_text(hooks.read_text())
-    more = {"API_KEYS": f"shop:{KEY}", "MAILTRAP_WEBHOOK_SECRET": SECRET, "LOG_LEVEL": "ERROR"}
+    (folder / "shops").mkdir()
+    (folder / "shops" / "shop.toml").write_text(PROFILE)
+    more = {
+        "API_KEYS": f"shop:{KEY}",
+        "MAILTRAP_WEBHOOK_SECRET": SECRET,
+        "WEBHOOK_SECRET": SECRET,
+        "SHOPS_DIR": str(folder / "shops"),
+        "LOG_LEVEL": "ERROR",
+    }
     with smtp_server() as (_, relay_port), service(folder, port, relay_port, **more):
         yield folder, port
 
