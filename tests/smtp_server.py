@@ -149,7 +149,7 @@ class Sink:
 
 def orders_of(mails: list[bytes]) -> Counter[str]:
     """The order numbers (like K12) in the mails' subjects, counted."""
-    found = (re.search(rb"order (K\d+) confirmed", mail) for mail in mails)
+    found = (re.search(rb"Order (K\d+) confirmed", mail) for mail in mails)
     return Counter(match[1].decode() for match in found if match)
 
 
