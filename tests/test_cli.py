@@ -274,7 +274,7 @@ def test_preview_writes_the_mail_to_files(tmp_path: Path) -> None:
     result = run_mail("preview", f"{tmp_path}/order.json", "--to", f"{tmp_path}/out")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mail.html", "mail.txt", "subject.txt"]
-    assert (tmp_path / "out" / "subject.txt").read_text(encoding="utf-8") == "Our Shop: Bestellung P-1 bestätigt\n"
+    assert (tmp_path / "out" / "subject.txt").read_text(encoding="utf-8") == "Ihre Bestellung P-1\n"
 
 
 def test_preview_of_a_bad_order_names_its_faults(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_wrong_variable_keeps_only_those_from_being_checked_who_need_it(variab
 
 @pytest.mark.parametrize(
     ("template", "words"),
-    [("{{ order.nothing }}", "line 1"), ("{% if %}", "line 1"), ("{% if order.lines %}{{ x }}{% endif %}", "'x'")],
+    [("{{ order.nothing }}", "line 1"), ("{% if %}", "line 1"), ("{% if order.lines %}{{ x }}{% endif %}", "`x`")],
     ids=["undefined", "syntax", "undefined in a branch"],
 )
 def test_a_broken_template_is_named_with_its_file_and_line(tmp_path: Path, template: str, words: str) -> None:

@@ -28,6 +28,7 @@ ALLOWED = {
     "height property": "only on pictures, which also have the attribute, and on their placeholders",
     "background-image": "the plate of the logo, which is visible only where colours are inverted",
     "filter": "the glow of the logo, for the same case",
+    "white-space": "a short SKU may break at its hyphen without it",
     "word-break": "affects only words longer than the line",
 }
 #: Features with incomplete support that caniemail's data does not cover.

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     )
     messages = {**{name: as_message(renderer.render(order)) for name, order in SAMPLES.items()}, "spam": SPAM}
     with closing(mailbox.mbox(home / "messages")) as box:
-        for message in messages.values():
-            box.add(message.replace(b"\r\n", b"\n"))
+        for name, message in messages.items():
+            box.add(f"X-Sample: {name}\n".encode() + message.replace(b"\r\n", b"\n"))
     done = subprocess.run(
         [spamassassin, "--local", "--test-mode", "--mbox", home / "messages"],
         capture_output=True,
@@ -66,9 +67,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr.decode()
-    _, *analyses = done.stdout.decode("utf-8", "replace").split("Content analysis details:")
-    # The analysis of the last one, the spam, comes twice: also inside a copy of it.
-    return dict(zip(messages, analyses, strict=False))
+    found: dict[str, str] = {}
+    name = None
+    for before, analysis in pairwise(done.stdout.decode("utf-8", "replace").split("Content analysis details:")):
+        # An analysis follows its message. That of spam also precedes it, and does not count there.
+        name = (re.findall(r"^X-Sample: (.*?)\r?$", before, re.MULTILINE) or [name])[-1]
+        if name is not None:
+            found.setdefault(name, analysis)
+    return found
 
 
 @pytest.mark.parametrize("name", SAMPLES)

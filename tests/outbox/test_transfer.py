@@ -24,6 +24,8 @@ from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT, Outcome
 from orderconfirm.outbox.tables import metadata
 from orderconfirm.outbox.transfer import BATCH, transfer
+from orderconfirm.outbox.webhook_log import WebhookLog
+from orderconfirm.queries import NewWebhook
 
 NOW = datetime(2025, 3, 15, tzinfo=UTC)
 EVENT = RelayEvent("1", "bounce", NOW, 550, "no", Delivery.BOUNCED, "shop", "sent", None, None, "b@example.com", "{}")
@@ -69,6 +71,7 @@ def fill(url: str) -> None:
         admin.resend(Resend("shop", "sent", "b@example.com"), str)
         events.record([EVENT, replace(EVENT, event_id="2", order_id="unknown", shop="other", address=None)])
         run(queue, "INSERT INTO clock_jumps (noticed_at, trusted_from, seconds) VALUES (1.5, 2.25, 1e6)")
+        WebhookLog(queue._database).keep(NewWebhook("shop", "shopify", "orders/create", "refused", "why", "7", "{}"))
         run(
             queue,
             "INSERT INTO senders (name, connections, joined_at, seen_at) VALUES ('ended', 3, 1, 2)",
