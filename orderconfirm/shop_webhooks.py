@@ -60,7 +60,7 @@ class ShopWebhooks:
                     body=body.decode("utf-8", "replace").replace("\0", ""),
                 )
             )
-        counters.add(WEBHOOKS, (platform, receipt.outcome))
+        counters.add(WEBHOOKS, (receipt.outcome,))
         level = logging.WARNING if receipt.outcome is Outcome.REFUSED else logging.INFO
         extra = {"shop": shop, "platform": platform, "outcome": receipt.outcome, "order_id": receipt.order_id}
         log.log(level, "webhook of a shop", extra=extra)

@@ -91,7 +91,12 @@ DELIVERY_EVENTS = Metric(
     (*(each.value for each in Delivery), "other"),
 )
 WEBHOOKS = Metric(
-    "webhooks_total", "counter", "Webhooks of shop platforms with a valid signature", ("platform", "outcome")
+    "webhooks_total",
+    "counter",
+    "Signed webhooks of shop platforms, by what became of them",
+    ("outcome",),
+    ("accepted", "changed", "known", "not_due", "other_topic", "refused", "test"),
+)
 )
 SUPPRESSIONS = Metric("suppressions_total", "counter", "Addresses suppressed after a bounce or a complaint")
 DATABASE_ERRORS = Metric(

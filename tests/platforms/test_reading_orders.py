@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orderconfirm.metrics.table import WEBHOOKS
 from orderconfirm.order.json_body import parse_json
 from orderconfirm.order.models import Order
 from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, load_order
@@ -119,3 +120,7 @@ def test_another_topic_is_no_order(name: str, topic: str) -> None:
     reading = FORMATS[name].read(topic, {"id": 9}, False)
     assert isinstance(reading, Nothing)
     assert reading.outcome is Outcome.OTHER_TOPIC
+
+
+def test_every_outcome_of_a_signed_webhook_is_counted() -> None:
+    assert set(WEBHOOKS.known) == {each.value for each in Outcome} - {Outcome.PING.value}
