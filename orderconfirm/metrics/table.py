@@ -97,7 +97,6 @@ WEBHOOKS = Metric(
     ("outcome",),
     ("accepted", "changed", "known", "not_due", "other_topic", "refused", "test"),
 )
-)
 SUPPRESSIONS = Metric("suppressions_total", "counter", "Addresses suppressed after a bounce or a complaint")
 DATABASE_ERRORS = Metric(
     "database_errors_total", "counter", "Reads and writes that failed", ("operation",), ("read", "write")
