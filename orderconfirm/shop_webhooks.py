@@ -90,10 +90,14 @@ class ShopWebhooks:
         except InvalidOrder as exc:
             return Receipt(Outcome.REFUSED, "; ".join(f"{each.pointer} {each.detail}" for each in exc.errors), order_id)
         except OrderConflict as exc:
-            what = ", ".join(exc.pointers) or "an order whose content is deleted"
+            if not exc.pointers:
+                return Receipt(Outcome.CHANGED, "not recorded: the content of the order is deleted", order_id)
+            what = ", ".join(exc.pointers)
             if self._confirmations.change(shop, body, what):
                 return Receipt(Outcome.CHANGED, f"recorded for a resend: {what}", order_id)
-            return Receipt(Outcome.CHANGED, f"not recorded, replay it later: {what}", order_id)
+            return Receipt(
+                Outcome.CHANGED, f"not recorded while its mail is under way, replay it later: {what}", order_id
+            )
         return Receipt(Outcome.ACCEPTED if result.is_new else Outcome.KNOWN, order_id=order_id)
 
 

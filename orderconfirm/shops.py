@@ -76,11 +76,12 @@ class Shops:
         """
         #: The settings of a shop without a file.
         self.settings = settings
-        environ = {**read_dotenv(DOTENV), **os.environ} if environ is None else environ
-        folder = Path(settings.shops_dir) if settings.shops_dir else None
-        problems: list[str] = []
         self.profiles: dict[str, ShopProfile] = {}
-        for path in sorted(folder.glob("*.toml")) if folder else ():
+        if not settings.shops_dir:
+            return
+        environ = {**read_dotenv(DOTENV), **os.environ} if environ is None else environ
+        problems: list[str] = []
+        for path in sorted(Path(settings.shops_dir).glob("*.toml")):
             reader = _ProfileReader(path, settings, environ)
             self.profiles[path.stem] = reader.read()
             problems += (f"{path}: {problem}" for problem in reader.problems)
@@ -129,10 +130,12 @@ class _ProfileReader:
 
     def _check(self, settings: Settings) -> None:
         """Add the contradictions that the shop's own values cause, with its names in place of the variables'."""
-        names = {_SETTINGS[field]["env"]: name for name, field in _FIELDS.items()}
-        for problem in set(contradictions(settings)) - set(contradictions(self._settings)):
+        names = {_SETTINGS[target]["env"]: name for name, target in _FIELDS.items()}
+        known = contradictions(self._settings)
+        for problem in contradictions(settings):
             variable, _, rest = problem.partition(" ")
-            self.problems.append(f"{names.get(variable, variable)} {rest}")
+            if problem not in known:
+                self.problems.append(f"{names.get(variable, variable)} {rest}")
 
     def _webhook(self, table: Any) -> ShopWebhook | None:
         if table is None:
@@ -194,6 +197,6 @@ class _ProfileReader:
         return []
 
     def _expect_known(self, table: dict[str, Any], known: tuple[str, ...], prefix: str = "") -> None:
-        for name in table.keys() - set(known):
+        for name in (name for name in table if name not in known):
             guess = get_close_matches(name, known, 1)
             self.problems.append(f"{prefix}{name} is not known" + (f": did you mean {guess[0]}?" if guess else ""))

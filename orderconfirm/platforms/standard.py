@@ -5,34 +5,25 @@ https://www.standardwebhooks.com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from orderconfirm.platforms.body_values import find, text
-from orderconfirm.platforms.readings import Format, Found, Nothing, Unreadable
+from orderconfirm.platforms.readings import Format, Found, Nothing
 from orderconfirm.platforms.signatures import verify_standard
 
 
-def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: float) -> bool:
-    return verify_standard(headers, body, secrets, now)
-
-
 def read(_: str, body: Any, only_paid: bool) -> Found | Nothing:
-    """Return the order: the body itself, or the `data` of an event. The shop decides when it sends it.
-
-    Raises Unreadable.
-    """
+    """Return the order: the body itself, or the `data` of an event. The shop decides when it sends it."""
     if text(body, "type") and isinstance(data := find(body, "data"), Mapping):
         return Found(data)
-    if not isinstance(body, Mapping):
-        raise Unreadable("the body is not an object")
     return Found(body)
 
 
 FORMAT = Format(
     name="standard",
     topic_header="webhook-topic",
-    verify=verify,
+    verify=verify_standard,
     read=read,
     where_to_find_it="the secret that the shop's code signs with",
 )
