@@ -52,7 +52,7 @@ def event(kind: str, number: int = 1, **changes: Any) -> dict[str, Any]:
     }
 
 
-def desk_of(client: FlaskClient) -> OutboxAdmin:
+def admin_of(client: FlaskClient) -> OutboxAdmin:
     admin: OutboxAdmin = client.application.extensions["orderconfirm"].confirmations._admin
     return admin
 
@@ -262,7 +262,7 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     told = client.get(f"{URL}/next").get_json()
     assert "use resend to release it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
     assert len(sink[0].mails) == 1
-    assert desk_of(client).requeue("default", "next") == retry_all(client) == 0
+    assert admin_of(client).requeue("default", "next") == retry_all(client) == 0
     assert client.post(f"{URL}/next/resend").status_code == 202
     sink[0].wait_for(2)
     sent(client, "third")
@@ -285,7 +285,7 @@ def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_r
     assert retry_all(client) == 0
     assert client.post(f"{URL}/queued/resend").status_code == 202
     assert "retry sends the mail" in client.get(f"{URL}/failed").get_json()["reason"]
-    assert desk_of(client).requeue("default", "failed") == 1
+    assert admin_of(client).requeue("default", "failed") == 1
 
 
 def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
@@ -297,7 +297,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     assert "retry sends the mail" in client.get(f"{URL}/2").get_json()["reason"]
     tell(client, event("bounce", 2, timestamp=time.time() + 1))
     assert "use resend to release it" in client.get(f"{URL}/2").get_json()["reason"]
-    assert retry_all(client) == desk_of(client).requeue("default", "2") == 0
+    assert retry_all(client) == admin_of(client).requeue("default", "2") == 0
 
 
 def test_what_is_told_of_the_time_before_a_release_holds_nothing(client: FlaskClient) -> None:
@@ -315,7 +315,7 @@ def test_what_expired_is_not_put_back_for_an_address_that_died(client: FlaskClie
     place(client, "late", send_before="2025-01-01")
     sent(client)
     tell(client, event("bounce"))
-    assert desk_of(client).requeue("default", "late") == 0
+    assert admin_of(client).requeue("default", "late") == 0
 
 
 @pytest.mark.parametrize("reply", ["451 4.3.0 later", "550 5.1.1 no"])
