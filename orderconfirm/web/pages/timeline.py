@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orderconfirm.models import Delivery, DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
 
@@ -78,7 +78,12 @@ def timeline(entry: OutboxEntry) -> list[Step]:
     first = (*entry.earlier, entry)[0]
     accepted = Step(first.accepted_at, 0, "busy", "Accepted: the order is on disk")
     steps = [_event(each) for each in entry.history] + [_report(each) for each in entry.deliveries]
-    return sorted([accepted, *steps], key=lambda step: step.at)
+    return sorted([accepted, *steps], key=_moment)
+
+
+def _moment(step: Step) -> datetime:
+    """Return a step's place in time: a relay that reports whole seconds means any time within that second."""
+    return step.at + timedelta(seconds=1) if step.kind == "report" and not step.at.microsecond else step.at
 
 
 def _event(entry: HistoryEntry) -> Step:

@@ -64,9 +64,18 @@ function historyLine({ at, event, stage, code, text, seconds }) {
   return element("li", [timeOf(at), element("strong", event), element("span", reply, "muted")]);
 }
 
+// A relay reports whole seconds: a report is of the end of its second.
+function momentOfReport({ at }) {
+  const moment = Date.parse(at);
+  return moment % 1000 ? moment : moment + 1000;
+}
+
 function historyOf({ accepted_at: at, history = [], deliveries = [] }) {
-  const events = [{ at, event: "accepted" }, ...history, ...deliveries].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  return element("ol", events.map(historyLine), "history");
+  const events = [
+    ...[{ at, event: "accepted" }, ...history].map((event) => [Date.parse(event.at), event]),
+    ...deliveries.map((report) => [momentOfReport(report), report]),
+  ].sort(([earlier], [later]) => earlier - later);
+  return element("ol", events.map(([, event]) => historyLine(event)), "history");
 }
 
 function reasonsOf({ reason, waiting }) {
