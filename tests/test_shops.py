@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orderconfirm.checks.findings import Status
 from orderconfirm.checks.shops import examine_shops
 from orderconfirm.errors import SettingsError
-from orderconfirm.settings import ROOT, Settings
+from orderconfirm.settings import ROOT, Relay, Settings
+from orderconfirm.settings.values import Rate
 from orderconfirm.shops import Shops
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -81,6 +83,80 @@ def test_secrets_come_from_variables_and_files_several_at_once(tmp_path: Path) -
 )
 def test_a_fault_is_named_with_its_file(tmp_path: Path, text: str, problem: str) -> None:
     assert any(each.startswith(problem) for each in problems(tmp_path, text))
+
+
+RELAY = '[relay]\nserver = "smtp.fjord.example"\n'
+
+
+def with_relay(folder: Path, text: str, name: str = "fjord.toml", **changes: Any) -> Shops:
+    """Read a profile beside a service that has a relay."""
+    (folder / name).write_text(text, encoding="utf-8")
+    common = {"mail_server": "smtp.shop.example", "from_header": "orders@shop.example", "mail_max_connections": 7}
+    settings = Settings(shops_dir=str(folder), **{**common, **changes})
+    return Shops(settings, {**ENVIRON, "TOKEN": "t0ken"})
+
+
+def test_a_relay_of_its_own_takes_no_login_and_no_rate_from_the_settings(tmp_path: Path) -> None:
+    text = f'{RELAY}port = 465\nsecurity = "tls"\nusername = "fjord"\npassword_env = "FJORD_SECRET"'
+    shops = with_relay(tmp_path, text, mail_username="service", mail_password="x", mail_rate_limit=Rate(1, 1))
+    profile = shops["fjord"]
+    assert profile.settings.relay == Relay("smtp.fjord.example", 465, "tls", "fjord", SECRET)
+    assert (profile.settings.mail_max_connections, profile.settings.mail_rate_limit) == (7, None)
+    assert (shops.account_of("fjord"), shops.account_of("another"), shops.own_accounts) == ("fjord", "", ["fjord"])
+    assert SECRET not in repr(profile)
+
+
+def test_a_token_of_mailtrap_is_a_relay(tmp_path: Path) -> None:
+    relay = with_relay(tmp_path, '[relay]\nmailtrap_token_env = "TOKEN"')["fjord"].settings.relay
+    assert relay == Relay("live.smtp.mailtrap.io", 587, "starttls", "api", "t0ken")
+
+
+def test_shops_with_the_same_login_share_an_account(tmp_path: Path) -> None:
+    with_relay(tmp_path, RELAY, "kiln.toml")
+    shops = with_relay(tmp_path, RELAY)
+    assert (shops.account_of("fjord"), shops.account_of("kiln"), shops.own_accounts) == ("fjord", "fjord", ["fjord"])
+    assert with_relay(tmp_path, "", "kiln.toml", mail_server="smtp.fjord.example").own_accounts == []
+
+
+def test_shops_with_the_same_login_have_the_same_limits(tmp_path: Path) -> None:
+    with_relay(tmp_path, RELAY)
+    with pytest.raises(SettingsError) as caught:
+        with_relay(tmp_path, f'{RELAY}rate_limit = "10/s"', "kiln.toml")
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{tmp_path}/kiln.toml: relay has the login of fjord, so max_connections and rate_limit")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('relay = "x"', "relay must be a table: [relay]"),
+        ("[relay]", "relay.server or relay.mailtrap_token_env is missing"),
+        (f"{RELAY}port = 70000", "relay.port must be"),
+        (f"{RELAY}port = true", "relay.port must be text in quotes"),
+        (f'{RELAY}security = "ssl"', "relay.security must be one of starttls, tls, none"),
+        (f'{RELAY}rate_limit = "many"', "relay.rate_limit must be"),
+        (f'{RELAY}username = "fjord"', "relay.username and relay.password_env belong together"),
+        (f'{RELAY}password_env = "NONE"', "the variable NONE must hold the secret of relay.password"),
+        (f'{RELAY}password_file = "/no"', "the file /no must hold the secret of relay.password"),
+        (f'{RELAY}mailtrap_token_env = "TOKEN"', "relay.server and relay.mailtrap_token_env each select a relay"),
+        (
+            f'{RELAY}security = "none"\nusername = "fjord"\npassword_env = "TOKEN"',
+            "relay.security is false, so relay.password_env would be sent unencrypted",
+        ),
+        (f'{RELAY}user = "fjord"', "relay.user is not known: did you mean username?"),
+    ],
+)
+def test_a_fault_of_a_relay_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        with_relay(tmp_path, text)
+    found = [each.removeprefix(f"{tmp_path}/fjord.toml: ") for each in caught.value.problems]
+    assert any(each.startswith(problem) for each in found), found
+    assert all(secret not in each for each in found for secret in (SECRET, "t0ken"))
+
+
+def test_without_a_relay_of_the_service_the_mails_of_all_shops_go_to_the_local_inbox(tmp_path: Path) -> None:
+    shops = read(tmp_path, f'{RELAY}password_env = "NONE"')
+    assert (shops.account_of("fjord"), shops["fjord"].settings.relay) == ("", None)
 
 
 def test_a_standard_secret_must_be_base64(tmp_path: Path) -> None:
