@@ -177,4 +177,4 @@ def test_orders_lists_and_suppressions_of_shops_do_not_mix(service: Flask, relay
     relays["kiln"][0].wait_for(2)
     assert status(client, "plain", "1")["status"] == 404
     listed = client.get("/api/order-confirmations", headers={"Authorization": f"Bearer {KEYS['fjord']}"}).json
-    assert sorted(each["order_id"] for each in listed["mails"]) == ["1", "2"]  # type: ignore[index]
+    assert sorted(each["order_id"] for each in listed["orders"]) == ["1", "2"]  # type: ignore[index]
