@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 from orderconfirm.errors import SettingsError
 from orderconfirm.platforms import FORMATS, Format
 from orderconfirm.platforms.signatures import standard_key
-from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
+from orderconfirm.settings import DOTENV, ByLanguage, Settings, contradictions, read_dotenv
 
 #: The field of the settings that each value of a profile replaces.
 _FIELDS = {
@@ -34,6 +34,8 @@ _FIELDS = {
     "locale": "default_locale",
     "currency": "default_currency",
 }
+#: Values that are one text, or a table of texts by language tag, and the fields of the settings that they replace.
+_BY_LANGUAGE = ("legal_text", "withdrawal_url")
 _WEBHOOK = ("format", "secret_env", "secret_file", "trigger")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 #: Shorter secrets can be guessed.
@@ -105,12 +107,13 @@ class _ProfileReader:
         table = self._load()
         if not _NAME.match(self._path.stem):
             self.problems.append("the file's name is the shop's: up to 64 letters, digits, - and _, like fjord.toml")
-        self._expect_known(table, (*_FIELDS, "timezone", "webhook"))
+        self._expect_known(table, (*_FIELDS, *_BY_LANGUAGE, "timezone", "webhook"))
         values: dict[str, Any] = {}
         for name, target in _FIELDS.items():
             text = self._text(table, name)
             if text is not None and (value := self._parsed(name, text, _SETTINGS[target]["parse"])) is not None:
                 values[target] = value
+        values |= self._texts_by_language(table)
         timezone = self._text(table, "timezone")
         if timezone is not None and timezone not in available_timezones():
             self.problems.append("timezone must be a time zone like Europe/Oslo")
@@ -118,6 +121,20 @@ class _ProfileReader:
         settings = replace(self._settings, **values)
         self._check(settings)
         return ShopProfile(self._path.stem, settings, timezone, self._webhook(table.get("webhook")))
+
+    def _texts_by_language(self, table: dict[str, Any]) -> dict[str, ByLanguage]:
+        """Return the texts by language. The service's own is for the languages that a table lacks."""
+        found = {}
+        for name in _BY_LANGUAGE:
+            given, parse = table.get(name), _SETTINGS[name]["parse"]
+            if isinstance(given, dict):
+                texts = {tag: self._text(given, tag, f"{name}.") for tag in given}
+                parsed = {tag: self._parsed(f"{name}.{tag}", text, parse) for tag, text in texts.items() if text}
+                plain = getattr(self._settings, name).plain
+                found[name] = ByLanguage(plain, tuple((tag, value.plain) for tag, value in parsed.items() if value))
+            elif (text := self._text(table, name)) is not None and (value := self._parsed(name, text, parse)):
+                found[name] = value
+        return found
 
     def _load(self) -> dict[str, Any]:
         try:

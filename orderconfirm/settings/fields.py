@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orderconfirm.settings import values
-from orderconfirm.settings.values import ApiKey, Rate
+from orderconfirm.settings.values import ApiKey, ByLanguage, Rate
 from orderconfirm.settings.variables import setting
 
 #: The folder that holds the package, the templates and `.env`.
@@ -138,6 +138,18 @@ class SettingsFields:
     help_url: str = setting("HELP_URL", "", "page with help or contacts, linked in the footer", values.web_url)
     legal_notice: str = setting(
         "LEGAL_NOTICE", "", "legal form, register and VAT number of the shop, shown in the footer"
+    )
+    legal_text: ByLanguage = setting(
+        "LEGAL_TEXT",
+        ByLanguage(),
+        "legal text like terms or the right of withdrawal, above the footer",
+        values.legal_text,
+    )
+    withdrawal_url: ByLanguage = setting(
+        "WITHDRAWAL_URL",
+        ByLanguage(),
+        "page where customers withdraw from the contract, linked above the footer",
+        values.url_by_language,
     )
     templates_dir: str = setting(
         "TEMPLATES_DIR", "", "folder with your own templates; missing files fall back to the built-in templates"
