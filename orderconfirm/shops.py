@@ -25,6 +25,7 @@ _FIELDS = {
     "name": "company_name",
     "sender": "from_header",
     "reply_to": "support_email",
+    "merchant_copy_to": "merchant_copy_to",
     "address": "company_address",
     "website": "website_url",
     "logo": "logo_url",

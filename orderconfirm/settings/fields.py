@@ -120,6 +120,9 @@ class SettingsFields:
         alias="MAIL_DEFAULT_SENDER",
     )
     support_email: str = setting("SUPPORT_EMAIL", "", "address for replies and questions; empty: the From address")
+    merchant_copy_to: str = setting(
+        "MERCHANT_COPY_TO", "", "address that gets a copy of each order's first confirmation; empty: none", str.strip
+    )
     company_address: str = setting("COMPANY_ADDRESS", "", "postal address, shown in the footer")
     website_url: str = setting(
         "WEBSITE_URL", "", "the shop's website, linked in the header and the footer", values.web_url
