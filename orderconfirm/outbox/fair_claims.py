@@ -14,9 +14,11 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due_state, now
 
 
-def _next_shop(table: Table, *conditions: Any) -> Any:
+def _first_shop(table: Table, *conditions: Any) -> Any:
     """Return the first shop by name that has a mail to be sent, now or later."""
-    return select(table.c.shop).where(is_due_state, *conditions).order_by(table.c.shop).limit(1).scalar_subquery()
+    # In the order of the index of due mails, because SQLite would choose the index of all states.
+    order = (table.c.shop, table.c.due_at)
+    return select(table.c.shop).where(is_due_state, *conditions).order_by(*order).limit(1).scalar_subquery()
 
 
 def shops_with_mails(table: Table) -> Select[Any]:
@@ -24,8 +26,8 @@ def shops_with_mails(table: Table) -> Select[Any]:
 
     It jumps in the index from shop to shop. DISTINCT would read every mail that waits.
     """
-    shops = select(_next_shop(table).label("shop")).cte("shops", recursive=True)
-    shops = shops.union_all(select(_next_shop(table, table.c.shop > shops.c.shop)).where(shops.c.shop.is_not(None)))
+    shops = select(_first_shop(table).label("shop")).cte("shops", recursive=True)
+    shops = shops.union_all(select(_first_shop(table, table.c.shop > shops.c.shop)).where(shops.c.shop.is_not(None)))
     first = select(func.min(table.c.due_at)).where(is_due_state, table.c.shop == shops.c.shop).scalar_subquery()
     return select(shops.c.shop, (first - now).label("wait")).where(shops.c.shop.is_not(None))
 
