@@ -57,6 +57,7 @@ def test_secrets_come_from_variables_and_files_several_at_once(tmp_path: Path) -
         ("name = ", "it is not TOML"),
         ('nme = "Fjord"', "nme is not known: did you mean name?"),
         ("name = 7", "name must be text in quotes"),
+        ('merchant_copy_to = "nobody"', "merchant_copy_to must be an address like sales@shop.example"),
         ("legal_text = 7", "legal_text must be text in quotes"),
         ("[legal_text]\nde = 7", "legal_text.de must be text in quotes"),
         (f'[legal_text]\nde = "{10_001 * "x"}"', "legal_text.de must have at most 10,000 characters"),
