@@ -20,6 +20,9 @@ from flask import Flask
 from processes import free_port, kill, post, query, service, start, wait_until, wait_until_healthy
 from smtp_server import Sink, smtp_server
 
+from orderconfirm import create_app
+from orderconfirm.settings import Settings
+
 URL = "/api/order-confirmation"
 CUSTOMER, MERCHANT = "john.doe@example.com", "sales@acme.example"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -45,7 +48,9 @@ def wait_for_copy(app: Flask, state: str, order_id: str = "ORD-12345") -> dict[s
     return cast(dict[str, Any], wait_until(detail, 20))
 
 
-def test_the_merchant_gets_an_envelope_of_its_own_once(start_app: StartApp, sink: tuple[Sink, int]) -> None:
+def test_the_merchant_gets_an_envelope_of_its_own_once(
+    start_app: StartApp, sink: tuple[Sink, int], tmp_path: Path
+) -> None:
     mailbox, port = sink
     app = start_app(**relay_variables(port, MERCHANT_COPY_TO=MERCHANT, MAILTRAP_WEBHOOK_SECRET=SECRET))
     client = app.test_client()
@@ -89,6 +94,10 @@ def test_the_merchant_gets_an_envelope_of_its_own_once(start_app: StartApp, sink
     assert confirmations.suppressions.page(None, None, 9)[0] == []
     page = client.get("/outbox/default/ORD-12345").get_data(as_text=True)
     assert "Merchant’s copy: Sent" in page and MERCHANT in page
+    commands = create_app(Settings.from_env({"DATABASE_URL": f"sqlite:///{tmp_path}/outbox.db"})).test_cli_runner()
+    shown = commands.invoke(args=["outbox", "show", "ORD-12345"]).output
+    assert f"merchant copy   sent/bounced to {MERCHANT}\n" in shown
+    assert "copy  sent           end_of_data 250" in shown
 
 
 @pytest.mark.parametrize(
