@@ -18,6 +18,7 @@ from orderconfirm.models import (
     DEFAULT_SHOP,
     ClaimedMail,
     Email,
+    NewCopy,
     NewMail,
     OutboxEntry,
     RelayEvent,
@@ -107,6 +108,7 @@ class OrderConfirmations:
         order, warnings = request.order, request.warnings
         if request.totals.difference and profile.settings.strict_totals:
             raise InvalidOrder([FieldError("/total", describe_expected_total(order, request.totals))])
+        copy_to = profile.settings.merchant_address
         result = self._queue.add(
             NewMail(
                 shop=shop,
@@ -119,6 +121,7 @@ class OrderConfirmations:
                 send_before=order.send_before,
                 idempotency_key=idempotency_key,
                 request_id=request_id.get(),
+                copy=NewCopy(copy_to, message_id(profile, order.order_id, 0, "merchant copy")) if copy_to else None,
             )
         )
         if result.is_new:

@@ -148,7 +148,8 @@ class RelayEvent:
     """A delivery event as received, with the ids that it gives for its mail.
 
     `event` is the provider's name for it, and `delivery` its meaning for the mail, None when it has none. `mail_id` is
-    the mail's id in the outbox, `raw` the whole event as JSON.
+    the mail's id in the outbox, `raw` the whole event as JSON. An event about a merchant's copy has only
+    `copy_of`, the id of the copied mail.
     """
 
     event_id: str
@@ -163,6 +164,7 @@ class RelayEvent:
     mail_id: int | None
     address: str | None
     raw: str
+    copy_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,23 @@ class Resend:
     email: str | None = None
     reason: str | None = None
     idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantCopy:
+    """The shop's own copy of an order's first mail, as stored. It is sent like a mail, and is no mail of the order."""
+
+    recipient: str
+    message_id: str
+    state: State
+    changed_at: datetime
+    due_at: datetime
+    attempts: int
+    possible_copies: int
+    reason: str | None
+    delivery: Delivery | None
+    history: tuple[HistoryEntry, ...]
+    deliveries: tuple[DeliveryEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +223,15 @@ class OutboxEntry:
     history: tuple[HistoryEntry, ...] = ()
     deliveries: tuple[DeliveryEvent, ...] = ()
     earlier: tuple[OutboxEntry, ...] = ()
+    merchant_copy: MerchantCopy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCopy:
+    """The shop's own copy that is added together with an order's first mail."""
+
+    recipient: str
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +251,7 @@ class NewMail:
     send_before: datetime | None = None
     idempotency_key: str | None = None
     request_id: str | None = None
+    copy: NewCopy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +259,8 @@ class ClaimedMail:
     """A mail leased to this process. While the lease lasts, only the holder of `lease_token` may change the mail.
 
     `tried_at` is the time of the first attempt since the mail was accepted or queued again; MAIL_GIVE_UP_AFTER counts
-    from it. `attempts` counts the finished attempts, not the current one.
+    from it. `attempts` counts the finished attempts, not the current one. With `is_copy`, this is the copy of the mail
+    with this id, and `recipient` the merchant.
     """
 
     id: int
@@ -247,6 +277,7 @@ class ClaimedMail:
     lease_token: str
     recipient: str
     request_id: str | None = None
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

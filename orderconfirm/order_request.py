@@ -42,8 +42,12 @@ class OrderRequest:
         return tuple(filter(None, found))
 
 
-def message_id(profile: ShopProfile, order_id: str, revision: int) -> str:
-    """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate."""
-    identity = encode({"shop": profile.name, "order_id": order_id, "revision": str(revision)})
+def message_id(profile: ShopProfile, order_id: str, revision: int, kind: str | None = None) -> str:
+    """Return the Message-ID that all copies of one mail share, so that receivers can drop a duplicate.
+
+    A `kind` gives another mail of the same revision its own.
+    """
+    names = {"shop": profile.name, "order_id": order_id, "revision": str(revision)}
+    identity = encode({**names, "kind": kind} if kind else names)
     digest = sha256(identity.encode()).hexdigest()
     return f"<{digest[:32]}@{profile.settings.sender_address.rpartition('@')[2]}>"

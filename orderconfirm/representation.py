@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderconfirm.models import DeliveryEvent, HistoryEntry, OutboxEntry, State
+from orderconfirm.models import DeliveryEvent, HistoryEntry, MerchantCopy, OutboxEntry, State
 
 
 def summary(entry: OutboxEntry) -> dict[str, Any]:
@@ -34,6 +34,23 @@ def detail(entry: OutboxEntry, waiting: str | None) -> dict[str, Any]:
         "earlier_mails": [summary(each) for each in entry.earlier],
         "history": [_history(each) for each in entry.history],
         "deliveries": [_delivery(each) for each in entry.deliveries],
+        "merchant_copy": _copy(entry.merchant_copy) if entry.merchant_copy else None,
+    }
+
+
+def _copy(copy: MerchantCopy) -> dict[str, Any]:
+    return {
+        "email": copy.recipient,
+        "message_id": copy.message_id,
+        "state": copy.state.value,
+        "delivery": copy.delivery.value if copy.delivery else None,
+        "reason": copy.reason,
+        "changed_at": copy.changed_at.isoformat(),
+        "due_at": copy.due_at.isoformat() if copy.state in State.DUE else None,
+        "attempts": copy.attempts,
+        "possible_copies": copy.possible_copies,
+        "history": [_history(each) for each in copy.history],
+        "deliveries": [_delivery(each) for each in copy.deliveries],
     }
 
 

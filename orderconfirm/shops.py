@@ -18,12 +18,14 @@ from orderconfirm.platforms.signatures import standard_key
 from orderconfirm.queries import COMMON_ACCOUNT
 from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
 from orderconfirm.shop_relays import NO_RELAY, RELAY_FIELDS, RELAY_SECRETS, RELAY_SECURITY, share_accounts
+from orderconfirm.shop_texts import BY_LANGUAGE, texts_by_language
 
 #: The field of the settings that each value of a profile replaces.
 _FIELDS = {
     "name": "company_name",
     "sender": "from_header",
     "reply_to": "support_email",
+    "merchant_copy_to": "merchant_copy_to",
     "address": "company_address",
     "website": "website_url",
     "logo": "logo_url",
@@ -135,12 +137,15 @@ class _ProfileReader:
         table = self._load()
         if not _NAME.match(self._path.stem):
             self.problems.append("the file's name is the shop's: up to 64 letters, digits, - and _, like fjord.toml")
-        self._expect_known(table, (*_FIELDS, "timezone", "relay", "webhook"))
+        self._expect_known(table, (*_FIELDS, *BY_LANGUAGE, "timezone", "relay", "webhook"))
         values = self._relay(table.get("relay"))
         for name, target in _FIELDS.items():
             text = self._text(table, name)
             if text is not None and (value := self._parsed(name, text, _SETTINGS[target]["parse"])) is not None:
                 values[target] = value
+        texts, problems = texts_by_language(table, self._settings)
+        values |= texts
+        self.problems += problems
         timezone = self._text(table, "timezone")
         if timezone is not None and timezone not in available_timezones():
             self.problems.append("timezone must be a time zone like Europe/Oslo")

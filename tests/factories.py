@@ -73,6 +73,8 @@ def make_full_order(text: str = "Something") -> Order:
         shipping_address=address,
         payment_method=text,
         order_url="https://shop.example/orders/1?x=1&y=2",
+        invoice_url="https://shop.example/orders/1.pdf?x=1&y=2",
+        withdrawal_url="https://shop.example/withdraw/1?x=1&y=2",
         notes=f"{text}\n{text}",
         custom={"gift_note": text},
         send_before=time,

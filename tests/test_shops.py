@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from orderconfirm.checks.findings import Status
 from orderconfirm.checks.shops import examine_shops
-from orderconfirm.errors import SettingsError
-from orderconfirm.settings import ROOT, Relay, Settings
+from orderconfirm.errors import SettingsError, TemplateError
+from orderconfirm.mail.shop_renderers import ShopRenderers
+from orderconfirm.order.samples import SMALLEST
+from orderconfirm.settings import ROOT, ByLanguage, Relay, Settings
 from orderconfirm.settings.values import Rate
 from orderconfirm.shops import Shops
 
@@ -56,6 +59,11 @@ def test_secrets_come_from_variables_and_files_several_at_once(tmp_path: Path) -
         ("name = ", "it is not TOML"),
         ('nme = "Fjord"', "nme is not known: did you mean name?"),
         ("name = 7", "name must be text in quotes"),
+        ('merchant_copy_to = "nobody"', "merchant_copy_to must be an address like sales@shop.example"),
+        ("legal_text = 7", "legal_text must be text in quotes"),
+        ("[legal_text]\nde = 7", "legal_text.de must be text in quotes"),
+        (f'[legal_text]\nde = "{10_001 * "x"}"', "legal_text.de must have at most 10,000 characters"),
+        ('[withdrawal_url]\nde = "shop.example"', "withdrawal_url.de must start with https:// or http://"),
         ('brand_color = "red"', "brand_color must be a colour like #0b5fff"),
         ('sender = "nobody"', "sender must be like orders@shop.example or Shop <orders@shop.example>"),
         ('timezone = "Oslo"', "timezone must be a time zone like Europe/Oslo"),
@@ -177,6 +185,40 @@ def test_all_faults_of_all_files_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         Shops(Settings(shops_dir=str(tmp_path)), {})
     assert len(caught.value.problems) == 3
+
+
+def test_a_legal_text_is_that_of_the_locale_else_of_the_language_else_of_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "fjord.toml").write_text(
+        '[legal_text]\nde = "Recht"\nde-AT = "Recht in Wien"\nzh-TW = "法"\nno = "Lov"'
+    )
+    settings = Settings(shops_dir=str(tmp_path), legal_text=ByLanguage("Law"))
+    renderer = ShopRenderers(settings, Shops(settings, {}))["fjord"]
+    expected = {"de": "Recht", "de-CH": "Recht", "de_AT": "Recht in Wien", "zh_Hant_TW": "法", "nn": "Lov", "fr": "Law"}
+    for locale, text in expected.items():
+        email = renderer.render(replace(SMALLEST, locale=locale))
+        assert f"\n{text}\n\n-- \n" in email.text
+        assert f">{text}</div>" in email.html
+
+
+def test_a_withdrawal_link_of_the_order_beats_the_shop_s(tmp_path: Path) -> None:
+    (tmp_path / "fjord.toml").write_text('withdrawal_url = "https://fjord.example/withdraw"')
+    settings = Settings(shops_dir=str(tmp_path))
+    renderer = ShopRenderers(settings, Shops(settings, {}))["fjord"]
+    own = "https://fjord.example/withdraw/1?guest=xyz"
+    for order, url in ((SMALLEST, "https://fjord.example/withdraw"), (replace(SMALLEST, withdrawal_url=own), own)):
+        email = renderer.render(order)
+        assert f"Withdraw from contract here:\n{url}\n" in email.text
+        assert f'href="{url}"' in email.html
+
+
+@pytest.mark.parametrize("name", ["legal_text", "withdrawal_url"])
+def test_a_text_in_an_unknown_language_stops_the_start_with_one_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "fjord.toml").write_text(f'[{name}]\nde = "https://x.example"\ngerman = "https://x.example"')
+    settings = Settings(shops_dir=str(tmp_path))
+    with pytest.raises(TemplateError, match=f"^shop fjord: {name}.german: the language is not one of ar, cs,"):
+        ShopRenderers(settings, Shops(settings, {}))
+    [finding] = examine_shops(settings)
+    assert finding.status is Status.ERROR and f"{name}.german" in finding.found
 
 
 def test_a_folder_that_is_missing_is_a_fault_of_the_setting() -> None:

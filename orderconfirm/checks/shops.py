@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orderconfirm.checks.findings import Finding, error, ok, skipped
-from orderconfirm.errors import SettingsError
+from orderconfirm.errors import SettingsError, TemplateError
+from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.settings import Settings
 from orderconfirm.shops import Shops
 
 
 def examine_shops(settings: Settings) -> Iterator[Finding]:
-    """Read every profile in SHOPS_DIR."""
+    """Read every profile in SHOPS_DIR, and compile its templates."""
     if not settings.shops_dir:
         yield skipped("profiles", "SHOPS_DIR is not set")
         return
     try:
-        profiles = Shops(settings).profiles
+        shops = Shops(settings)
+        ShopRenderers(settings, shops)
     except SettingsError as exc:
         yield from (error("profiles", problem, "correct the profile, or the variable") for problem in exc.problems)
         return
-    yield ok("profiles", f"complete for {len(profiles)} shops: {' '.join(profiles)}")
+    except TemplateError as exc:
+        yield error("profiles", str(exc), "correct the profile, or its templates")
+        return
+    yield ok("profiles", f"complete for {len(shops.profiles)} shops: {' '.join(shops.profiles)}")

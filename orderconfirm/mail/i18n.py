@@ -19,6 +19,7 @@ from babel.messages.pofile import PoFileError, read_po
 from babel.support import NullTranslations, Translations
 
 from orderconfirm.errors import TemplateError
+from orderconfirm.settings import ByLanguage
 
 DOMAIN = "order_confirmation"
 #: The language that the templates are written in.
@@ -91,6 +92,18 @@ class Languages:
             "end": "left" if is_rtl else "right",
         }
         return Language(locale, name, translations.gettext, context)
+
+    def choose(self, texts: ByLanguage, locale: Locale) -> str:
+        """Return the text of the locale, else of its language and script, else of its language, else the plain one."""
+        by_locale = {str(match[0]): text for tag, text in texts.texts if (match := self._match(tag))}
+        names = (str(locale), f"{locale.language}_{locale.script}", locale.language)
+        return next((by_locale[name] for name in names if name in by_locale), texts.plain)
+
+    def expect_known(self, texts: ByLanguage, name: str) -> None:
+        """Raise TemplateError if there is no catalogue for the language of a text. `name` is what they all are."""
+        for tag, _ in texts.texts:
+            if self._match(tag) is None:
+                raise TemplateError(f"{name}.{tag}: the language is not one of {', '.join(self.available)}")
 
     def _match(self, tag: str) -> tuple[Locale, str] | None:
         """Return the Babel locale and the catalogue's name for `tag`, or None when its language has no catalogue.

@@ -46,6 +46,8 @@ def _order(order: Order, company: CompanyView) -> dict[str, Any]:
     }
     if order.order_url:
         data["url"] = order.order_url
+    if order.invoice_url:
+        data["partOfInvoice"] = {"@type": "Invoice", "url": order.invoice_url}
     if link := order.order_url or company.website_url:
         data["potentialAction"] = {"@type": "ViewAction", "target": link}
     return data

@@ -7,11 +7,14 @@ import time
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
+
+from babel import Locale
 
 from orderconfirm.mail.i18n import Language, Languages
 from orderconfirm.mail.json_ld import order_script
-from orderconfirm.mail.template_context import company_view, order_view, shorten
+from orderconfirm.mail.template_context import CompanyView, company_view, order_view, shorten
 from orderconfirm.mail.templates import SUFFIXES, Context, Templates
 from orderconfirm.models import Email
 from orderconfirm.order.models import Order
@@ -33,19 +36,22 @@ class MailRenderer:
 
     def __init__(self, settings: Settings, folders: Sequence[Path]) -> None:
         """Compile the templates and check them with every sample order. Raises TemplateError."""
-        self._settings = settings
         self._folders = folders
-        self._company = company_view(settings)
         self._lock = threading.Lock()
         self._next_look = 0.0
         self._loaded_times: list[int] = []
+        self._use(settings)
         self._load()
 
     def for_shop(self, settings: Settings) -> MailRenderer:
-        """Return a renderer with the same compiled templates and a shop's own name, links and colours."""
+        """Return a renderer with the same compiled templates and a shop's own name, links, texts and colours.
+
+        Raises TemplateError when the shop has a text in an unknown language.
+        """
         other = copy(self)
-        other._settings = settings
-        other._company = company_view(settings)
+        other._use(settings)
+        for name in ("legal_text", "withdrawal_url"):
+            other._languages.expect_known(getattr(settings, name), name)
         return other
 
     @property
@@ -69,7 +75,7 @@ class MailRenderer:
         size = len(html.encode())
         if size > MAX_BYTES:
             return self._fill(order, language, templates, size) or (context, self._shortened(context, templates))
-        script = order_script(order, self._company) if self._settings.json_ld else ""
+        script = order_script(order, context["company"]) if self._settings.json_ld else ""
         if not script or size + len(script.encode()) > MAX_BYTES:
             return context, html
         head, end_tag, rest = html.partition("</head>")
@@ -114,7 +120,14 @@ class MailRenderer:
 
     def _context(self, order: Order, language: Language, max_lines: int) -> Context:
         view = order_view(order, language.locale, language.gettext, max_lines)
-        return {"company": self._company, "order": view, **language.context}
+        return {"company": self._company(language.locale), "order": view, **language.context}
+
+    def _use(self, settings: Settings) -> None:
+        self._settings = settings
+        self._company = lru_cache(maxsize=64)(self._company_in)
+
+    def _company_in(self, locale: Locale) -> CompanyView:
+        return company_view(self._settings, partial(self._languages.choose, locale=locale))
 
     def _load(self) -> None:
         self._loaded_times = []  # after a failure, the next mail loads again and reports the same error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orderconfirm.errors import TemplateError
 from orderconfirm.mail.renderer import MailRenderer
 from orderconfirm.settings import Settings
 from orderconfirm.shops import Shops
@@ -19,7 +20,10 @@ class ShopRenderers:
             key = _key(profile.settings)
             if key not in compiled:
                 compiled[key] = MailRenderer(profile.settings, profile.settings.template_folders)
-            self._renderers[name] = compiled[key].for_shop(profile.settings)
+            try:
+                self._renderers[name] = compiled[key].for_shop(profile.settings)
+            except TemplateError as exc:
+                raise TemplateError(f"shop {name}: {exc}") from exc
 
     def __getitem__(self, shop: str) -> MailRenderer:
         return self._renderers.get(shop, self._default)

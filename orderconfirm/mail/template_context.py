@@ -16,7 +16,7 @@ from orderconfirm.mail.labels import included_labels, row_labels
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.money import line_total
 from orderconfirm.order.totals import Sum, add_up, line_discount
-from orderconfirm.settings import Settings
+from orderconfirm.settings import ByLanguage, Settings
 
 #: Items named in `OrderView.item_names`, and the length to which each name is cut: lists of mails show one line.
 NAMED_ITEMS, MAX_NAME = 2, 50
@@ -34,6 +34,8 @@ class CompanyView:
     returns_url: str | None
     help_url: str | None
     legal_notice: str | None
+    legal_text: str | None
+    withdrawal_url: str | None
     support_email: str
     color: str
     tint: str
@@ -119,12 +121,14 @@ class OrderView:
     phone: str | None
     payment_method: str | None
     url: str | None
+    invoice_url: str | None
+    withdrawal_url: str | None
     notes: str | None
     custom: CustomView
 
 
-def company_view(settings: Settings) -> CompanyView:
-    """Return the shop's name, links and colours from the settings."""
+def company_view(settings: Settings, choose: Callable[[ByLanguage], str]) -> CompanyView:
+    """Return the shop's name, links and colours from the settings. `choose` returns the text of a mail's language."""
     color_dark = on_dark(settings.brand_color)
     button_color, text_on_button = button_colors(settings.brand_color)
     return CompanyView(
@@ -136,6 +140,8 @@ def company_view(settings: Settings) -> CompanyView:
         returns_url=settings.returns_url or None,
         help_url=settings.help_url or None,
         legal_notice=_text_lines(settings.legal_notice),
+        legal_text=_text_lines(choose(settings.legal_text)),
+        withdrawal_url=choose(settings.withdrawal_url) or None,
         support_email=settings.support_address,
         color=settings.brand_color,
         tint=tint(settings.brand_color),
@@ -181,6 +187,8 @@ def order_view(order: Order, locale: Locale, _: Callable[[str], str], max_lines:
         phone=order.customer.phone,
         payment_method=order.payment_method,
         url=order.order_url,
+        invoice_url=order.invoice_url,
+        withdrawal_url=order.withdrawal_url,
         notes=order.notes,
         custom=CustomView(order.custom),
     )

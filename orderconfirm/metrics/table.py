@@ -64,13 +64,16 @@ REQUEST_DURATION = Metric(
     buckets=REQUEST_BUCKETS,
 )
 ORDERS = Metric("orders_accepted_total", "counter", "New orders that are on disk")
+_COPY_OUTCOMES = tuple(each.value for each in (Event.SENT, Event.DEFERRED, Event.UNKNOWN, Event.FAILED, Event.RELEASED))
 SENDS = Metric(
     "sends_total",
     "counter",
     "Attempts to send a mail, by outcome",
     ("outcome",),
-    tuple(each.value for each in (Event.SENT, Event.DEFERRED, Event.UNKNOWN, Event.FAILED, Event.EXPIRED, Event.HELD))
-    + (Event.RELEASED.value,),
+    (*_COPY_OUTCOMES, Event.EXPIRED.value, Event.HELD.value),
+)
+COPIES = Metric(
+    "merchant_copies_total", "counter", "Attempts to send a merchant's copy, by outcome", ("outcome",), _COPY_OUTCOMES
 )
 RETRIES = Metric("send_retries_total", "counter", "Attempts that were not their mail's first")
 SEND_DURATION = Metric(

@@ -77,6 +77,8 @@ class Order:
     shipping_address: Address | None = None
     payment_method: str | None = None
     order_url: str | None = None
+    invoice_url: str | None = None
+    withdrawal_url: str | None = None
     notes: str | None = None
     custom: dict[str, str] = field(default_factory=dict)
     send_before: datetime | None = None

@@ -69,6 +69,8 @@ FULL = Order(
     shipping_address=Address(("Anna Björk", "Vasagatan 7, 3 tr"), "Stockholm", "111 20", "Sweden"),
     payment_method="Visa ending in 4242",
     order_url="https://shop.example/orders/R-100482",
+    invoice_url="https://shop.example/orders/R-100482/invoice.pdf",
+    withdrawal_url="https://shop.example/withdraw/R-100482",
     notes="Please leave the parcel with the neighbours at number 9.\nThank you!",
     custom={"gift_note": "Happy birthday, Mum!"},
 )

@@ -160,6 +160,8 @@ class OrderSchema(Part):
     shipping_address = PostalAddress()
     payment_method = Text(200, entities=True)
     order_url = WebUrl(metadata=about("URL that the mail's button opens"))
+    invoice_url = WebUrl(metadata=about("the invoice, as a page or a PDF"))
+    withdrawal_url = WebUrl(metadata=about("where the customer withdraws from the contract; default: the shop's"))
     notes = Text(2000, lines=True, entities=True, metadata=about("shown below the order"))
     custom = TextMap(
         Text(1000, numbers=True, lines=True, entities=True),

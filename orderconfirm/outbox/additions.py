@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from orderconfirm.errors import KeyConflict
-from orderconfirm.models import Event, NewMail, OutboxEntry, State
-from orderconfirm.outbox import history
+from orderconfirm.models import Event, NewCopy, NewMail, OutboxEntry, State
+from orderconfirm.outbox import history, merchant_copies
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
@@ -35,15 +35,17 @@ class AddResult:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """A new mail's column values, and its idempotency key if it has one."""
+    """A new mail's column values, and its idempotency key and its merchant's copy if it has them."""
 
     values: Mapping[str, Any]
     key: KeyUse | None
+    copy: NewCopy | None
 
     @classmethod
     def of(cls, mail: NewMail) -> Addition:
         key = mail.idempotency_key
-        return cls(new_values(mail), KeyUse(mail.shop, key, mail.order_id, mail.fingerprint) if key else None)
+        use = KeyUse(mail.shop, key, mail.order_id, mail.fingerprint) if key else None
+        return cls(new_values(mail), use, mail.copy)
 
 
 class Additions:
@@ -54,6 +56,7 @@ class Additions:
         self._insert = database.compiled(
             insert_mail(database.dialect, *(outbox.c[name] for name in ("id", "state", "reason", "accepted_at")))
         )
+        self._insert_copy = database.compiled(merchant_copies.INSERT)
         self._keys = IdempotencyKeys(database)
         self._capacity = capacity
         self._notifies = notifies
@@ -73,6 +76,8 @@ class Additions:
             [row] = rows
             if row.state == State.HELD:
                 history.record(connection, [row.id], Event.HELD, State.HELD, row.reason)
+            if copy := addition.copy:
+                self._insert_copy.changes(connection, {"id": row.id, "shop": values["shop"], **asdict(copy)})
             result = AddResult(new_entry(values, row), values["fingerprint"], values["payload"], is_new=True)
         else:
             known = connection.execute(REVISIONS, {"shop": values["shop"], "order_id": values["order_id"]}).all()

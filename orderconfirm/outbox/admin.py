@@ -13,10 +13,10 @@ from orderconfirm.logs import request_id
 from orderconfirm.models import Event, OutboxEntry, Resend, State
 from orderconfirm.order.models import Order
 from orderconfirm.order.serialization import encode_payload, fingerprint, read_order
-from orderconfirm.outbox import delivery_events, history, suppressions
+from orderconfirm.outbox import delivery_events, history, merchant_copies, suppressions
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
-from orderconfirm.outbox.rows import resend_values, to_delivery, to_entry, to_history
+from orderconfirm.outbox.rows import resend_values, to_copy, to_delivery, to_entry, to_history
 from orderconfirm.outbox.sql import (
     LOCKED_REVISIONS,
     REVISIONS,
@@ -93,12 +93,19 @@ class OutboxAdmin:
             if not rows:
                 return None
             revisions = {row.id: row.revision for row in rows}
-            return to_entry(
-                rows[-1],
-                [to_history(row, revisions[row.mail_id]) for row in history.read(connection, revisions)],
-                [to_delivery(row, revisions[row.mail_id]) for row in delivery_events.read(connection, revisions)],
-                [to_entry(row) for row in rows[:-1]],
-            )
+            events, copy_events = _parted(history.read(connection, revisions))
+            reports, copy_reports = _parted(delivery_events.read(connection, revisions))
+            copy = merchant_copies.find(connection, rows[0].id)
+        return to_entry(
+            rows[-1],
+            [to_history(row, revisions[row.mail_id]) for row in events],
+            [to_delivery(row, revisions[row.mail_id]) for row in reports],
+            [to_entry(row) for row in rows[:-1]],
+            copy
+            and to_copy(
+                copy, [to_history(row, 0) for row in copy_events], [to_delivery(row, 0) for row in copy_reports]
+            ),
+        )
 
     def stored_order(self, shop: str, order_id: str) -> Order | None:
         """Return the order of its newest mail; None if it is unknown or its content is deleted.
@@ -133,8 +140,12 @@ class OutboxAdmin:
         return len(ids), f"0 {rest[1]}" if rest[1:] else None
 
     def cancel(self, shop: str, order_id: str) -> bool:
-        """Cancel a mail that has not been sent. Returns False when it is sent, being sent or already cancelled."""
-        return self._change(_CANCEL, shop, order_id, State.CANCELLABLE, Event.CANCELLED, State.CANCELLED) > 0
+        """Cancel a mail that has not been sent, and its waiting copy.
+
+        Returns False when it is sent, being sent or already cancelled.
+        """
+        change = _CANCEL, shop, order_id, State.CANCELLABLE, Event.CANCELLED, State.CANCELLED
+        return self._change(*change, with_copy=merchant_copies.cancel) > 0
 
     def resend(self, resend: Resend, message_id_of: Callable[[int], str]) -> tuple[OutboxEntry, bool] | None:
         """Add a new mail for a known order, due now; None for an unknown order.
@@ -195,7 +206,14 @@ class OutboxAdmin:
         return is_replaced
 
     def _change(
-        self, statement: Update, shop: str, order_id: str, states: Collection[str], event: Event, state: State
+        self,
+        statement: Update,
+        shop: str,
+        order_id: str,
+        states: Collection[str],
+        event: Event,
+        state: State,
+        with_copy: Callable[[Connection, Collection[int]], None] | None = None,
     ) -> int:
         values = {"of_shop": shop, "chosen_id": order_id, "states": list(states)}
 
@@ -203,6 +221,8 @@ class OutboxAdmin:
             lock_order(connection, shop, order_id)
             ids = list(connection.execute(statement, values).scalars())
             history.record(connection, ids, event, state)
+            if with_copy:
+                with_copy(connection, ids)
             return len(ids)
 
         return self._database.write(job)
@@ -211,6 +231,11 @@ class OutboxAdmin:
 def lock_order(connection: Connection, shop: str, order_id: str) -> Sequence[Row[Any]]:
     """Return an order's mails, oldest first, locked until the transaction ends."""
     return connection.execute(LOCKED_REVISIONS, {"shop": shop, "order_id": order_id}).all()
+
+
+def _parted(rows: Collection[Row[Any]]) -> tuple[list[Row[Any]], list[Row[Any]]]:
+    """Return the events of mails, and those of copies."""
+    return [row for row in rows if not row.is_copy], [row for row in rows if row.is_copy]
 
 
 def _requeue_batch(values: dict[str, Any], connection: Connection) -> list[int]:

@@ -6,11 +6,12 @@ import logging
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from orderconfirm.errors import (
+    ORDER_STAGES,
     DeliveryFailure,
     Denied,
     OrderConfirmError,
@@ -25,6 +26,7 @@ from orderconfirm.models import ClaimedMail, RelayReply
 from orderconfirm.order.personal_data import mask_personal_data
 from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
+from orderconfirm.outbox.copy_numbers import number_of
 from orderconfirm.outbox.denials import Denials
 from orderconfirm.outbox.leases import AttemptResult, FinishedAttempt
 from orderconfirm.outbox.process_locks import ProcessLocks
@@ -125,7 +127,7 @@ class AttemptRunner:
         """Send a mail, and announce the following one if there is one."""
         with self._lock:
             self._sending += 1
-        self._process_locks.note_begun(attempt.mail.id)
+        self._process_locks.note_begun(number_of(attempt.mail))
         try:
             reply = self._mail_sender.send(attempt.message, following.message if following else None)
         except Exception as exc:
@@ -133,7 +135,8 @@ class AttemptRunner:
         finally:
             with self._lock:
                 self._sending -= 1
-        self._denials.note_accepted(attempt.mail, attempt.began)
+        if not attempt.mail.is_copy:  # a relay may accept the merchant's own address alone
+            self._denials.note_accepted(attempt.mail, attempt.began)
         self._learn(None, attempt.mail, attempt.began)
         result = AttemptResult("end_of_data", reply.code, reply.text, time.monotonic() - attempt.began)
         return FinishedAttempt.of(attempt.mail, SENT, result)
@@ -155,14 +158,18 @@ class AttemptRunner:
     def _failed(self, mail: ClaimedMail, exc: Exception, began: float) -> FinishedAttempt:
         failure = _without_personal_data(exc, mail)
         if isinstance(failure, DeliveryFailure):
-            failure = self._denials.classify(failure, mail, time.monotonic())
+            if mail.is_copy:
+                failure = _about_copy(failure)
+            else:
+                failure = self._denials.classify(failure, mail, time.monotonic())
         elif not isinstance(exc, OrderConfirmError):
             log.error("a mail could not be rendered", extra=ids(mail), exc_info=failure)
         self._learn(failure, mail, began)
         result = _result(failure, time.monotonic() - began)
         if self._is_cut_off.is_set() and not isinstance(failure, UnknownOutcome):
             return FinishedAttempt.of(mail, RELEASED, result)
-        outcome = decide(failure, mail, self._policy, random.random(), self._clock.is_trusted)  # noqa: S311
+        policy = replace(self._policy, holds_unknown=False) if mail.is_copy else self._policy
+        outcome = decide(failure, mail, policy, random.random(), self._clock.is_trusted)  # noqa: S311
         return FinishedAttempt.of(mail, outcome, result)
 
     def _learn(self, failure: Exception | None, mail: ClaimedMail, began: float) -> None:
@@ -200,6 +207,17 @@ def _without_personal_data(exc: Exception, mail: ClaimedMail) -> OrderConfirmErr
         return masked
     text = str(exc) if isinstance(exc, OrderConfirmError) else f"{type(exc).__name__}: {exc}"
     return OrderConfirmError(mask_personal_data(text, mail.payload)).with_traceback(exc.__traceback__)
+
+
+def _about_copy(failure: DeliveryFailure) -> DeliveryFailure:
+    """Return a failure to send a merchant's copy. From RCPT TO on, its address may be the cause.
+
+    So it is no reason to pause the customers' mails, except when the relay asks for less.
+    """
+    may_be_address = failure.stage in ORDER_STAGES and isinstance(failure, RelayTrouble | Denied)
+    if not may_be_address or isinstance(failure, SlowDown | TooManyConnections):
+        return failure
+    return TryLater(failure.stage, failure.text, failure.code, failure.retry_after)
 
 
 def _result(failure: Exception, seconds: float) -> AttemptResult:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, up
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
 from orderconfirm.models import Delivery, RelayEvent
+from orderconfirm.outbox import merchant_copies
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
 from orderconfirm.outbox.suppressions import SuppressionList
@@ -54,7 +55,7 @@ _DELETE_UNMATCHED = delete(delivery_events).where(
 
 def _add_statement(dialect: str) -> Any:
     """Return the INSERT of an event. It returns no row when the event is stored already."""
-    columns = ("event_id", "mail_id", "at", "event", "code", "text", "raw")
+    columns = ("event_id", "mail_id", "at", "event", "code", "text", "raw", "is_copy")
     return (
         insert_into(delivery_events, dialect)
         .values({name: bindparam(name) for name in columns} | {"received_at": now})
@@ -91,7 +92,8 @@ class DeliveryEventStore:
 
         added = self._database.write(job)
         for event, mail, is_suppressing in added:
-            counters.add(DELIVERY_EVENTS, (event.delivery or "other",))
+            if event.copy_of is None:
+                counters.add(DELIVERY_EVENTS, (event.delivery or "other",))
             counters.add(SUPPRESSIONS, amount=is_suppressing)
             if mail:
                 _log(event, mail, is_suppressing)
@@ -112,11 +114,16 @@ class DeliveryEventStore:
             "code": event.code,
             "text": None if is_deleted else event.text,
             "raw": None if is_deleted else event.raw,
+            "is_copy": event.copy_of is not None,
         }
         return connection.execute(self._add, values).first() is not None
 
     def _apply(self, connection: Connection, event: RelayEvent, mail: Row[Any]) -> bool:
-        """Update the mail's delivery. Returns whether its address is suppressed from now on."""
+        """Update the delivery of the mail, or of its copy. Returns whether its address is suppressed from now on."""
+        if event.copy_of is not None:
+            if event.delivery:
+                merchant_copies.set_delivery(connection, mail.id, event.delivery, event.at.timestamp())
+            return False
         if event.delivery:
             change = {"mail": mail.id, "to_delivery": event.delivery, "event_at": event.at.timestamp()}
             connection.execute(_SET_DELIVERY, change)
@@ -128,13 +135,17 @@ class DeliveryEventStore:
 
 def _log(event: RelayEvent, mail: Row[Any], is_suppressing: bool) -> None:
     ids = {"request_id": mail.request_id, "order_id": mail.order_id, "shop": mail.shop}
-    log.info("delivery reported", extra={**ids, "delivery": event.delivery or event.event, "code": event.code})
+    what = "delivery reported" if event.copy_of is None else "delivery of a merchant copy reported"
+    log.info(what, extra={**ids, "delivery": event.delivery or event.event, "code": event.code})
     if is_suppressing:
         log.warning("an address is suppressed: its mails are held", extra=ids)
 
 
 def _find_mail(connection: Connection, event: RelayEvent) -> int | None:
-    """Return the id of the mail that an event names, else of its order's newest mail."""
+    """Return the id of the mail that an event, or its copy, names, else of its order's newest mail."""
+    if event.copy_of is not None:
+        copy = merchant_copies.find(connection, event.copy_of)
+        return event.copy_of if copy is not None and event.message_id in (None, copy.message_id) else None
     if event.mail_id is not None:
         row = connection.execute(_BY_ID, {"mail": event.mail_id}).first()
         names = (
@@ -151,7 +162,7 @@ def _find_mail(connection: Connection, event: RelayEvent) -> int | None:
 
 
 def read(connection: Connection, mail_ids: Iterable[int]) -> list[Row[Any]]:
-    """Return the events of several mails, in the order in which they happened."""
+    """Return the events of several mails and their copies, in the order in which they happened."""
     rows = [row for mail_id in mail_ids for row in connection.execute(_OF_MAIL, {"mail_id": mail_id})]
     return sorted(rows, key=lambda row: (row.at, row.id))
 

@@ -15,6 +15,7 @@ from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import CONNECTIONS
 from orderconfirm.models import ClaimedMail, State
 from orderconfirm.outbox.attempts import ids
+from orderconfirm.outbox.copy_numbers import number_of
 from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.process_locks import ProcessLocks
@@ -165,7 +166,10 @@ class Dispatcher:
         self._give_back()
         outcomes = self._take_outcomes()
         claimed_at = time.monotonic()
-        exchange = self._queue.exchange([each.finished for each in outcomes], allowed, self._limits.lease_seconds)
+        idle = {account.name: account.idle_connections for account in self._accounts}
+        for_copies = {name: min(idle[name], limit) for name, limit in allowed.items()}
+        finished = [each.finished for each in outcomes]
+        exchange = self._queue.exchange(finished, allowed, self._limits.lease_seconds, for_copies)
         # In this order, because an outcome may be that of an earlier lease of a mail that is claimed again.
         self._conclude(outcomes, exchange.settled)
         claimed = self._start(exchange.claimed, claimed_at)
@@ -228,7 +232,8 @@ class Dispatcher:
             return until_free
         if has_recorded or any(name in claimed for name in free):
             return min(until_free, QUIET_INTERVAL)
-        due = self._queue.seconds_to_next(free)
+        with_idle = [account.name for account in self._accounts if account.name in free and account.idle_connections]
+        due = self._queue.seconds_to_next(free, with_idle)
         return until_free if due is None else min(until_free, due)
 
     def _note_settled(self, finished: FinishedAttempt) -> None:
@@ -256,7 +261,7 @@ class Dispatcher:
             if isinstance(is_ours, Exception):
                 log.error("an outcome could not be recorded", extra=ids(mail), exc_info=is_ours)
                 continue
-            self._process_locks.note_settled(mail.id)
+            self._process_locks.note_settled(number_of(mail))
             count_send(mail, outcome.finished, time.monotonic() - claimed_at)
             _log(mail, outcome.finished)
             # If an unconfirmed write was carried out after all, it has ended the lease itself.
@@ -279,14 +284,14 @@ class Dispatcher:
 def _log(mail: ClaimedMail, finished: FinishedAttempt) -> None:
     outcome, result = finished.outcome, finished.result
     if outcome.state in (State.FAILED, State.EXPIRED):
-        level = logging.ERROR
+        level = logging.WARNING if mail.is_copy else logging.ERROR
     else:
         level = logging.WARNING if outcome.may_be_copy else logging.INFO
     duration_ms = None if result.seconds is None else round(result.seconds * 1000, 1)
     reply = {"stage": result.stage, "code": result.code, "reason": outcome.reason}
     log.log(
         level,
-        "mail %s",
+        "merchant copy %s" if mail.is_copy else "mail %s",
         outcome.event,
         extra={**ids(mail), "state": outcome.state, "duration_ms": duration_ms, **reply},
     )

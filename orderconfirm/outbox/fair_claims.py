@@ -3,60 +3,59 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, func, select, update
 
 from orderconfirm.models import State
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due_state, now
-from orderconfirm.outbox.tables import outbox
 
 
-def _first_shop(*conditions: Any) -> Any:
+def _first_shop(table: Table, *conditions: Any) -> Any:
     """Return the first shop by name that has a mail to be sent, now or later."""
     # In the order of the index of due mails, because SQLite would choose the index of all states.
-    order = (outbox.c.shop, outbox.c.due_at)
-    return select(outbox.c.shop).where(is_due_state, *conditions).order_by(*order).limit(1).scalar_subquery()
+    order = (table.c.shop, table.c.due_at)
+    return select(table.c.shop).where(is_due_state, *conditions).order_by(*order).limit(1).scalar_subquery()
 
 
-def _shops() -> Select[Any]:
+def shops_with_mails(table: Table) -> Select[Any]:
     """Return the SELECT of the shops with mails to be sent, and the seconds until the first of each is due.
 
     It jumps in the index from shop to shop. DISTINCT would read every mail that waits.
     """
-    shops = select(_first_shop().label("shop")).cte("shops", recursive=True)
-    shops = shops.union_all(select(_first_shop(outbox.c.shop > shops.c.shop)).where(shops.c.shop.is_not(None)))
-    first = select(func.min(outbox.c.due_at)).where(is_due_state, outbox.c.shop == shops.c.shop).scalar_subquery()
+    shops = select(_first_shop(table).label("shop")).cte("shops", recursive=True)
+    shops = shops.union_all(select(_first_shop(table, table.c.shop > shops.c.shop)).where(shops.c.shop.is_not(None)))
+    first = select(func.min(table.c.due_at)).where(is_due_state, table.c.shop == shops.c.shop).scalar_subquery()
     return select(shops.c.shop, (first - now).label("wait")).where(shops.c.shop.is_not(None))
 
 
-SHOPS = _shops()
-
-# SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause out.
-# PostgreSQL executes a CTE once. It may execute a subquery for each row, and then claims more mails than the limit.
-_due = (
-    select(outbox.c.id)
-    .where(is_due_state, outbox.c.shop == bindparam("of_shop"), outbox.c.due_at <= now)
-    .order_by(outbox.c.due_at)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(outbox)
-    .where(outbox.c.id.in_(select(_due.c.id)))
-    .values(
-        state=State.SENDING,
-        changed_at=now,
-        lease_token=bindparam("token"),
-        lease_owner=bindparam("owner"),
-        lease_until=now + bindparam("lease"),
+def _claim(table: Table) -> Any:
+    # SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause
+    # out. PostgreSQL executes a CTE once. It may execute a subquery for each row, and then claims more mails than the
+    # limit.
+    due = (
+        select(table.c.id)
+        .where(is_due_state, table.c.shop == bindparam("of_shop"), table.c.due_at <= now)
+        .order_by(table.c.due_at)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("due")
     )
-    .returning(*outbox.c)
-)
+    return (
+        update(table)
+        .where(table.c.id.in_(select(due.c.id)))
+        .values(
+            state=State.SENDING,
+            changed_at=now,
+            lease_token=bindparam("token"),
+            lease_owner=bindparam("owner"),
+            lease_until=now + bindparam("lease"),
+        )
+        .returning(*table.c)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +72,17 @@ class ClaimRequest:
 
 
 class FairClaims:
-    """The claims of a process, for the writer. `account_of` returns the relay account of a shop."""
+    """The claims of a process, of mails or of copies. `account_of` returns the relay account of a shop."""
 
-    def __init__(self, database: Database, account_of: Callable[[str], str]) -> None:
+    def __init__(self, database: Database, account_of: Callable[[str], str], table: Table) -> None:
         self._account_of = account_of
-        self._shops = database.compiled(SHOPS)
-        self._claim = database.compiled(_CLAIM)
+        self._shops = database.compiled(shops_with_mails(table))
+        self._claim = database.compiled(_claim(table))
         #: The shops in the order of their last claims, the latest last.
         self._served: dict[str, None] = {}
 
-    def claim_all(self, connection: Connection, requests: Sequence[ClaimRequest]) -> list[list[Any]]:
-        """Lease due mails for each request, and return their rows, longest due first."""
-        return [self._claim_for(connection, request) for request in requests]
-
-    def _claim_for(self, connection: Connection, request: ClaimRequest) -> list[Any]:
+    def claim(self, connection: Connection, request: ClaimRequest) -> list[Any]:
+        """Lease due mails, and return their rows, longest due first."""
         shops = defaultdict(list)
         for row in self._shops.rows(connection, {}):
             if row.wait <= 0:

@@ -2,80 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Boolean, Connection, Table, and_, bindparam, case, func, or_, select, update
 
 from orderconfirm.models import ClaimedMail, Event, State
 from orderconfirm.outbox import history
+from orderconfirm.outbox.copy_numbers import copies_among
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import NO_LEASE, is_leased_state, now
 from orderconfirm.outbox.suppressions import hold_if_suppressed
-from orderconfirm.outbox.tables import outbox, senders
+from orderconfirm.outbox.tables import merchant_copies, outbox, senders
 
 #: A released mail keeps its due time, and so its place among the others.
 _is_release = bindparam("releases") > 0
-#: The claim of the first attempt, which is the mail's Date: a leased mail was changed last by its claim.
-_first_tried_at = func.coalesce(outbox.c.tried_at, outbox.c.changed_at)
-_SETTLE = (
-    update(outbox)
-    .where(outbox.c.id == bindparam("mail_id"), outbox.c.lease_token == bindparam("token"), is_leased_state)
-    .values(
-        state=bindparam("to_state"),
-        reason=case((_is_release, outbox.c.reason), else_=bindparam("why")),
-        changed_at=now,
-        due_at=case((_is_release, outbox.c.due_at), else_=now + bindparam("delay")),
-        tried_at=case((bindparam("spent") > 0, _first_tried_at), else_=outbox.c.tried_at),
-        attempts=outbox.c.attempts + bindparam("spent"),
-        possible_copies=outbox.c.possible_copies + bindparam("copies"),
-        **NO_LEASE,
-    )
-)
-_release = update(outbox).values(state=State.QUEUED, changed_at=now, **NO_LEASE).returning(outbox.c.id)
-#: The mails of unconfirmed claims, none of which has been begun.
-_RELEASE_UNCONFIRMED = _release.where(outbox.c.lease_token.in_(bindparam("tokens", expanding=True)), is_leased_state)
-#: The mails of a dead process, except those that it had begun to send.
-_RELEASE_UNBEGUN = _release.where(
-    is_leased_state, outbox.c.lease_owner == bindparam("owner"), outbox.c.id.not_in(bindparam("begun", expanding=True))
-)
-#: The owners of leases, with the time when each last took one.
-_OWNERS = select(outbox.c.lease_owner, func.max(outbox.c.changed_at)).where(is_leased_state).group_by("lease_owner")
 #: Senders whose lock files must be kept: `Senders` checks them before it deletes the rows.
 _SENDERS = select(senders.c.name)
-
-#: The leases of `dead` owners, and expired ones, unless their owner is known to be `living` or this process is sending
-#: the mail (`tokens`): a jump of the clock must not cause a mail to be sent twice.
-_RECLAIM = (
-    update(outbox)
-    .where(
-        is_leased_state,
-        or_(
-            outbox.c.lease_owner.in_(bindparam("dead", expanding=True)),
-            and_(
-                bindparam("trusts_clock", type_=Boolean()),
-                outbox.c.lease_until < now,
-                outbox.c.lease_owner.not_in(bindparam("living", expanding=True)),
-                outbox.c.lease_token.not_in(bindparam("tokens", expanding=True)),
-            ),
-        ),
-    )
-    .values(
-        state=bindparam("to_state"),
-        reason=bindparam("why"),
-        changed_at=now,
-        due_at=now,
-        tried_at=_first_tried_at,
-        attempts=outbox.c.attempts + 1,
-        possible_copies=outbox.c.possible_copies + 1,
-        **NO_LEASE,
-    )
-    .returning(outbox.c.id, outbox.c.order_id)
-)
 _ABANDONED = "the process that was sending this mail died"
 
 
@@ -101,11 +48,12 @@ class FinishedAttempt:
     token: str
     outcome: Outcome
     result: AttemptResult = NO_REPLY
+    is_copy: bool = False
 
     @classmethod
     def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> FinishedAttempt:
         """Return the finished attempt to send a claimed mail."""
-        return cls(mail.id, mail.lease_token, outcome, result)
+        return cls(mail.id, mail.lease_token, outcome, result, mail.is_copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,48 +74,141 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._process_locks = database.process_locks
-        self._settle = database.compiled(_SETTLE)
+        self._mails = _TableLeases(database, outbox)
+        self._copies = _TableLeases(database, merchant_copies)
         self._add_event = database.compiled(history.ADD)
 
     def settle_all(self, connection: Connection, finished_attempts: Sequence[FinishedAttempt]) -> list[bool]:
         """Record outcomes and end leases. A result is False, and nothing is changed, when the lease has been lost."""
-        are_ours = [self._settle.changes(connection, _values(finished)) == 1 for finished in finished_attempts]
+        are_ours = [False] * len(finished_attempts)
+        # The mails first, as all who lock both a mail and its copy.
+        for number, finished in sorted(enumerate(finished_attempts), key=lambda pair: pair[1].is_copy):
+            are_ours[number] = (self._copies if finished.is_copy else self._mails).settle(connection, finished)
         ours = list(compress(finished_attempts, are_ours))
         if ours:
             self._add_event.execute_many(connection, map(_event, ours))
         for finished in ours:
-            if finished.outcome.state in State.HOLDABLE:
+            if finished.outcome.state in State.HOLDABLE and not finished.is_copy:
                 hold_if_suppressed(connection, finished.mail_id)
         return are_ours
 
     def reclaim(self, connection: Connection, request: ReclaimRequest) -> list[str]:
-        """Reclaim the mails of dead processes and expired leases. Returns the orders whose mails may arrive twice."""
-        self._release(connection, _RELEASE_UNCONFIRMED, {"tokens": list(request.unconfirmed_tokens)})
-        owners = {owner: claimed_at for owner, claimed_at in connection.execute(_OWNERS)}
+        """Reclaim the mails and copies of dead processes and expired leases.
+
+        Returns the orders whose mails may arrive twice.
+        """
+        tables = (self._mails, self._copies)
+        for table in tables:
+            table.release_unconfirmed(connection, request.unconfirmed_tokens)
+        owners: dict[str, float] = {}
+        for owner, claimed_at in chain.from_iterable(table.owners(connection) for table in tables):
+            owners[owner] = max(claimed_at, owners.get(owner, claimed_at))
         owners.pop(self._process_locks.owner, None)
         dead, living = self._process_locks.verdict(connection, owners)
         self._process_locks.forget([*owners, *connection.execute(_SENDERS).scalars()])
         for owner in dead:
             if (begun := self._process_locks.begun_by(owner)) is not None:
-                self._release(connection, _RELEASE_UNBEGUN, {"owner": owner, "begun": list(begun)})
-        state = State.HELD if request.holds else State.QUEUED
-        values = {
+                self._mails.release_unbegun(connection, owner, begun)
+                self._copies.release_unbegun(connection, owner, copies_among(begun))
+        leases = {
             "dead": dead,
             "living": living,
             "tokens": list(request.own_tokens),
             "trusts_clock": request.trusts_clock,
-            "to_state": state,
-            "why": _ABANDONED,
         }
-        mails = connection.execute(_RECLAIM, values).all()
-        history.record(connection, [mail.id for mail in mails], Event.INTERRUPTED, state, _ABANDONED)
+        mails = self._mails.reclaim(connection, leases, State.HELD if request.holds else State.QUEUED)
         for mail in mails:
             hold_if_suppressed(connection, mail.id)
+        self._copies.reclaim(connection, leases, State.QUEUED)
         return [mail.order_id for mail in mails]
+
+
+class _TableLeases:
+    """The leases in one table: those of mails, or those of copies."""
+
+    def __init__(self, database: Database, table: Table) -> None:
+        self._is_copy = table is merchant_copies
+        c = table.c
+        #: The claim of the first attempt, which is the mail's Date: a leased mail was changed last by its claim.
+        first_tried_at = func.coalesce(c.tried_at, c.changed_at)
+        self._settle = database.compiled(
+            update(table)
+            .where(c.id == bindparam("mail_id"), c.lease_token == bindparam("token"), is_leased_state)
+            .values(
+                state=bindparam("to_state"),
+                reason=case((_is_release, c.reason), else_=bindparam("why")),
+                changed_at=now,
+                due_at=case((_is_release, c.due_at), else_=now + bindparam("delay")),
+                tried_at=case((bindparam("spent") > 0, first_tried_at), else_=c.tried_at),
+                attempts=c.attempts + bindparam("spent"),
+                possible_copies=c.possible_copies + bindparam("copies"),
+                **NO_LEASE,
+            )
+        )
+        release = update(table).values(state=State.QUEUED, changed_at=now, **NO_LEASE).returning(c.id)
+        #: The mails of unconfirmed claims, none of which has been begun.
+        self._release_unconfirmed = release.where(
+            c.lease_token.in_(bindparam("tokens", expanding=True)), is_leased_state
+        )
+        #: The mails of a dead process, except those that it had begun to send.
+        self._release_unbegun = release.where(
+            is_leased_state, c.lease_owner == bindparam("owner"), c.id.not_in(bindparam("begun", expanding=True))
+        )
+        #: The owners of leases, with the time when each last took one.
+        self._owners = select(c.lease_owner, func.max(c.changed_at)).where(is_leased_state).group_by("lease_owner")
+        #: The leases of `dead` owners, and expired ones, unless their owner is known to be `living` or this process is
+        #: sending the mail (`tokens`): a jump of the clock must not cause a mail to be sent twice.
+        self._reclaim = (
+            update(table)
+            .where(
+                is_leased_state,
+                or_(
+                    c.lease_owner.in_(bindparam("dead", expanding=True)),
+                    and_(
+                        bindparam("trusts_clock", type_=Boolean()),
+                        c.lease_until < now,
+                        c.lease_owner.not_in(bindparam("living", expanding=True)),
+                        c.lease_token.not_in(bindparam("tokens", expanding=True)),
+                    ),
+                ),
+            )
+            .values(
+                state=bindparam("to_state"),
+                reason=bindparam("why"),
+                changed_at=now,
+                due_at=now,
+                tried_at=first_tried_at,
+                attempts=c.attempts + 1,
+                possible_copies=c.possible_copies + 1,
+                **NO_LEASE,
+            )
+            .returning(*(c[name] for name in ("id", "order_id") if name in c))
+        )
+
+    def settle(self, connection: Connection, finished: FinishedAttempt) -> bool:
+        """Record an outcome and end the lease. Returns False if the lease has been lost."""
+        return self._settle.changes(connection, _values(finished)) == 1
+
+    def release_unconfirmed(self, connection: Connection, tokens: Collection[str]) -> None:
+        self._release(connection, self._release_unconfirmed, {"tokens": list(tokens)})
+
+    def release_unbegun(self, connection: Connection, owner: str, begun: Collection[int]) -> None:
+        self._release(connection, self._release_unbegun, {"owner": owner, "begun": list(begun)})
+
+    def owners(self, connection: Connection) -> Iterable[Any]:
+        """Return the owners of leases, and when each last took one."""
+        return connection.execute(self._owners).all()
+
+    def reclaim(self, connection: Connection, leases: Mapping[str, Any], state: State) -> Sequence[Any]:
+        """End the leases of dead processes and expired ones, and return the rows of mails that may arrive twice."""
+        rows = connection.execute(self._reclaim, {**leases, "to_state": state, "why": _ABANDONED}).all()
+        ids = [row.id for row in rows]
+        history.record(connection, ids, Event.INTERRUPTED, state, _ABANDONED, is_copy=self._is_copy)
+        return rows
 
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
-        history.record(connection, ids, Event.RELEASED, State.QUEUED)
+        history.record(connection, ids, Event.RELEASED, State.QUEUED, is_copy=self._is_copy)
 
 
 def _values(finished: FinishedAttempt) -> dict[str, Any]:
@@ -194,4 +235,5 @@ def _event(finished: FinishedAttempt) -> dict[str, Any]:
         "code": result.code,
         "text": stored_text(result.text or outcome.reason),
         "seconds": result.seconds,
+        "is_copy": finished.is_copy,
     }

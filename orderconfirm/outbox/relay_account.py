@@ -87,6 +87,11 @@ class RelayAccount:
         room = self._share.connections * MAILS_PER_CONNECTION - busy
         return self.limiter.allowance(self.breaker.allowance(room, busy, now), busy, now)
 
+    @property
+    def idle_connections(self) -> int:
+        """How many connections have nothing to do. Only these send merchants' copies."""
+        return max(0, self._share.connections - self._threads.busy)
+
     def put(self, mails: Sequence[ClaimedMail], send_by: float) -> None:
         """Send claimed mails. One that is not begun by `send_by` is released."""
         for _ in mails:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, case, null, or_, select, text
 
 from orderconfirm.errors import WrongState
 from orderconfirm.models import Event, State
-from orderconfirm.outbox import delivery_events, history, idempotency, webhook_log
+from orderconfirm.outbox import delivery_events, history, idempotency, merchant_copies, webhook_log
 from orderconfirm.outbox.admin import lock_order
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
@@ -71,7 +71,8 @@ class Retention:
         def job(connection: Connection) -> bool:
             rows = lock_order(connection, shop, order_id)
             erased = connection.execute(_ERASE, {"of_shop": shop, "chosen_id": order_id}).all()
-            if len(erased) < sum(row.erased_at is None for row in rows):  # all or none
+            is_copy_being_sent = merchant_copies.is_being_sent(connection, [row.id for row in rows])
+            if is_copy_being_sent or len(erased) < sum(row.erased_at is None for row in rows):  # all or none
                 raise WrongState("its mail is being sent: try again in a minute")
             _delete_events(connection, erased)
             webhook_log.delete_of(connection, shop, order_id)
@@ -103,9 +104,10 @@ class Retention:
 
 
 def _delete_events(connection: Connection, mails: Sequence[Row[Any]]) -> None:
-    """Delete the history, the delivery events and the idempotency keys of mails, in one statement each."""
+    """Delete the history, delivery events, copies and idempotency keys of mails, in one statement each."""
     if mails:
         mail_ids = [mail.id for mail in mails]
         history.delete_of(connection, mail_ids)
         delivery_events.delete_of(connection, mail_ids)
+        merchant_copies.delete_of(connection, mail_ids)
         idempotency.delete_of(connection, list({(mail.shop, mail.order_id) for mail in mails}))

@@ -10,7 +10,16 @@ from typing import Any
 from sqlalchemy import Row
 
 from orderconfirm.logs import mask_addresses, printable
-from orderconfirm.models import ClaimedMail, Delivery, DeliveryEvent, HistoryEntry, NewMail, OutboxEntry, State
+from orderconfirm.models import (
+    ClaimedMail,
+    Delivery,
+    DeliveryEvent,
+    HistoryEntry,
+    MerchantCopy,
+    NewMail,
+    OutboxEntry,
+    State,
+)
 from orderconfirm.order.serialization import decode_payload, encode_payload
 
 #: Maximum number of characters stored of a relay's reply.
@@ -27,6 +36,7 @@ def to_entry(
     history: Iterable[HistoryEntry] = (),
     deliveries: Iterable[DeliveryEvent] = (),
     earlier: Iterable[OutboxEntry] = (),
+    merchant_copy: MerchantCopy | None = None,
 ) -> OutboxEntry:
     """Return a mail. A damaged time does not raise an exception."""
     return OutboxEntry(
@@ -49,6 +59,24 @@ def to_entry(
         history=tuple(history),
         deliveries=tuple(deliveries),
         earlier=tuple(earlier),
+        merchant_copy=merchant_copy,
+    )
+
+
+def to_copy(row: Row[Any], history: Iterable[HistoryEntry], deliveries: Iterable[DeliveryEvent]) -> MerchantCopy:
+    """Return the merchant's copy of an order's first mail."""
+    return MerchantCopy(
+        recipient=row.recipient,
+        message_id=row.message_id,
+        state=State(row.state),
+        changed_at=_lenient_time(row.changed_at),
+        due_at=_lenient_time(row.due_at),
+        attempts=row.attempts,
+        possible_copies=row.possible_copies,
+        reason=row.reason,
+        delivery=Delivery(row.delivery) if row.delivery else None,
+        history=tuple(history),
+        deliveries=tuple(deliveries),
     )
 
 
@@ -124,8 +152,8 @@ def address_hash(address: str) -> str:
     return sha256(address.strip().lower().encode()).hexdigest()
 
 
-def to_claimed(row: Any) -> ClaimedMail:
-    """Return a claimed mail. Raises TypeError, ValueError, OverflowError or OSError for a damaged row."""
+def to_claimed(row: Any, is_copy: bool = False) -> ClaimedMail:
+    """Return a claimed mail or copy. Raises TypeError, ValueError, OverflowError or OSError for a damaged row."""
     return ClaimedMail(
         id=row.id,
         shop=row.shop,
@@ -141,6 +169,7 @@ def to_claimed(row: Any) -> ClaimedMail:
         lease_token=row.lease_token,
         recipient=row.recipient,
         request_id=row.request_id,
+        is_copy=is_copy,
     )
 
 

@@ -61,6 +61,7 @@ def _order(source: Any) -> dict[str, Any]:
         # An event has at most ten lines; the invoice has all of them.
         "adjustments": [_further_lines(source, items, money)] if has_more else [],
         "order_url": text(source, "hosted_invoice_url"),
+        "invoice_url": text(source, "invoice_pdf"),
         "billing_address": _address(find(source, "customer_address"), text(source, "customer_name")),
         "shipping_address": _address(find(shipping, "address"), text(shipping, "name")),
     }

@@ -7,7 +7,7 @@ from orderconfirm.settings.fields import ROOT
 from orderconfirm.settings.loading import DOTENV, load_environment, read_dotenv, unknown_names
 from orderconfirm.settings.model import TEMPLATES, Settings
 from orderconfirm.settings.relay import Relay
-from orderconfirm.settings.values import ApiKey, Rate
+from orderconfirm.settings.values import ApiKey, ByLanguage, Rate
 
 __all__ = [
     "DOTENV",
@@ -15,6 +15,7 @@ __all__ = [
     "ROOT",
     "TEMPLATES",
     "ApiKey",
+    "ByLanguage",
     "Rate",
     "Relay",
     "Settings",

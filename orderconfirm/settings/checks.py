@@ -119,6 +119,8 @@ def _sender_problems(settings: Settings) -> list[str]:
         problems.append("EMAIL_SENDER must be like orders@shop.example or Shop <orders@shop.example>")
     if settings.support_email and not _ADDRESS.match(settings.support_address):
         problems.append("SUPPORT_EMAIL must be an address like help@shop.example")
+    if settings.merchant_copy_to and not _ADDRESS.match(settings.merchant_address):
+        problems.append("MERCHANT_COPY_TO must be an address like sales@shop.example")
     if settings.logo_dark_url and not settings.logo_url:
         problems.append("LOGO_DARK_URL needs LOGO_URL, the logo of all other mails")
     for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.from_header)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orderconfirm.settings import values
-from orderconfirm.settings.values import ApiKey, Rate
+from orderconfirm.settings.values import ApiKey, ByLanguage, Rate
 from orderconfirm.settings.variables import setting
 
 #: The folder that holds the package, the templates and `.env`.
@@ -120,6 +120,9 @@ class SettingsFields:
         alias="MAIL_DEFAULT_SENDER",
     )
     support_email: str = setting("SUPPORT_EMAIL", "", "address for replies and questions; empty: the From address")
+    merchant_copy_to: str = setting(
+        "MERCHANT_COPY_TO", "", "address that gets a copy of each order's first confirmation; empty: none", str.strip
+    )
     company_address: str = setting("COMPANY_ADDRESS", "", "postal address, shown in the footer")
     website_url: str = setting(
         "WEBSITE_URL", "", "the shop's website, linked in the header and the footer", values.web_url
@@ -138,6 +141,18 @@ class SettingsFields:
     help_url: str = setting("HELP_URL", "", "page with help or contacts, linked in the footer", values.web_url)
     legal_notice: str = setting(
         "LEGAL_NOTICE", "", "legal form, register and VAT number of the shop, shown in the footer"
+    )
+    legal_text: ByLanguage = setting(
+        "LEGAL_TEXT",
+        ByLanguage(),
+        "legal text like terms or the right of withdrawal, above the footer",
+        values.legal_text,
+    )
+    withdrawal_url: ByLanguage = setting(
+        "WITHDRAWAL_URL",
+        ByLanguage(),
+        "page where customers withdraw from the contract, linked above the footer",
+        values.url_by_language,
     )
     templates_dir: str = setting(
         "TEMPLATES_DIR", "", "folder with your own templates; missing files fall back to the built-in templates"

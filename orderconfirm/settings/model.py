@@ -134,6 +134,11 @@ class Settings(SettingsFields):
         return ascii_address(self.support_email) if self.support_email else self.sender_address
 
     @property
+    def merchant_address(self) -> str:
+        """The address of the merchant's copies, with its domain in ASCII; empty without any."""
+        return ascii_address(self.merchant_copy_to)
+
+    @property
     def template_folders(self) -> list[Path]:
         """The folders of the mail's templates. The shop's own files take precedence."""
         return [Path(self.templates_dir), TEMPLATES] if self.templates_dir else [TEMPLATES]

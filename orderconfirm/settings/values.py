@@ -12,6 +12,7 @@ _SHA256_OF_EMPTY = sha256(b"").hexdigest()
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 #: Upper limit of every number: larger values are typing errors, and timers reject them.
 _MAX_NUMBER = 10**8
+_MAX_LEGAL_TEXT_LENGTH = 10_000
 
 
 def boolean(text: str) -> bool:
@@ -93,6 +94,28 @@ def web_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]\S*", text):
         raise ValueError("must start with https:// or http://")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class ByLanguage:
+    """A text by language tag (`de`, `de-AT`), and a `plain` one for all other languages."""
+
+    plain: str = ""
+    texts: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.plain
+
+
+def legal_text(text: str) -> ByLanguage:
+    """Parse the text of all languages. The HTML part has room for 100,000 bytes, the order included."""
+    if len(text) > _MAX_LEGAL_TEXT_LENGTH:
+        raise ValueError(f"must have at most {_MAX_LEGAL_TEXT_LENGTH:,} characters: link to a longer text")
+    return ByLanguage(text)
+
+
+def url_by_language(text: str) -> ByLanguage:
+    return ByLanguage(web_url(text))
 
 
 def folder(text: str) -> str:

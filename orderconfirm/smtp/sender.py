@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Flask
 
 from orderconfirm.errors import DeliveryFailure
@@ -16,6 +18,7 @@ from orderconfirm.smtp.pool import ConnectionPool
 from orderconfirm.smtp.relay_advice import advise
 
 CATEGORY = "order-confirmation"
+COPY_CATEGORY = "order-confirmation-copy"
 
 
 class SmtpSender:
@@ -83,18 +86,30 @@ class SmtpSender:
             "Auto-Submitted": "auto-generated",  # RFC 3834 section 5
             "X-Auto-Response-Suppress": "OOF, AutoReply",  # what Exchange reads instead
         }
+        recipient, reply_to = (order.customer.name, order.customer.email), settings.support_address
+        if mail.is_copy:
+            # Not translated, so that the shop's staff can filter by it.
+            email = replace(email, subject=f"[Copy] {email.subject}")
+            recipient, reply_to = (settings.company_name, mail.recipient), order.customer.email
         if settings.has_mailtrap_headers:  # read back by web/webhooks/mailtrap.py
-            headers["X-MT-Category"] = CATEGORY
-            ids = {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id}
-            # mail_id always fits into a line; longer values may be left out.
-            headers["X-MT-Custom-Variables"] = custom_variables({**ids, "mail_id": str(mail.id)})
+            headers["X-MT-Category"] = COPY_CATEGORY if mail.is_copy else CATEGORY
+            headers["X-MT-Custom-Variables"] = custom_variables(_ids(mail))
         return OrderMessage(
             email,
             sender=(settings.sender_name, settings.sender_address),
-            recipient=(order.customer.name, order.customer.email),
-            reply_to=settings.support_address,
+            recipient=recipient,
+            reply_to=reply_to,
             message_id=mail.message_id,
             # The same for each attempt, so that a copy is the same mail.
             date=mail.tried_at or mail.claimed_at,
             headers=headers,
         )
+
+
+def _ids(mail: ClaimedMail) -> dict[str, str]:
+    """Return the values by which a delivery event finds its mail."""
+    if mail.is_copy:
+        # Without the order's ids: an earlier version would take a bounce of the copy for one of the customer's mail.
+        return {"copy_of": str(mail.id), "message_id": mail.message_id}
+    # mail_id always fits into a line; longer values may be left out.
+    return {"order_id": mail.order_id, "shop": mail.shop, "message_id": mail.message_id, "mail_id": str(mail.id)}

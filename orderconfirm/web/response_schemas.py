@@ -83,6 +83,22 @@ class DeliveryEventSchema(Schema):
     text = _text("250 2.0.0 OK", allow_none=True)
 
 
+class MerchantCopySchema(Schema):
+    """The shop's own copy of the order's first mail."""
+
+    email = _text("sales@shop.example", "the address of MERCHANT_COPY_TO", required=True)
+    message_id = _text(_MESSAGE_ID, required=True)
+    state = _text("sent", required=True, validate=_STATES)
+    delivery = _text("delivered", "the last reported delivery", allow_none=True, validate=_DELIVERIES)
+    reason = _text("rcpt: 550 5.1.1 no such user", "the reason for the state", allow_none=True, required=True)
+    changed_at = _time("2025-03-15T14:30:03+00:00", required=True)
+    due_at = _time("2025-03-15T14:31:00+00:00", "the time of the next attempt", allow_none=True, required=True)
+    attempts = fields.Integer(required=True, metadata={"examples": [1]})
+    possible_copies = fields.Integer(required=True, metadata={"description": "sends with an unknown outcome"})
+    history = fields.List(fields.Nested(HistorySchema), required=True)
+    deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
+
+
 class MailSchema(SummarySchema):
     """A mail with its history and delivery events."""
 
@@ -99,6 +115,7 @@ class MailSchema(SummarySchema):
     )
     history = fields.List(fields.Nested(HistorySchema), required=True)
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
+    merchant_copy = fields.Nested(MerchantCopySchema, required=True, allow_none=True)
 
 
 class PageSchema(Schema):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import Any
 
 import pytest
 from chromium import Scheme, launch, shown
@@ -17,7 +18,7 @@ from playwright.sync_api import Browser, Page, Playwright
 from renderers import shared_renderer
 
 from orderconfirm.order.samples import SAMPLES
-from orderconfirm.settings import ROOT, Settings
+from orderconfirm.settings import ROOT, ByLanguage, Settings
 
 AXE = "axe-core/axe.min.js"
 MIN_TEXT_SIZE = 13
@@ -37,8 +38,8 @@ class Measurement:
     unwanted: list[str]
 
 
-def render(name: str, **changes: str) -> str:
-    settings = {
+def render(name: str, **changes: Any) -> str:
+    settings: dict[str, Any] = {
         "company_name": "Acme",
         "company_address": "1 High St\nLondon",
         "website_url": "https://shop.example",
@@ -46,6 +47,7 @@ def render(name: str, **changes: str) -> str:
         "returns_url": "https://shop.example/returns",
         "help_url": "https://shop.example/help",
         "legal_notice": "Acme Ltd\\nVAT 123",
+        "legal_text": ByLanguage("You may withdraw from this contract within fourteen days.\\n\\nTerms apply."),
         **changes,
     }
     return shared_renderer(Settings(**settings)).render(SAMPLES[name]).html
@@ -172,6 +174,16 @@ def test_addresses_stand_side_by_side_where_there_is_room(browser: Browser, widt
         load_scripts(page)
         boxes = page.evaluate("boxesOf('.detail')")
     assert len({box["left"] for box in boxes}) == columns
+
+
+@pytest.mark.parametrize(("width", "rows"), [(320, 2), (390, 2), (600, 1)])
+def test_the_invoice_stands_beside_the_order_where_there_is_room(browser: Browser, width: int, rows: int) -> None:
+    with shown(browser, render("full"), width) as (page, _):
+        load_scripts(page)
+        [order], [invoice, withdrawal] = page.evaluate("['.button', '.second'].map(boxesOf)")
+    assert len({order["top"], invoice["top"]}) == rows
+    assert order["bottom"] <= invoice["top"] or order["right"] < invoice["left"]
+    assert withdrawal["top"] > invoice["bottom"]
 
 
 def test_missing_and_blocked_pictures_keep_their_place(browser: Browser) -> None:

@@ -6,18 +6,23 @@ import json
 import re
 from dataclasses import replace
 from decimal import Decimal
+from operator import attrgetter
 
 import pytest
 
 from orderconfirm.mail.json_ld import MAX_ITEMS, order_script
-from orderconfirm.mail.template_context import company_view
+from orderconfirm.mail.template_context import CompanyView, company_view
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.samples import FULL, LONG, SAMPLES, SMALLEST
 from orderconfirm.settings import Settings
 
 
+def company(**settings: str) -> CompanyView:
+    return company_view(Settings(**settings), attrgetter("plain"))
+
+
 def json_ld(order: Order, website_url: str = "") -> dict[str, object]:
-    script = order_script(order, company_view(Settings(company_name="Acme", website_url=website_url)))
+    script = order_script(order, company(company_name="Acme", website_url=website_url))
     match = re.fullmatch(r'<script type="application/ld\+json">(.*)</script>', script, re.DOTALL)
     assert match
     data: dict[str, object] = json.loads(match[1])
@@ -35,6 +40,7 @@ def test_the_required_fields_are_present() -> None:
     assert data["merchant"] == data["seller"] == {"@type": "Organization", "name": "Acme"}
     assert data["orderStatus"] == "https://schema.org/OrderProcessing"
     assert data["potentialAction"] == {"@type": "ViewAction", "target": "https://shop.example/orders/R-100482"}
+    assert data["partOfInvoice"] == {"@type": "Invoice", "url": "https://shop.example/orders/R-100482/invoice.pdf"}
     offers = data["acceptedOffer"]
     assert isinstance(offers, list)
     assert offers[0] == {
@@ -69,10 +75,7 @@ def test_a_long_order_includes_only_its_first_items() -> None:
 
 @pytest.mark.parametrize("order", SAMPLES.values(), ids=SAMPLES)
 def test_no_text_can_end_the_script(order: Order) -> None:
-    assert (
-        set("<>&\u2028\u2029") & set(order_script(order, company_view(Settings(company_name="</script>")))[36:-9])
-        == set()
-    )
+    assert set("<>&\u2028\u2029") & set(order_script(order, company(company_name="</script>"))[36:-9]) == set()
 
 
 @pytest.mark.parametrize("name", ["</script><b>", "<!--", "\u2028\u2029", '"\\', "\x00\x1f", "👩‍🚀"])

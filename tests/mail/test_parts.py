@@ -18,7 +18,7 @@ from orderconfirm.mail.template_context import OrderView
 from orderconfirm.models import Email
 from orderconfirm.order.models import Item, Order
 from orderconfirm.order.samples import FULL, SAMPLES
-from orderconfirm.settings import TEMPLATES, Settings
+from orderconfirm.settings import TEMPLATES, ByLanguage, Settings
 
 SETTINGS = Settings(
     environment="production",
@@ -27,6 +27,8 @@ SETTINGS = Settings(
     legal_notice="VAT NO 123 456 789 MVA",
     returns_url="https://shop.example/returns",
     help_url="https://shop.example/help",
+    legal_text=ByLanguage("You may withdraw from this contract within fourteen days.\\n\\nTerms apply."),
+    withdrawal_url=ByLanguage("https://shop.example/withdraw"),
 )
 LANGUAGES = Languages([TEMPLATES], "en").available
 

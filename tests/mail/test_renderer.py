@@ -196,7 +196,7 @@ def test_absent_values_are_not_shown_as_none(make: Any) -> None:
 
 def test_a_minimal_order_has_no_empty_section() -> None:
     email = render(minimal())
-    headings = "address|Shipping|Payment|Phone|Notes|View your order|Expected|SKU|Subtotal"
+    headings = "address|Shipping|Payment|Phone|Notes|View your|Withdraw|Expected|SKU|Subtotal"
     assert not re.search(headings, email.text)
     assert not re.search(headings, Page(email.html).text)
 

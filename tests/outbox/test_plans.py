@@ -23,7 +23,7 @@ from processes import wait_until
 from sqlalchemy import event
 
 from benchmarks.databases import emptied
-from orderconfirm.models import Delivery, RelayEvent, Resend, State
+from orderconfirm.models import Delivery, NewCopy, RelayEvent, Resend, State
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
@@ -126,6 +126,18 @@ def test_a_list_of_few_mails_is_found_in_an_index(queue: OutboxQueue, filters: d
             line for line in lines if re.match(r"(SEARCH|SCAN) (outbox|same)\b", line) and "PRIMARY KEY" not in line
         ]
         assert line.partition(" INDEX ")[2].startswith(index)
+
+
+def test_copies_are_claimed_and_found_by_their_indexes(queue: OutboxQueue) -> None:
+    queue.add(replace(mail("1"), copy=NewCopy("sales@shop.example", "<copy@x>")))
+    with plans(queue) as lines:
+        claimed = queue.exchange([], {COMMON_ACCOUNT: 2}, 60, {COMMON_ACCOUNT: 2}).claimed
+        queue.seconds_to_next([COMMON_ACCOUNT], [COMMON_ACCOUNT])
+        OutboxAdmin(queue._database).find("shop", "1")
+    assert [each.is_copy for each in claimed] == [False, True]
+    reads = [line for line in lines if re.match(r"(SEARCH|SCAN) merchant_copies\b", line)]
+    assert [line for line in reads if "INDEX merchant_copies_due (shop=? AND due_at<?" in line]
+    assert not [line for line in reads if line.startswith("SCAN") and "merchant_copies_due" not in line]
 
 
 def test_lists_of_all_shops_are_those_of_each(queue: OutboxQueue) -> None:

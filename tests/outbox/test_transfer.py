@@ -16,7 +16,7 @@ from outboxes import claim, mail, opened, run, settle
 from sqlalchemy import select
 
 from orderconfirm.errors import OutboxUnavailable, TransferRefused
-from orderconfirm.models import Delivery, RelayEvent, Resend, State
+from orderconfirm.models import Delivery, NewCopy, RelayEvent, Resend, State
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.engines import writing_engine
@@ -63,7 +63,8 @@ def fill(url: str) -> None:
     with opened(url) as queue:
         admin, events = OutboxAdmin(queue._database), DeliveryEventStore(queue._database)
         for state in State:
-            queue.add(replace(mail(state.value), idempotency_key=f"clé {state}", send_before=NOW))
+            copy = NewCopy("sales@shop.example", f"<copy {state}>")
+            queue.add(replace(mail(state.value), idempotency_key=f"clé {state}", send_before=NOW, copy=copy))
             [claimed] = claim(queue, 1, 600)
             if state is not State.SENDING:
                 outcome = SENT if state is State.SENT else Outcome(state, state.value, "Größe 5 – 10 €", delay=60)

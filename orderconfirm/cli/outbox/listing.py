@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 
 from orderconfirm import representation
 from orderconfirm.cli.outbox.group import JSON, SHOP, open_confirmations, outbox, shop_of, unknown, when
-from orderconfirm.models import Delivery, OutboxEntry, State
+from orderconfirm.models import Delivery, MerchantCopy, OutboxEntry, State
 from orderconfirm.order.fields import Timestamp
 from orderconfirm.queries import Search
 
@@ -140,6 +140,7 @@ def _print(entry: OutboxEntry, waiting: str | None) -> None:
         "possible copies": entry.possible_copies,
         "request id": entry.request_id,
         "content": None if entry.recipient else "erased" if entry.is_erased else "deleted",
+        "merchant copy": _copy(entry.merchant_copy) if entry.merchant_copy else None,
     }
     for name, value in rows.items():
         if value is not None:
@@ -150,6 +151,16 @@ def _print(entry: OutboxEntry, waiting: str | None) -> None:
     for at, revision, event, words in sorted(lines, key=lambda line: line[0]):
         mail = f"mail {revision + 1}  " if entry.revision else ""
         click.echo(f"  {when(at)}  {mail}{event:<15}{words}".rstrip())
+    if copy := entry.merchant_copy:
+        steps = [(each.at, each.event, _words(each.stage, each.code, each.text)) for each in copy.history]
+        steps += [(each.at, f"({each.event})", _words(each.code, each.text)) for each in copy.deliveries]
+        for at, event, words in sorted(steps):
+            click.echo(f"  {when(at)}  copy  {event:<15}{words}".rstrip())
+
+
+def _copy(copy: MerchantCopy) -> str:
+    outcome = f"{copy.state}/{copy.delivery}" if copy.delivery else copy.state
+    return f"{outcome} to {copy.recipient}" + (f": {copy.reason}" if copy.reason else "")
 
 
 def _words(*words: object) -> str:

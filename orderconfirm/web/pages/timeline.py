@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orderconfirm.models import Delivery, DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
@@ -74,10 +74,13 @@ class Step:
 
 
 def timeline(entry: OutboxEntry) -> list[Step]:
-    """Return the steps of all mails of an order, in the order in which they happened."""
+    """Return the steps of all mails of an order, and of the merchant's copy, in the order in which they happened."""
     first = (*entry.earlier, entry)[0]
     accepted = Step(first.accepted_at, 0, "busy", "Accepted: the order is on disk")
     steps = [_event(each) for each in entry.history] + [_report(each) for each in entry.deliveries]
+    if copy := entry.merchant_copy:
+        of_copy = [_event(each) for each in copy.history] + [_report(each) for each in copy.deliveries]
+        steps += [replace(step, title=f"Merchant’s copy: {step.title}") for step in of_copy]
     return sorted([accepted, *steps], key=_moment)
 
 

@@ -154,4 +154,5 @@ def read_event(event: Mapping[str, Any]) -> RelayEvent:
         mail_id=values.read_number(names.get("mail_id"), values.MAX_ID),
         address=values.read_text(event.get("email"), 254),
         raw=raw,
+        copy_of=values.read_number(names.get("copy_of"), values.MAX_ID),
     )

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0010"
 OLDEST_COMPATIBLE = "0001"
 
 _VALUES = ("connections", "joined_at", "seen_at", "paused_since", "pause_reason", "next_try_at", "pause_advice")
