@@ -82,8 +82,8 @@ def _spf(lookup: _Lookup, domain: str, host: str) -> Finding:
     if found:
         return ok("SPF", found[0])
     if host.endswith(".mailtrap.io"):
-        found = "no record, and none is needed: Mailtrap's return path is a subdomain with an SPF record of its own"
-        return ok("SPF", found)
+        reason = "Mailtrap's return path is a subdomain with an SPF record of its own"
+        return ok("SPF", f"no record, and none is needed: {reason}")
     return warning("SPF", f"{domain} has no SPF record", _SEE_RELAY)
 
 
