@@ -143,7 +143,7 @@ def test_resend_is_a_new_mail(outbox: Type, sink: tuple[Sink, int], shop: Flask)
     assert f"Mail 2 of the order is due now: {told['message_id']}" in result.output
     assert (told["email"], told["history"][1]["text"]) == ("right@example.com", "mistyped")
     sink[0].wait_for(2)
-    assert "--email is not a mail address" in outbox("resend", "S1", "--email", "x").stderr
+    assert "--email is not an email address" in outbox("resend", "S1", "--email", "x").stderr
     assert "it is sent without a resend" in outbox("resend", "Q1").stderr
     assert "No order nobody was accepted" in outbox("resend", "nobody").stderr
 
