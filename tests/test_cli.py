@@ -205,7 +205,7 @@ def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
     kept, _ = sink
     assert outbox("purge").output == "Deleted the content of 0 orders.\n"
     refused = outbox("purge", "--days", "0", input="n\n")
-    assert (refused.exit_code, "of all orders that have ended?" in refused.output) == (1, True)
+    assert (refused.exit_code, "of all orders that have finished?" in refused.output) == (1, True)
     assert outbox("purge", "--days", "0", "--yes").output == "Deleted the content of 3 orders.\n"
     again = shop.test_client().post(URL, json=make_body(order_id="S1"))
     changed = shop.test_client().post(URL, json=make_body(order_id="S1", total=1))
@@ -254,7 +254,7 @@ def test_an_interrupted_command_says_how_far_it_got(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         run_batches("Retrying", batches())
     assert ended.value.code == 130
-    assert capsys.readouterr().err.endswith("Interrupted after 520: repeat the command for the others.\n")
+    assert capsys.readouterr().err.endswith("Interrupted after 520: repeat the command for the remaining ones.\n")
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:
