@@ -197,7 +197,7 @@ class ResendSchema(Part):
         unknown = RAISE
 
     is_optional = True
-    error_messages = {"unknown": "is unknown: the fields of a resend are email and reason"}
+    error_messages = {"unknown": "is unknown: a resend has only email and reason"}
 
     email = MailAddress(metadata=about("default: the order's own address"))
     reason = Text(200, metadata=about("shown in the history"))

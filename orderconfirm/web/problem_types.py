@@ -132,8 +132,8 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "Only without API keys, or on the browser pages: the `Host` header is not an IP address, `localhost`, a name without "
-    "a dot, or the setting `HOST`.",
+    "Only without API keys, or on the browser pages: the `Host` header is not an IP address, `localhost`, a name "
+    "without a dot, or the setting `HOST`.",
     "Without API keys the service accepts only requests for an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )
