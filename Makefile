@@ -83,11 +83,17 @@ messages: $(VENV)/.run
 address-formats: $(VENV)/.dev
 	PYTHONPATH=. $(BIN)/python tests/address_formats.py
 
-# Start the catalogue of a language with the header that its plurals need: make language LOCALE=sk
+# Start the catalogue of a language, CATALOGUE, with the header that its plurals need: make language LOCALE=<code>
+CATALOGUE = $(LOCALES)/$(LOCALE)/LC_MESSAGES/$(DOMAIN).po
 language: $(VENV)/.run
-	@test -n "$(LOCALE)" || { echo "Name the language: make language LOCALE=sk"; exit 1; }
-	@test ! -e $(LOCALES)/$(LOCALE)/LC_MESSAGES/$(DOMAIN).po || { echo "$(LOCALE) has a catalogue: make messages adds new texts to it"; exit 1; }
+	@test -n "$(LOCALE)" || { echo "Name the language by its code: make language LOCALE=<code>"; exit 1; }
+	@test ! -e $(CATALOGUE) || { echo "$(LOCALE) has a catalogue: make messages adds new texts to it"; exit 1; }
 	$(BIN)/pybabel -q init -D $(DOMAIN) -i $(LOCALES)/$(DOMAIN).pot -d $(LOCALES) -l $(LOCALE)
+	@# The header of the other catalogues, in place of Babel's placeholders.
+	@sed -e '1,/^msgid/{/^#/d;}' -e 's/PROJECT VERSION/orderconfirm 1/' -e 's/FULL NAME <EMAIL@ADDRESS>/orderconfirm/' \
+		-e 's/EMAIL@ADDRESS/orderconfirm/' -e 's/ <LL@li.org>//' $(CATALOGUE) > $(CATALOGUE).new
+	@mv $(CATALOGUE).new $(CATALOGUE)
+	@echo "Translate $(CATALOGUE)"
 
 $(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 1; }

@@ -145,11 +145,12 @@ class DeliveryEvent:
 
 @dataclass(frozen=True, slots=True)
 class RelayEvent:
-    """A delivery event as received, with the ids that it gives for its mail.
+    """A delivery event as received, with the ids that identify its mail.
 
-    `event` is the provider's name for it, and `delivery` its meaning for the mail, None when it has none. `mail_id` is
-    the mail's id in the outbox, `raw` the whole event as JSON. An event about a merchant's copy has only
-    `copy_of`, the id of the copied mail.
+    `event` is the provider's name for it, and `delivery` its meaning for the mail, None when it has none. `raw` is the
+    whole event as JSON. The mail is the one with `mail_id`, its id in the outbox; without that, `shop` and `order_id`
+    give the order, and `message_id` chooses among its mails. A `message_id` alone matches no mail. An event about
+    a merchant's copy has only `copy_of`, the id of the copied mail.
     """
 
     event_id: str

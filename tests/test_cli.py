@@ -143,7 +143,7 @@ def test_resend_is_a_new_mail(outbox: Type, sink: tuple[Sink, int], shop: Flask)
     assert f"Mail 2 of the order is due now: {told['message_id']}" in result.output
     assert (told["email"], told["history"][1]["text"]) == ("right@example.com", "mistyped")
     sink[0].wait_for(2)
-    assert "--email is not a mail address" in outbox("resend", "S1", "--email", "x").stderr
+    assert "--email is not an email address" in outbox("resend", "S1", "--email", "x").stderr
     assert "it is sent without a resend" in outbox("resend", "Q1").stderr
     assert "No order nobody was accepted" in outbox("resend", "nobody").stderr
 
@@ -205,7 +205,7 @@ def test_purge_deletes_content_and_a_late_replay_still_sends_nothing(
     kept, _ = sink
     assert outbox("purge").output == "Deleted the content of 0 orders.\n"
     refused = outbox("purge", "--days", "0", input="n\n")
-    assert (refused.exit_code, "of all orders that have ended?" in refused.output) == (1, True)
+    assert (refused.exit_code, "of all orders that have finished?" in refused.output) == (1, True)
     assert outbox("purge", "--days", "0", "--yes").output == "Deleted the content of 3 orders.\n"
     again = shop.test_client().post(URL, json=make_body(order_id="S1"))
     changed = shop.test_client().post(URL, json=make_body(order_id="S1", total=1))
@@ -254,7 +254,7 @@ def test_an_interrupted_command_says_how_far_it_got(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         run_batches("Retrying", batches())
     assert ended.value.code == 130
-    assert capsys.readouterr().err.endswith("Interrupted after 520: repeat the command for the others.\n")
+    assert capsys.readouterr().err.endswith("Interrupted after 520: repeat the command for the remaining ones.\n")
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:

@@ -44,7 +44,7 @@ def test_the_list_has_the_reason_and_no_body(flask: Type) -> None:
     assert line.startswith("1  ")
     assert "fjord  standard  refused  7  /customer/email is missing" in line
     assert "Ada" not in line
-    assert flask("hooks", "list", "--outcome", "changed").output == "No webhook was kept.\n"
+    assert flask("hooks", "list", "--outcome", "changed").output == "There are no such webhooks.\n"
 
 
 def test_json_has_the_body(flask: Type) -> None:

@@ -88,7 +88,7 @@ def test_an_example_places_a_new_order_each_time(running: Running, suffix: str) 
 def test_an_example_with_a_wrong_key_fails_with_the_words_of_the_problem(running: Running, suffix: str) -> None:
     done = running.run(suffix, WRONG_KEY)
     assert done.returncode != 0
-    assert "Send your API key, as Authorization" in done.stderr
+    assert "Send your API key as Authorization" in done.stderr
     assert WRONG_KEY not in done.stdout + done.stderr
 
 

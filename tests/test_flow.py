@@ -192,7 +192,7 @@ def test_health_returns_healthy(start_app: StartApp) -> None:
         ("{}", "text/plain", 415, "Content-Type: application/json"),
         ("[]", "application/json", 422, "1 error"),
         ("{}", "application/json", 422, "4 errors"),
-        ('"' + "x" * 1_100_000 + '"', "application/json", 413, "more than 1 MiB"),
+        ('"' + "x" * 1_100_000 + '"', "application/json", 413, "larger than 1 MiB"),
     ],
 )
 def test_a_bad_body_is_a_problem_that_says_what_to_do(

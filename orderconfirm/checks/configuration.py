@@ -44,7 +44,7 @@ def read_configuration(environ: Mapping[str, str], dotenv: Path) -> Configuratio
 
 
 def _variable(problem: str) -> str:
-    """Return the variable with which a problem's sentence begins, alone or as NAME=value."""
+    """Return the variable that a problem's sentence begins with; it may be followed by `=value`."""
     return problem.split()[0].partition("=")[0]
 
 

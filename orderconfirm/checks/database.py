@@ -101,7 +101,7 @@ def _clock(settings: Settings, database: Database) -> Finding:
     ahead = examination.seconds_ahead(database)
     if abs(ahead) > MAX_CLOCK_DIFFERENCE:
         found = f"the database's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-        return warning("clock", found, "correct the wrong one, by NTP")
+        return warning("clock", found, "correct the wrong one with NTP")
     if ClockWatch(database, settings.lease_seconds).read().is_distrusted:
         advice = "correct the clock; if it is right now, there is nothing to do"
         return warning("clock", "it jumped ahead today, so nothing expires or is deleted for a day", advice)

@@ -19,10 +19,10 @@ _SEE_RELAY = "publish the record that the relay's account shows for this domain"
 
 
 def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iterator[Finding]:
-    """Look up what receivers look up about a mail of EMAIL_SENDER. `resolver` defaults to the system's."""
+    """Look up the DNS records that receivers check for mail from EMAIL_SENDER. `resolver` defaults to the system's."""
     relay = settings.relay
     if relay is None or relay.host.startswith("sandbox."):
-        yield skipped("domain", "nothing is delivered to receivers, so none looks it up")
+        yield skipped("domain", "no mail leaves for real recipients, so nobody looks the domain up")
         return
     domain = settings.sender_address.rpartition("@")[2]
     try:
@@ -36,15 +36,14 @@ def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iter
         if has_mail_server:
             yield ok("domain", f"{domain} receives mail")
         else:
-            yield warning(
-                "domain", f"{domain} has no mail server", "add an MX record: bounces and replies cannot arrive"
-            )
+            advice = "add an MX record; without one, bounces and replies cannot arrive"
+            yield warning("domain", f"{domain} has no mail server", advice)
         yield _spf(lookup, domain, relay.host)
         yield _dkim(lookup, domain, relay.host)
         yield _dmarc(lookup, domain)
     except (DNSException, OSError) as exc:
         found = f"DNS does not answer ({type(exc).__name__})"
-        yield warning("DNS", found, "check /etc/resolv.conf and the firewall; orders are sent without it")
+        yield warning("DNS", found, "check /etc/resolv.conf and the firewall; mails are sent all the same")
         yield from (skipped(name, "DNS does not answer") for name in _RECORDS)
 
 
@@ -78,19 +77,20 @@ class _Lookup:
 def _spf(lookup: _Lookup, domain: str, host: str) -> Finding:
     found = lookup.tagged(domain, "v=spf1")
     if len(found) > 1:
-        advice = "merge them into one: receivers accept none of several (RFC 7208)"
+        advice = "merge them into one: receivers treat several records as an error (RFC 7208)"
         return error("SPF", f"{domain} has {len(found)} SPF records", advice)
     if found:
         return ok("SPF", found[0])
     if host.endswith(".mailtrap.io"):
-        return ok("SPF", "no record, and none is needed: Mailtrap's return path is a subdomain with its own")
+        reason = "Mailtrap's return path is a subdomain with an SPF record of its own"
+        return ok("SPF", f"no record, and none is needed: {reason}")
     return warning("SPF", f"{domain} has no SPF record", _SEE_RELAY)
 
 
 def _dkim(lookup: _Lookup, domain: str, host: str) -> Finding:
     selectors = next((known for end, known in _SELECTORS.items() if host.endswith(end)), ())
     if not selectors:
-        reason = "the relay's selector is not known: see DKIM-Signature in a mail that arrived"
+        reason = "the relay's selector is not known: it is the s= value in the DKIM-Signature of a delivered mail"
         return skipped("DKIM", reason)
     names = [f"{selector}._domainkey.{domain}" for selector in selectors]
     missing = [name for name in names if not lookup.records(name, "TXT")]
@@ -106,8 +106,9 @@ def _dmarc(lookup: _Lookup, domain: str) -> Finding:
         name = f"_dmarc.{'.'.join(labels[start:])}"
         found = lookup.tagged(name, "v=dmarc1")
         if len(found) > 1:
-            return warning("DMARC", f"{name} has {len(found)} records", "keep one: receivers ignore several")
+            advice = "keep one: receivers ignore the record if there are several"
+            return warning("DMARC", f"{name} has {len(found)} records", advice)
         if found:
             return ok("DMARC", found[0])
-    advice = "publish one, at first v=DMARC1; p=none: Gmail and Yahoo require it of large senders"
+    advice = "publish one (start with v=DMARC1; p=none): Gmail and Yahoo require it of large senders"
     return warning("DMARC", f"{domain} has no DMARC record", advice)

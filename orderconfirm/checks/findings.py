@@ -11,7 +11,7 @@ class Status(StrEnum):
 
     #: As it should be.
     OK = "ok"
-    #: The service works, but something is unwise or could not be found out.
+    #: The service works, but something is unwise or could not be determined.
     WARNING = "warning"
     #: The service does not start, loses orders or cannot send.
     ERROR = "error"
@@ -54,6 +54,9 @@ def skipped(name: str, reason: str) -> Finding:
 
 
 def error_of(name: str, sentence: str, advice: str) -> Finding:
-    """Return the error of a sentence like "what is wrong: what to do". Without a colon, `advice` says what to do."""
+    """Return the error that a sentence describes, split at the colon into what is wrong and what to do.
+
+    `advice` is used when there is no colon.
+    """
     found, _, own_advice = sentence.partition(": ")
     return error(name, found, own_advice or advice)

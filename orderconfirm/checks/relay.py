@@ -1,4 +1,4 @@
-"""The way to the relay, taken with the sender's own connection class. Nothing is sent: no RCPT and no DATA."""
+"""A session with the relay, opened with the sender's own connection class. Nothing is sent: no RCPT and no DATA."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from orderconfirm.smtp.timed_smtp import READY_TIMEOUT_FACTOR
 LOOKUP_TIMEOUT = 5.0
 REPLY_TIMEOUT = 10.0
 CONVERSATION_TIMEOUT = 18.0
-#: A certificate that ends sooner should have been renewed: most are renewed 30 days before their end.
+#: A certificate that expires sooner should have been renewed: most are renewed 30 days before they expire.
 MIN_CERTIFICATE_DAYS = 21
 
-#: What is found out, in this order, and the stages of a session (see DeliveryFailure) that decide it.
+#: The steps of a session, in this order, and the stages (see DeliveryFailure) at which each can fail.
 _STEPS = (
     ("connection", ("connect", "banner", "ehlo")),
     ("encryption", ("starttls",)),
@@ -51,7 +51,7 @@ def examine_relay(settings: Settings) -> Iterator[Finding]:
         yield error("relay name", found, f"check {spelling}this machine's DNS")
         yield from (skipped(name, "the relay's address is not known") for name in steps)
         return
-    yield ok("relay name", f"{relay.host} is {', '.join(addresses[:3])}{' …' if addresses[3:] else ''}")
+    yield ok("relay name", f"{relay.host} resolves to {', '.join(addresses[:3])}{' …' if addresses[3:] else ''}")
     if relay.security != "none":
         yield _authorities(relay)
     yield from _talk(settings, relay, addresses)
@@ -81,7 +81,7 @@ def _addresses(relay: Relay) -> list[str]:
 
 
 def _authorities(relay: Relay) -> Finding:
-    """Tell which authorities may sign the relay's certificate."""
+    """Describe which authorities may sign the relay's certificate."""
     name = "CA certificates"
     if relay.ca_file:
         return ok(name, f"those in MAIL_CA_FILE, {relay.ca_file}")
@@ -115,7 +115,7 @@ def _talk(settings: Settings, relay: Relay, addresses: list[str]) -> Iterator[Fi
 def _facts(relay: Relay, session: RelaySMTP) -> list[Finding]:
     """Describe an open session."""
     sock: Any = session.sock
-    login = "the relay accepts it" if relay.username else "none is set, and the relay has asked for none"
+    login = "the relay accepts it" if relay.username else "no login is set, and the relay has not asked for one"
     found = f"port {relay.port} answers at {sock.getpeername()[0]}"
     return [ok("connection", found), _encryption(relay, sock), ok("login", login)]
 
@@ -125,11 +125,12 @@ def _encryption(relay: Relay, sock: Any) -> Finding:
     if not isinstance(sock, ssl.SSLSocket):
         if sock.getpeername()[0] in ("127.0.0.1", "::1"):
             return ok(name, "none, to a relay on this machine")
-        return warning(name, "none: everyone on the way can read the mails", "set MAIL_USE_TLS=true if the relay can")
+        found = "none: anyone on the network path can read the mails"
+        return warning(name, found, "set MAIL_USE_TLS=true if the relay supports it")
     certificate: Any = sock.getpeercert()
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
     days = (ends - datetime.now(UTC)).days
-    found = f"{sock.version()}, the certificate is trusted and ends in {days} days, on {ends:%Y-%m-%d}"
+    found = f"{sock.version()}, the certificate is trusted and expires in {days} days, on {ends:%Y-%m-%d}"
     if days < MIN_CERTIFICATE_DAYS:
         return warning(name, found, "the relay's operator must renew it; after that day no mail is sent")
     return ok(name, found)
@@ -138,11 +139,11 @@ def _encryption(relay: Relay, sock: Any) -> Finding:
 def _after_failure(
     settings: Settings, relay: Relay, session: RelaySMTP, exc: DeliveryFailure, addresses: list[str]
 ) -> Iterator[Finding]:
-    """Describe where a session failed, and what was therefore not checked."""
+    """Describe where a session failed, and which steps were therefore not checked."""
     names = [name for name, _ in _STEPS]
     failed = next((name for name, stages in _STEPS if exc.stage in stages), names[0])
     reply = f"{exc.code} {exc.text}" if exc.code else exc.text
-    # These pass by themselves: the sender waits and sends later.
+    # These failures are temporary: the sender waits and sends later.
     passes = isinstance(exc, SlowDown | TooManyConnections | TryLater)
     status = Status.WARNING if passes else Status.ERROR
     yield Finding(failed, status, f"{relay.address}: {reply}", advise(settings, relay, exc, addresses))

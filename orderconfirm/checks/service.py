@@ -1,4 +1,4 @@
-"""The service itself: processes, time limits, keys, and what the relay's provider needs of it."""
+"""The service itself: processes, time limits, keys, and the requirements of the relay's provider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderconfirm.settings import Settings
 
 #: Seconds after which AWS's load balancer closes an idle connection. Others wait as long or less.
 BALANCER_IDLE_SECONDS = 60
-#: A process has up to 800 connections of clients, and its database, relay and log.
+#: A process has up to 800 client connections, and files and connections for its database, relay and log.
 MIN_OPEN_FILES = 1024
 #: Mailtrap's limits for an account and for a connection.
 MAILTRAP_CONNECTIONS = 10
@@ -24,7 +24,7 @@ MAILTRAP_MAILS = 100
 
 
 def examine_service(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Examine what depends on the settings and on this machine alone."""
+    """Examine what depends only on the settings and this machine."""
     yield _processes(settings)
     try:
         arguments = _gunicorn_arguments(environ)
@@ -108,5 +108,5 @@ def _mailtrap(settings: Settings) -> Iterator[Finding]:
             found = f"{variable} is {value}, but Mailtrap allows {limit} for {unit}"
             yield warning("relay limits", found, f"set {variable}={limit}")
     if not settings.mailtrap_webhook_secret and not relay.host.startswith("sandbox."):
-        found = "MAILTRAP_WEBHOOK_SECRET is not set: bounces stay unknown, and dead addresses get further mail"
+        found = "MAILTRAP_WEBHOOK_SECRET is not set: bounces stay unknown, and mail still goes to dead addresses"
         yield warning("webhook", found, "add a webhook in Mailtrap (docs/api.md), and set its signing secret")

@@ -15,12 +15,12 @@ from orderconfirm.settings import OF_ECS, Settings
 #: Free bytes below which orders are about to be refused, and below which somebody should look.
 MIN_FREE = 50 * 10**6
 LOW_FREE = 500 * 10**6
-#: Bytes that are written for a try.
+#: Bytes written to the temporary file.
 _TRIED_BYTES = 64 * 1024
 
-#: File systems of a network, whose locks and shared memory SQLite's log cannot rely on.
+#: Network file systems: SQLite's write-ahead log cannot rely on their locks and shared memory.
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "gluster", "fuse.", "afs", "lustre", "beegfs", "ocfs2", "gpfs")
-#: Those that end with the container or the machine's next start.
+#: File systems whose files are lost with the container or at the machine's next start.
 _TEMPORARY = ("overlay", "tmpfs", "devtmpfs", "ramfs", "aufs")
 _MOUNTS = Path("/proc/self/mounts")
 
@@ -66,7 +66,7 @@ def _file_system(settings: Settings, file: Path, mounts: Path) -> Finding:
     found = f"{file} is on {kind} ({point})"
     if kind.startswith(_NETWORK):
         users = f", for {settings.processes} processes" if settings.processes > 1 else ""
-        return error(name, f"{found}, a network's{users}: SQLite can be destroyed there", _MOVE)
+        return error(name, f"{found}, a network file system{users}: SQLite's file can be corrupted there", _MOVE)
     if kind in _TEMPORARY:
         status = Status.ERROR if settings.is_production else Status.WARNING
         return Finding(name, status, f"{found}: orders are lost with the container or at a restart", _MOVE)
@@ -74,10 +74,10 @@ def _file_system(settings: Settings, file: Path, mounts: Path) -> Finding:
 
 
 def _machines(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Find out whether this is a task of ECS, which starts with SQLite only if ALLOW_SQLITE_ON_ECS is set."""
+    """Warn if this is an ECS task, which starts with SQLite only if ALLOW_SQLITE_ON_ECS is set."""
     if OF_ECS in environ:
-        advice = "run one task only, with the file on a volume that stays; several tasks need PostgreSQL"
-        yield warning("machines", "SQLite in a task of ECS: other tasks do not see its orders", advice)
+        advice = "run one task only, with the file on a persistent volume; several tasks need PostgreSQL"
+        yield warning("machines", "SQLite in an ECS task: other tasks do not see its orders", advice)
 
 
 def _ownership(file: Path, folder: Path) -> Finding:
@@ -96,12 +96,12 @@ def _ownership(file: Path, folder: Path) -> Finding:
         return error(name, sentence, f"run chown {user_name(owner)} {' '.join(map(str, foreign))}")
     if owner:
         sentence = f"they belong to {user_name(owner)}, and this check runs as root"
-        return warning(name, sentence, f"run it as {user_name(owner)}, to see whether that user can write")
+        return warning(name, sentence, f"run it as {user_name(owner)} to see whether that user can write")
     return ok(name, f"root can write {file if file.exists() else folder}")
 
 
 def _space(folder: Path) -> Finding:
-    """Write and flush a file that is gone at once, and measure the free space."""
+    """Write and flush a temporary file, and measure the free space."""
     name = "disk"
     try:
         with tempfile.TemporaryFile(dir=folder) as trial:

@@ -26,14 +26,14 @@ _WIDTH = 17
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects: name, status, found and advice.")
 def check(as_json: bool) -> None:
-    """Find out what is wrong: settings, database, templates, relay, and the sender's domain.
+    """Find problems with the settings, the database, the templates, the relay and the sender's domain.
 
     Sends no mail and changes nothing. Takes at most half a minute. The exit code is 1 after an error, otherwise 0.
     """
     # Imported here because the service registers this command, and does not need its libraries.
     from orderconfirm.checks.run import run_checks
 
-    # What the checks find is printed; the parts that they use would log it as well.
+    # The findings are printed; the parts that the checks use would log them as well.
     logging.getLogger("orderconfirm").setLevel(logging.CRITICAL)
     sections = run_checks(os.environ)
     findings = _print_json(sections) if as_json else _print_lines(sections)
@@ -64,7 +64,7 @@ def _print_lines(sections: Iterable[Section]) -> list[Finding]:
 
 
 def _echo(text: str) -> None:
-    """Print a line; what the terminal cannot show becomes a question mark."""
+    """Print a line, with a question mark for each character that the terminal cannot show."""
     encoding = sys.stdout.encoding or "ascii"
     click.echo(text.encode(encoding, "replace").decode(encoding))
 

@@ -1,4 +1,4 @@
-"""`flask db …`: migrate the database, and see its revision."""
+"""`flask db …`: migrate the database, and show its revision."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from orderconfirm.errors import OutboxUnavailable
 if TYPE_CHECKING:
     from orderconfirm.runtime import Runtime
 
-db = AppGroup("db", help="Upgrade and downgrade the database, and see its revision.")
+db = AppGroup("db", help="Upgrade and downgrade the database, and show its revision.")
 
 
 @db.command()
 def upgrade() -> None:
-    """Apply the pending migrations. Several processes may do so at once: one migrates, and the others wait."""
+    """Apply the pending migrations. Several processes may do so at once: one migrates while the rest wait."""
     with _runtime() as runtime:
         applied = runtime.database.schema.upgrade()
         _print_done("applied", applied, runtime)
@@ -29,7 +29,7 @@ def upgrade() -> None:
 @db.command()
 @click.argument("revision", required=False)
 def downgrade(revision: str | None) -> None:
-    """Undo the last migration, or all those after REVISION. Stop the processes of this version before."""
+    """Undo the last migration, or all those after REVISION. First stop the processes of this version."""
     with _runtime() as runtime:
         undone = runtime.database.schema.downgrade(revision)
         _print_done("undone", undone, runtime)
@@ -37,7 +37,7 @@ def downgrade(revision: str | None) -> None:
 
 @db.command()
 def current() -> None:
-    """Show the revisions of the database and of this version, and what is pending."""
+    """Show the revisions of the database and of this version, and the pending migrations."""
     with _runtime() as runtime:
         schema = runtime.database.schema
         found = schema.revision()

@@ -14,7 +14,7 @@ from orderconfirm.platforms import Outcome
 from orderconfirm.queries import KeptWebhook
 from orderconfirm.shop_webhooks import KEPT, ShopWebhooks
 
-hooks = AppGroup("hooks", help="Find out why a shop's webhook led to no mail, and take it again.")
+hooks = AppGroup("hooks", help="List the webhooks that led to no mail, and process them again.")
 
 NUMBER = click.argument("number", type=int)
 
@@ -27,7 +27,7 @@ NUMBER = click.argument("number", type=int)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="The number of webhooks.")
 @JSON
 def list_webhooks(shop: str | None, outcome: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """List the last webhooks that led to no mail: number, time, shop, platform, outcome, order, reason."""
+    """List the newest webhooks that led to no mail: number, time, shop, platform, outcome, order, reason."""
     with open_confirmations():
         found = _webhooks().kept.newest(shop, outcome, limit)
     if as_json:
@@ -38,7 +38,7 @@ def list_webhooks(shop: str | None, outcome: tuple[str, ...], limit: int, as_jso
         words = (str(each.number), when(each.received_at), each.shop, each.platform, each.outcome, each.order_id or "-")
         click.echo("  ".join((*words, each.reason)))
     if not found:
-        click.echo("No webhook was kept.", err=True)
+        click.echo("There are no such webhooks.", err=True)
 
 
 @hooks.command()
@@ -55,7 +55,7 @@ def show(number: int) -> None:
 @hooks.command()
 @NUMBER
 def replay(number: int) -> None:
-    """Take webhook NUMBER again, for example after the shop's profile was corrected."""
+    """Process webhook NUMBER again, for example after correcting the shop's profile."""
     with open_confirmations():
         receipt = _webhooks().replay(_find(number))
     click.echo(f"{receipt.outcome}{f': {receipt.reason}' if receipt.reason else ''}")
@@ -71,5 +71,5 @@ def _webhooks() -> ShopWebhooks:
 def _find(number: int) -> KeptWebhook:
     found = _webhooks().kept.find(number)
     if found is None:
-        raise click.ClickException(f"There is no webhook {number}: flask hooks list shows those that were kept.")
+        raise click.ClickException(f"There is no webhook {number}: flask hooks list shows those that are kept.")
     return found

@@ -16,7 +16,7 @@ from orderconfirm.order.json_body import InvalidJson, parse_json
 from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, load_order
 from orderconfirm.settings import ROOT
 
-mail = AppGroup("mail", help="Preview the mail of an order; send one to yourself.")
+mail = AppGroup("mail", help="Preview the mail of an order, or send one to yourself.")
 
 _SAMPLE = ROOT / "examples" / "order.json"
 
@@ -40,7 +40,7 @@ def preview(order: Path, folder: Path) -> None:
             (folder / name).write_text(text, encoding="utf-8")
             click.echo(f"{folder / name}  {len(text.encode())} bytes")
     except OSError as exc:
-        raise click.ClickException(f"cannot write there ({exc}): choose another folder with --to") from exc
+        raise click.ClickException(f"cannot write to {folder} ({exc}): choose another folder with --to") from exc
 
 
 @mail.command("send-test")

@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 
 from orderconfirm.shops import ShopProfile, Shops
 
-shops = AppGroup("shops", help="Show the profiles of the shops. The service does not start while one is not valid.")
+shops = AppGroup("shops", help="Show the shops' profiles. The service does not start while one is invalid.")
 
 
 @shops.command("list")

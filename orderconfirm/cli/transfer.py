@@ -14,10 +14,10 @@ from orderconfirm.settings import values
 @click.option("--to", "target", required=True, metavar="URL", help="sqlite:///file or postgresql://…")
 @with_appcontext
 def copy(target: str) -> None:
-    """Copy everything from the database of DATABASE_URL to another one.
+    """Copy everything from the database in DATABASE_URL to another one.
 
-    Stop all services first. If it is interrupted, repeat it: it goes on where it stopped. To keep the password of the
-    target out of the list of processes, leave it out of the URL and set PGPASSWORD.
+    Stop all services first. If the command is interrupted, repeat it: it continues where it stopped. To keep the
+    target's password out of the list of processes, leave it out of the URL and set PGPASSWORD.
     """
     try:
         values.database(target)

@@ -55,7 +55,7 @@ class Text(fields.Field[str | None]):
         "text": "must be a string",
         "empty": "must not be empty",
         "invisible": "must not consist of invisible characters",
-        "long": "must have at most {max_length} characters, has {length}",
+        "long": "must have at most {max_length} characters, but has {length}",
         "nul": "must not contain NUL (\\u0000)",
         "control": "must not contain control characters or line breaks",
     }
@@ -210,7 +210,7 @@ class TextMap(fields.Field[dict[str, str]]):
         "null": "must not be null",
         "object": "must be an object of names and texts",
         "many": "must have at most {maximum} entries",
-        "name": "has the name {name}: it must begin with a letter and have at most 50 letters, digits and _",
+        "name": "has the name {name}: a name must begin with a letter and have at most 50 letters, digits and _",
     }
 
     def __init__(self, text: Text, maximum: int, **options: Any) -> None:

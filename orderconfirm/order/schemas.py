@@ -54,8 +54,8 @@ class Part(Schema):
 
 class CustomerSchema(Part):
     name = Text(200, required=True, metadata=about("name used in the greeting"))
-    email = MailAddress(required=True, metadata=about("recipient; ASCII local part"))
-    address = Text(1000, lines=True, entities=True, metadata=about("as text; `shipping_address` can be an object"))
+    email = MailAddress(required=True, metadata=about("recipient; ASCII before the @"))
+    address = Text(1000, lines=True, entities=True, metadata=about("text; for an object, use `shipping_address`"))
     phone = Text(60, numbers=True)
 
 
@@ -75,7 +75,7 @@ class ItemSchema(Part):
         negative="must not be negative: send a coupon as `discount`, a gift card or refund in `adjustments`",
         metadata=about("unit price"),
     )
-    variant = Text(500, entities=True, metadata=about("size, colour and the like"))
+    variant = Text(500, entities=True, metadata=about("size, colour or the like"))
     sku = Text(100, numbers=True)
     image_url = WebUrl(metadata=about("picture of the product"))
     url = WebUrl(metadata=about("link to the product"))
@@ -83,13 +83,13 @@ class ItemSchema(Part):
 
 
 class AdjustmentSchema(Part):
-    label = Text(200, required=True, entities=True, metadata=about("like Gift card"))
-    amount = Number(required=True, metadata=about("negative when it lowers the total"))
+    label = Text(200, required=True, entities=True, metadata=about("for example Gift card"))
+    amount = Number(required=True, metadata=about("negative if it reduces the total"))
 
 
 class AddressSchema(Part):
     lines = BoundedList(
-        Text(200, entities=True), 10, allow_none=True, metadata=about("name, street and the like, as on a parcel")
+        Text(200, entities=True), 10, allow_none=True, metadata=about("name, street and so on, as on a parcel")
     )
     city = Text(200, entities=True)
     region = Text(100, entities=True, metadata=about("state, province or prefecture"))
@@ -131,30 +131,30 @@ class OrderSchema(Part):
         numbers=True,
         exact=True,
         validate=_expect_reachable,
-        metadata=about("unique forever: the same order sent again causes no second mail"),
+        metadata=about("unique forever; the same order sent again causes no second mail"),
     )
     customer = fields.Nested(CustomerSchema, required=True, error_messages=_NESTED_MESSAGES)
     items = BoundedList(fields.Nested(ItemSchema, error_messages=_NESTED_MESSAGES), 500, minimum=1, required=True)
     total = Number(required=True, minimum="zero", metadata=about("shown as given, formatted for the locale"))
-    number = Text(128, numbers=True, metadata=about("number that the customer knows; default: the order id"))
+    number = Text(128, numbers=True, metadata=about("order number for the customer; default: the order id"))
     order_date = Timestamp(metadata=about("ISO 8601; UTC without a zone; default: now"))
     shipping_method = Text(200, entities=True)
     estimated_delivery = Timestamp(metadata=about("ISO 8601; UTC without a zone"))
 
-    currency = CurrencyCode(metadata=about("three letters like EUR; default: the service's"))
+    currency = CurrencyCode(metadata=about("three letters like EUR; default: the shop's"))
     locale = LocaleTag(metadata=about("language and formats of the mail, like de-AT"))
     timezone = TimeZoneName(metadata=about("time zone of the mail's dates, like Europe/Vienna"))
     subtotal = Number(minimum="zero")
-    discount = Number(metadata=about("amount taken off; its sign is ignored"))
+    discount = Number(metadata=about("amount deducted; its sign is ignored"))
     shipping_cost = Number(minimum="zero")
     tax = Number(minimum="zero")
     tax_included = StrictBoolean(allow_none=True, metadata=about("whether the prices include the tax"))
-    tax_label = Text(60, entities=True, metadata=about("name of the tax, like VAT 20%; default: the locale's"))
+    tax_label = Text(60, entities=True, metadata=about("name of the tax, like VAT 20%; default: its usual name"))
     adjustments = BoundedList(
         fields.Nested(AdjustmentSchema, error_messages=_NESTED_MESSAGES),
         50,
         allow_none=True,
-        metadata=about("fees, tips, gift cards and other changes of the total"),
+        metadata=about("fees, tips, gift cards and other changes to the total"),
     )
     billing_address = PostalAddress()
     shipping_address = PostalAddress()
@@ -166,7 +166,7 @@ class OrderSchema(Part):
     custom = TextMap(
         Text(1000, numbers=True, lines=True, entities=True),
         20,
-        metadata=about("the shop's own texts by name, for its own templates"),
+        metadata=about("named texts for your own templates"),
     )
     send_before = Timestamp(metadata=about("no mail is sent after this time"))
 
@@ -199,7 +199,7 @@ class ResendSchema(Part):
         unknown = RAISE
 
     is_optional = True
-    error_messages = {"unknown": "is unknown: a resend takes email and reason"}
+    error_messages = {"unknown": "is unknown: a resend has only email and reason"}
 
     email = MailAddress(metadata=about("default: the order's own address"))
     reason = Text(200, metadata=about("shown in the history"))
@@ -211,7 +211,7 @@ def load_order(schema: OrderSchema, body: Any) -> tuple[dict[str, Any], list[str
     Raises InvalidOrder with every error.
     """
     if not isinstance(body, Mapping):
-        raise InvalidOrder([FieldError("", "the body must be a JSON object that holds one order")])
+        raise InvalidOrder([FieldError("", "the body must be a JSON object with one order")])
     try:
         order: dict[str, Any] = schema.load(body)
     except ValidationError as exc:

@@ -28,7 +28,7 @@ class MailAddress(Text):
 
     default_error_messages = {
         "ascii": "has a non-ASCII character before the @, which requires SMTPUTF8: ask for an ASCII address",
-        "address": "is not a mail address: {reason}",
+        "address": "is not an email address: {reason}",
     }
 
     def __init__(self, **options: Any) -> None:

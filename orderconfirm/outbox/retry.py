@@ -31,6 +31,8 @@ class Outcome:
     event: Event
     reason: str | None = None
     delay: float = 0.0
+    #: Whether this counts as an attempt. The first one that counts also sets the mail's `tried_at`, from which
+    #: MAIL_GIVE_UP_AFTER is measured and which remains the mail's Date.
     spends_attempt: bool = True
     may_be_copy: bool = False
 

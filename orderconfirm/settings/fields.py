@@ -26,8 +26,8 @@ class SettingsFields:
     sender_role: str = setting(
         "SENDER",
         "",
-        "what sends: process (one of its own), thread (each web process), off (other machines), only (this service, "
-        "which then takes no orders); empty: process with more than one CPU, thread with one",
+        "where mails are sent: process (a separate process), thread (each web process), off (other machines), only "
+        "(this service, which then takes no orders); empty: process with more than one CPU, otherwise thread",
         values.sender_role,
     )
     build_revision: str = setting(
@@ -52,22 +52,22 @@ class SettingsFields:
     database_url: str = setting(
         "DATABASE_URL",
         f"sqlite:///{ROOT}/var/outbox.db",
-        "database of accepted orders: sqlite:///file or postgresql://…",
+        "database for accepted orders: sqlite:///file or postgresql://…",
         values.database,
         secret=True,
     )
     database_password_file: str = setting(
         "DATABASE_PASSWORD_FILE",
         "",
-        "file with the password for DATABASE_URL, read again for each connection, so that the password can change",
+        "file with the password for DATABASE_URL, read for each new connection, so the password can be rotated",
     )
     allow_sqlite_on_ecs: bool = setting(
         "ALLOW_SQLITE_ON_ECS",
         False,
-        "start with SQLite in a task of ECS, for example on a volume of its only machine",
+        "start with SQLite in an ECS task; only for a single task with the file on a persistent volume",
         values.boolean,
     )
-    auto_migrate: bool = setting("AUTO_MIGRATE", True, "bring the database up to date at the start", values.boolean)
+    auto_migrate: bool = setting("AUTO_MIGRATE", True, "apply pending migrations at the start", values.boolean)
 
     api_keys: tuple[ApiKey, ...] = setting(
         "API_KEYS",
@@ -85,7 +85,7 @@ class SettingsFields:
     ratelimit_storage_url: str = setting(
         "RATELIMIT_STORAGE_URL",
         "",
-        "Redis that counts API_RATE_LIMIT for all processes: redis://… or rediss://…; empty: each counts its own part",
+        "Redis that counts requests for all processes: redis://… or rediss://…; empty: each process allows its share",
         values.redis,
         secret=True,
     )
@@ -110,7 +110,7 @@ class SettingsFields:
     )
 
     shops_dir: str = setting(
-        "SHOPS_DIR", "", "folder with a profile for each shop; empty: all shops have the settings below", values.folder
+        "SHOPS_DIR", "", "folder with a profile for each shop; empty: all shops use the settings below", values.folder
     )
     company_name: str = setting("COMPANY_NAME", "Our Shop", "the shop's name, shown in the subject and the mail")
     from_header: str = setting(
@@ -127,11 +127,11 @@ class SettingsFields:
     website_url: str = setting(
         "WEBSITE_URL", "", "the shop's website, linked in the header and the footer", values.web_url
     )
-    logo_url: str = setting("LOGO_URL", "", "logo, shown in the header instead of the name", values.web_url)
+    logo_url: str = setting("LOGO_URL", "", "URL of the logo, shown in the header instead of the name", values.web_url)
     logo_dark_url: str = setting(
         "LOGO_DARK_URL",
         "",
-        "logo for dark mode, which may be the same; empty: LOGO_URL on a light plate",
+        "URL of the logo for dark mode, which may be the same; empty: LOGO_URL on a light plate",
         values.web_url,
     )
     brand_color: str = setting(
@@ -170,7 +170,7 @@ class SettingsFields:
         "MAILTRAP_API_TOKEN", "", "Mailtrap API token; mails are sent through live.smtp.mailtrap.io", secret=True
     )
     mailtrap_sandbox_user: str = setting(
-        "MAILTRAP_SANDBOX_USER", "", "user name of a Mailtrap sandbox; mails are sent there instead"
+        "MAILTRAP_SANDBOX_USER", "", "user name of a Mailtrap sandbox, which receives all mails"
     )
     mailtrap_sandbox_password: str = setting(
         "MAILTRAP_SANDBOX_PASSWORD", "", "password of the Mailtrap sandbox", secret=True
@@ -212,7 +212,7 @@ class SettingsFields:
     mail_unknown_outcome: str = setting(
         "MAIL_UNKNOWN_OUTCOME",
         "retry",
-        "connection lost after the end of a message: retry (the mail may arrive twice) or hold (a person decides)",
+        "after a connection lost at the end of a message: retry (the mail may arrive twice) or hold (a person decides)",
         values.retry_or_hold,
     )
     mail_unknown_outcome_delay: int = setting(
@@ -269,7 +269,7 @@ class SettingsFields:
     secret_key: str = setting(
         "SECRET_KEY",
         "",
-        "signs the sessions of the page at /outbox: 32 or more random characters, the same on all machines; "
+        "key that signs the sessions of the page at /outbox: 32 or more random characters, the same on all machines; "
         "production requires it with OUTBOX_PAGE; empty: a new one at each start",
         values.session_key,
         secret=True,

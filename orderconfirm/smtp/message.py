@@ -100,10 +100,10 @@ class OrderMessage(Message):
 
 
 def custom_variables(values: dict[str, str]) -> str:
-    """Return the value of X-MT-Custom-Variables: ASCII JSON, folded at the blanks between its members.
+    """Return ASCII JSON, folded at the blanks between its members, for X-MT-Custom-Variables.
 
-    A value too long for a line is left out, because it cannot be folded. Mailtrap ignores the whole header above 1000
-    bytes.
+    It suits any provider's JSON header whose name is no longer. A value too long for a line is left out, because it
+    cannot be folded. Mailtrap ignores the whole header above 1000 bytes.
     """
     short_values = {name: value for name, value in values.items() if len(json.dumps(value)) <= _MAX_LINE_LENGTH - 3}
     text = json.dumps(short_values)

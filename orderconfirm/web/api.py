@@ -38,7 +38,7 @@ _MESSAGES = {
     State.QUEUED: "Order confirmation queued",
     State.SENDING: "Order confirmation is being sent",
     State.SENT: "Order confirmation email sent",
-    State.UNKNOWN: "The relay's reply was lost: the order confirmation is sent again later",
+    State.UNKNOWN: "The relay's reply was lost: the order confirmation will be sent again later",
     State.FAILED: "The order confirmation could not be sent",
     State.HELD: "The order confirmation is held",
     State.CANCELLED: "The order confirmation was cancelled",

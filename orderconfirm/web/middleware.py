@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_note_start)
     app.before_request(_set_request_id)
     app.before_request(_ignore_range)
-    app.after_request(_count)  # after all others
+    app.after_request(_count)  # registered first, so it runs last
     app.after_request(_finish_response)
     app.teardown_request(_clear_request_id)
 

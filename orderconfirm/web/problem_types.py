@@ -55,18 +55,18 @@ BAD_REQUEST = ProblemType(
 UNAUTHORIZED = ProblemType(
     *("unauthorized", 401, "Unauthorized"),
     "The API key is missing or wrong.",
-    "Send your API key, as Authorization: Bearer <key> or as X-API-Key.",
+    "Send your API key as Authorization: Bearer <key> or as X-API-Key: <key>.",
     has_challenge=True,
 )
 CROSS_SITE = ProblemType(
     *("cross-site", 403, "Cross-site request"),
-    "Without API keys: a browser sent this for a page of another origin, which `CORS_ORIGINS` does not list.",
-    "A page of another site sent this request. CORS_ORIGINS lists the origins that may.",
+    "Only without API keys: the request comes from a web page of an origin that is not in `CORS_ORIGINS`.",
+    "The request comes from a page of another site. To allow it, add the page's origin to CORS_ORIGINS.",
 )
 CSRF_TOKEN = ProblemType(
     *("csrf-token", 403, "The page is out of date"),
-    "Compose page only, in development: the page's token is missing, or older than the service's last start.",
-    "The page's token is missing, or older than the service's last start. Nothing was done. Reload the page.",
+    "Only on the compose page, in development: the page's token is missing, or older than the service's last start.",
+    "The page's token is missing, or older than the service's last start. Nothing was changed. Reload the page.",
 )
 BAD_SIGNATURE = ProblemType(
     *("bad-signature", 401, "The signature is wrong"),
@@ -80,13 +80,13 @@ NOT_FOUND = ProblemType(
 )
 METHOD_NOT_ALLOWED = ProblemType(
     *("method-not-allowed", 405, "Method Not Allowed"),
-    "`Allow` lists the allowed methods.",
+    "The URL does not allow this method; the `Allow` header lists the allowed ones.",
     "The method is not allowed for the requested URL.",
 )
 NOT_ACCEPTABLE = ProblemType(
     *("not-acceptable", 406, "Not Acceptable"),
-    "The response is JSON, and `Accept` excludes it.",
-    "The response is JSON: accept application/json.",
+    "Responses are JSON, and `Accept` excludes it.",
+    "Responses are JSON: accept application/json.",
 )
 REQUEST_TIMEOUT = ProblemType(
     *("request-timeout", 408, "Request Timeout"),
@@ -97,7 +97,7 @@ ORDER_CONFLICT = ProblemType(
     *("order-conflict", 409, "Another order has this id"),
     "`errors` lists the fields that differ from the accepted order, which is unchanged. It is empty once that order's "
     "content is deleted.",
-    "The order id ORD-12345 was accepted before with other content; that order is unchanged.",
+    "An order with the id ORD-12345 and different content was accepted before; it is unchanged.",
     (FieldError("/total", "differs from the accepted order"),),
 )
 KEY_CONFLICT = ProblemType(
@@ -117,14 +117,13 @@ CONTENT_DELETED = ProblemType(
 )
 TOO_LARGE = ProblemType(
     *("content-too-large", 413, "Content Too Large"),
-    f"The body is larger than {MAX_BODY_BYTES >> 20} MiB, or that of a webhook larger than "
-    f"{MAX_WEBHOOK_BODY_BYTES >> 20} MiB.",
-    f"The body has more than {MAX_BODY_BYTES >> 20} MiB and was not read.",
+    f"The body is larger than {MAX_BODY_BYTES >> 20} MiB, or {MAX_WEBHOOK_BODY_BYTES >> 20} MiB for a webhook.",
+    f"The body is larger than {MAX_BODY_BYTES >> 20} MiB and was not read.",
 )
 URI_TOO_LONG = ProblemType(
     *("uri-too-long", 414, "URI Too Long"),
-    f"The request line has more than {MAX_REQUEST_LINE_BYTES:,} bytes.",
-    f"The request line has more than {MAX_REQUEST_LINE_BYTES:,} bytes: shorten the query.",
+    f"The request line is longer than {MAX_REQUEST_LINE_BYTES:,} bytes.",
+    f"The request line is longer than {MAX_REQUEST_LINE_BYTES:,} bytes: shorten the query.",
 )
 UNSUPPORTED = ProblemType(
     *("unsupported-media-type", 415, "Unsupported Media Type"),
@@ -133,9 +132,9 @@ UNSUPPORTED = ProblemType(
 )
 MISDIRECTED = ProblemType(
     *("misdirected-request", 421, "Misdirected Request"),
-    "Without API keys, or on the browser pages: `Host` is not an IP address, `localhost`, a name without a dot, or "
-    "`HOST`.",
-    "Without an API key the service accepts only requests for an IP address, localhost, a name without a dot, or HOST. "
+    "Only without API keys, or on the browser pages: the `Host` header is not an IP address, `localhost`, a name "
+    "without a dot, or the setting `HOST`.",
+    "Without API keys the service accepts only requests for an IP address, localhost, a name without a dot, or HOST. "
     "Set API_KEYS to serve orders under another name.",
 )
 INVALID_ORDER = ProblemType(
@@ -153,8 +152,8 @@ INVALID_REQUEST = ProblemType(
 HEADERS_TOO_LARGE = ProblemType(
     *("request-header-fields-too-large", 431, "Request Header Fields Too Large"),
     "There are too many headers, or they are too long.",
-    f"There are more than {MAX_HEADERS} headers, one of them has more than {MAX_HEADER_BYTES:,} bytes, or all of them "
-    f"have more than {MAX_HEAD_BYTES >> 10} KiB.",
+    f"There are more than {MAX_HEADERS} headers, one is longer than {MAX_HEADER_BYTES:,} bytes, or all together are "
+    f"larger than {MAX_HEAD_BYTES >> 10} KiB.",
 )
 TOO_MANY = ProblemType(
     *("too-many-requests", 429, "Too Many Requests"),
@@ -163,7 +162,7 @@ TOO_MANY = ProblemType(
 )
 INTERNAL = ProblemType(
     *("internal-server-error", 500, "Internal Server Error"),
-    "An error in the service. Its log has the cause, under this response's `X-Request-ID`.",
+    "An error in the service. Its log has the cause, with this response's `X-Request-ID`.",
     "The service failed; its log has the cause.",
 )
 TEMPLATE = ProblemType(

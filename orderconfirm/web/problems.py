@@ -83,7 +83,7 @@ def _invalid_request(exc: InvalidRequest) -> Response:
 
 
 def _order_conflict(exc: OrderConflict) -> Response:
-    detail = f"The order id {exc.order_id} was accepted before with other content; that order is unchanged."
+    detail = f"An order with the id {exc.order_id} and different content was accepted before; it is unchanged."
     if not exc.pointers:
         detail += " Its content has been deleted, so the differences cannot be listed."
     errors = [{"pointer": pointer, "detail": "differs from the accepted order"} for pointer in exc.pointers]
@@ -92,7 +92,7 @@ def _order_conflict(exc: OrderConflict) -> Response:
 
 def _too_large(_: RequestEntityTooLarge) -> Response:
     limit = (request.max_content_length or 0) >> 20
-    return problem(problem_types.TOO_LARGE, f"The body has more than {limit} MiB and was not read.")
+    return problem(problem_types.TOO_LARGE, f"The body is larger than {limit} MiB and was not read.")
 
 
 def _template_error(exc: TemplateError) -> Response:

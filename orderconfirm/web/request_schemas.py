@@ -25,7 +25,7 @@ def _several(choices: type[StrEnum], meaning: str) -> fields.String:
         if unknown := [part for part in text.split(",") if part not in known]:
             raise ValidationError(f"{unknown[0][:40]!r} is not one of {', '.join(known)}")
 
-    metadata = {"description": f"{meaning}, or several with commas", "pattern": f"^{one}(,{one})*$"}
+    metadata = {"description": f"{meaning}, or several separated by commas", "pattern": f"^{one}(,{one})*$"}
     return fields.String(metadata=metadata, validate=are_known)
 
 
@@ -40,8 +40,8 @@ class SearchSchema(Part):
         unknown = RAISE
 
     error_messages = {
-        "unknown": "is unknown: a list takes state, delivery, order_id, email, possible_copies, since, until, cursor "
-        "and limit"
+        "unknown": "is unknown: the parameters of a list are state, delivery, order_id, email, possible_copies, since, "
+        "until, cursor and limit"
     }
 
     @pre_load
@@ -53,7 +53,7 @@ class SearchSchema(Part):
 
     state = _several(State, "one state")
     delivery = _several(Delivery, "one reported delivery")
-    order_id = Text(MAX_ORDER_ID_LENGTH, exact=True, metadata=about("the whole order id"))
+    order_id = Text(MAX_ORDER_ID_LENGTH, exact=True, metadata=about("the complete order id"))
     email = MailAddress(metadata=about("the recipient"))
     possible_copies = fields.Boolean(
         truthy={"true"},

@@ -19,7 +19,7 @@ _WARNINGS = "a difference between the total and its parts"
 _IGNORED = "JSON pointers of unknown fields"
 _EMAIL = "the recipient, in lower case; null once the content is deleted"
 _REVISION = "0 for the order's first mail; each resend adds 1"
-_REQUEST = "the X-Request-ID of the request that created the mail; null for a command, or once the content is deleted"
+_REQUEST = "the X-Request-ID of the request that created the mail; null for a command's, or once the content is deleted"
 _WAITING = "why a mail that is queued, or will be sent again, is not being sent yet"
 _MESSAGE_ID = "<3f2a9c0d1b7e4f6a8c5d2e1f0a9b8c7d@shop.example>"
 
@@ -158,7 +158,7 @@ class ReceivedSchema(Schema):
 
 
 class WebhookReceiptSchema(Schema):
-    """What became of a shop platform's webhook."""
+    """The outcome of a shop platform's webhook."""
 
     outcome = fields.String(
         required=True,

@@ -1,4 +1,4 @@
-"""The way to the relay, tried against real SMTP servers."""
+"""A session with the relay, tried against real SMTP servers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_relay_that_accepts_us_gets_no_mail_and_no_recipient(authority: trustm
     with smtp_server(tls_of(authority)) as (sink, port):
         findings = examine(port, MAIL_CA_FILE=ca_file)
     assert set(statuses(findings).values()) == {"ok"}
-    assert "ends in 89 days" in named(findings, "encryption").found
+    assert "expires in 89 days" in named(findings, "encryption").found
     assert (sink.begun, sink.mails, sink.recipients) == (1, [], [])
 
 
@@ -122,7 +122,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(authority: trustme.CA, ca_fil
     with smtp_server(tls_of(authority, days=20)) as (_, port):
         findings = examine(port, MAIL_CA_FILE=ca_file)
     assert named(findings, "encryption").status == "warning"
-    assert "ends in 19 days" in named(findings, "encryption").found
+    assert "expires in 19 days" in named(findings, "encryption").found
     assert statuses(findings)["sender"] == "ok"
 
 

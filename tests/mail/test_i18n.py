@@ -165,7 +165,7 @@ def test_a_custom_language_can_be_added(tmp_path: Path) -> None:
     assert Languages([tmp_path, TEMPLATES], "en").get("sw-KE").gettext("Total") == "Jumla"
 
 
-def test_a_new_catalogue_has_the_plural_forms_of_its_language(project: Path) -> None:
+def test_a_new_catalogue_has_the_plural_forms_of_its_language_and_no_placeholders(project: Path) -> None:
     shutil.rmtree(project / "templates" / "locale" / "sk", ignore_errors=True)
     subprocess.run(
         ["make", "-o", ".venv/.run", "language", "LOCALE=sk"],
@@ -175,7 +175,10 @@ def test_a_new_catalogue_has_the_plural_forms_of_its_language(project: Path) -> 
         timeout=120,
     )
     path = project / "templates" / "locale" / "sk" / "LC_MESSAGES" / "order_confirmation.po"
-    assert "nplurals=3" in path.read_text(encoding="utf-8")
+    head = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    assert "nplurals=3" in head
+    assert '"Project-Id-Version: orderconfirm 1' in head
+    assert "EMAIL" not in head
     assert "sk" in Languages([project / "templates"], "en").available
 
 

@@ -56,7 +56,7 @@ def test_faults_of_every_depth_are_told_together() -> None:
 
 @pytest.mark.parametrize("body", [[], "order", 5, True])
 def test_a_body_that_is_no_object_is_one_fault_at_the_top(body: Any) -> None:
-    assert errors(body) == {"": "the body must be a JSON object that holds one order"}
+    assert errors(body) == {"": "the body must be a JSON object with one order"}
 
 
 @pytest.mark.parametrize("name", ["order_id", "customer", "items", "total"])
@@ -166,7 +166,7 @@ def test_a_text_without_a_visible_character_is_absent_or_an_error(nothing: str) 
 )
 def test_a_text_may_be_as_long_as_its_limit_and_no_longer(name: str, longest: int) -> None:
     assert load(**{name: "x" * longest})[name] == "x" * longest
-    detail = f"must have at most {longest} characters, has {longest + 1}"
+    detail = f"must have at most {longest} characters, but has {longest + 1}"
     assert errors(**{name: "x" * (longest + 1)}) == {f"/{name}": detail}
 
 
@@ -215,11 +215,11 @@ def test_a_blank_postal_address_is_absent(blank: Any) -> None:
     [
         (5, "", "must be a string, or an object of lines, city, region, postcode and country"),
         (["1 Road"], "", "must be a string, or an object of lines, city, region, postcode and country"),
-        ("x" * 1001, "", "must have at most 1000 characters, has 1001"),
+        ("x" * 1001, "", "must have at most 1000 characters, but has 1001"),
         ({"lines": "1 Road"}, "/lines", "must be a list"),
         ({"lines": ["x"] * 11}, "/lines", "must have at most 10 entries"),
         ({"lines": ["x", 5]}, "/lines/1", "must be a string"),
-        ({"postcode": "x" * 21}, "/postcode", "must have at most 20 characters, has 21"),
+        ({"postcode": "x" * 21}, "/postcode", "must have at most 20 characters, but has 21"),
     ],
 )
 def test_a_fault_inside_a_postal_address_has_its_own_pointer(said: Any, pointer: str, detail: str) -> None:

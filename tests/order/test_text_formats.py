@@ -89,7 +89,7 @@ def test_a_mail_address_is_brought_into_ascii(said: str, read: str) -> None:
     ],
 )
 def test_what_is_no_plain_mail_address_is_told_why(said: str) -> None:
-    assert errors(**customer(email=said))["/customer/email"].startswith("is not a mail address: ")
+    assert errors(**customer(email=said))["/customer/email"].startswith("is not an email address: ")
 
 
 def test_a_local_part_that_needs_smtputf8_is_refused_early() -> None:

@@ -52,7 +52,7 @@ def to_host(header: bytes) -> bytes:
 
 
 MESSAGES: dict[str, tuple[bytes, ProblemType, str]] = {
-    "10 MB in chunks": (in_chunks(chunked(b" " * 10_000_000)), problem_types.TOO_LARGE, "more than 1 MiB"),
+    "10 MB in chunks": (in_chunks(chunked(b" " * 10_000_000)), problem_types.TOO_LARGE, "larger than 1 MiB"),
     "a bad chunk": (in_chunks(b"zz\r\n{}\r\n0\r\n\r\n"), problem_types.BAD_REQUEST, "chunked"),
     "an endless chunk size": (in_chunks(b"1" * 100_000), problem_types.BAD_REQUEST, "chunked"),
     "a chunk without its end": (in_chunks(b"2\r\n{}xx0\r\n\r\n"), problem_types.BAD_REQUEST, "chunked"),
@@ -64,7 +64,7 @@ MESSAGES: dict[str, tuple[bytes, ProblemType, str]] = {
     "a bad trailer": (in_chunks(chunked(order())[:-2] + b"x\r\n\r\n"), problem_types.BAD_REQUEST, "chunked"),
     "a length that is no number": (request(order(), length="many"), problem_types.BAD_REQUEST, "CONTENT-LENGTH"),
     "a length below zero": (request(order(), length="-1"), problem_types.BAD_REQUEST, "CONTENT-LENGTH"),
-    "a length of 100 digits": (request(order(), length="9" * 100), problem_types.TOO_LARGE, "more than 1 MiB"),
+    "a length of 100 digits": (request(order(), length="9" * 100), problem_types.TOO_LARGE, "larger than 1 MiB"),
     "two lengths": (request(order(), PATH, "Content-Length: 3"), problem_types.BAD_REQUEST, "CONTENT-LENGTH"),
     "a length and chunks": (request(order(), PATH, CHUNKED), problem_types.BAD_REQUEST, "CONTENT-LENGTH"),
     "a length that is too small": (request(order(), length=20), problem_types.BAD_REQUEST, "not JSON"),

@@ -106,7 +106,7 @@ BODIES: dict[str, tuple[bytes, ProblemType, str]] = {
         problem_types.INVALID_ORDER,
         "must not be negative",
     ),
-    "10 MB": (b" " * 10_000_000, problem_types.TOO_LARGE, "more than 1 MiB"),
+    "10 MB": (b" " * 10_000_000, problem_types.TOO_LARGE, "larger than 1 MiB"),
     "1 MiB of text": (order(notes="x" * 1_000_000), problem_types.INVALID_ORDER, "at most 2000 characters"),
 }
 
@@ -137,7 +137,7 @@ def test_a_hostile_resend_is_refused_before_its_order_is_looked_for(running: Run
 EVENTS: dict[str, tuple[bytes, ProblemType, str]] = {
     **{name: BODIES[name] for name in ("empty", "deep arrays", "deep objects")},
     "UTF-16": (BODIES["UTF-16"][0], problem_types.BAD_REQUEST, "not JSON"),
-    "10 MB": (BODIES["10 MB"][0], problem_types.TOO_LARGE, "more than 4 MiB"),
+    "10 MB": (BODIES["10 MB"][0], problem_types.TOO_LARGE, "larger than 4 MiB"),
     "a NUL in JSON": BODIES["a NUL in JSON"],
     "a list": (b'["open"]', problem_types.BAD_REQUEST, "must be a JSON object"),
     "1,001 events": (b'{"events":[' + b",".join([b"{}"] * 1001) + b"]}", problem_types.BAD_REQUEST, "at most 1000"),

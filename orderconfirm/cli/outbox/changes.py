@@ -1,4 +1,4 @@
-"""`flask outbox retry`, `cancel`, `resend`, `erase`, `purge` and `run`: what a person can do about orders."""
+"""`flask outbox retry`, `cancel`, `resend`, `erase`, `purge` and `run`: changes to orders by a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orderconfirm.models import OutboxEntry, Resend, State
 from orderconfirm.order.schemas import ResendSchema, field_errors
 from orderconfirm.settings import ROOT
 
-_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+_YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @outbox.command()
@@ -87,7 +87,7 @@ def resend(order_id: str, email: str | None, reason: str | None, shop: str | Non
 @SHOP
 @_YES
 def erase(order_id: str, shop: str | None, yes: bool) -> None:
-    """Delete an order's personal data now, and cancel its mail if it waits.
+    """Delete an order's personal data now, and cancel its mail if it has not been sent.
 
     The id stays known, so that a late replay sends no mail.
     """
@@ -108,19 +108,19 @@ def erase(order_id: str, shop: str | None, yes: bool) -> None:
 @click.option(
     "--days",
     type=click.IntRange(0),
-    help="Purge orders that ended at least this many days ago. Default: RETENTION_DAYS.",
+    help="Purge orders that finished at least this many days ago. Default: RETENTION_DAYS.",
 )
 @_YES
 def purge(days: int | None, yes: bool) -> None:
     """Delete the content of finished orders. Their ids stay known, so that a late replay sends no mail.
 
-    Asks first if --days is less than RETENTION_DAYS.
+    Asks for confirmation if --days is less than RETENTION_DAYS.
     """
     retention_days = current_app.extensions["orderconfirm"].settings.retention_days
     if days is None:
         days = retention_days
     if days < retention_days and not yes:
-        which = f"that ended more than {days} days ago" if days else "that have ended"
+        which = f"that finished more than {days} days ago" if days else "that have finished"
         click.confirm(
             f"Delete the content and the history of all orders {which}? They can no longer be read or sent again.",
             abort=True,
@@ -132,7 +132,7 @@ def purge(days: int | None, yes: bool) -> None:
 
 @outbox.command()
 def run() -> None:
-    """Send mails, and take no orders, until SIGTERM. Serves /health, /ready and /metrics at PORT."""
+    """Send mails until SIGTERM, and accept no orders. Serves /health, /ready and /metrics at PORT."""
     os.chdir(ROOT)  # gunicorn looks for gunicorn.conf.py here
     os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], {**os.environ, "SENDER": "only"})  # noqa: S606
 

@@ -1,4 +1,4 @@
-"""The group `flask outbox`, and what its commands share: the open outbox, the shop of an order, progress."""
+"""The group `flask outbox`, and functions that its commands share: the open outbox, an order's shop, progress."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from orderconfirm.models import DEFAULT_SHOP
 if TYPE_CHECKING:
     from orderconfirm.runtime import Runtime
 
-outbox = AppGroup("outbox", help="Find out what became of orders, change it, and look after the outbox.")
+outbox = AppGroup("outbox", help="Follow orders, retry, resend, cancel or erase them, and maintain the outbox.")
 
 #: The option of commands that name an order.
 SHOP = click.option("--shop", help="Needed only when several shops have an order with this id.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, with email addresses.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, including email addresses.")
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def unknown(order_id: str, shop: str | None) -> click.ClickException:
 def run_batches(label: str, batches: Iterable[int]) -> int:
     """Carry out all batches and return the sum of their numbers. Shows progress on a terminal.
 
-    Ctrl-C ends it after a batch: what is done stays done.
+    Ctrl-C ends it after a batch; completed batches are kept.
     """
     total = 0
     try:
@@ -70,7 +70,7 @@ def run_batches(label: str, batches: Iterable[int]) -> int:
             for count in bar:
                 total += count
     except KeyboardInterrupt:
-        click.echo(f"\nInterrupted after {total:,}: repeat the command for the others.", err=True)
+        click.echo(f"\nInterrupted after {total:,}: repeat the command for the remaining ones.", err=True)
         raise SystemExit(130) from None
     return total
 

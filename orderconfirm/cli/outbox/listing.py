@@ -1,4 +1,4 @@
-"""`flask outbox list` and `show`: which mails there are, and what happened to one."""
+"""`flask outbox list` and `show`: the mails, and the history of one."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def _time(_: click.Context, __: click.Parameter, text: str | None) -> datetime |
     "states",
     multiple=True,
     type=click.Choice([state.value for state in State]),
-    help="May be given several times. Default: all states.",
+    help="Only mails in this state. May be given several times. Default: all states.",
 )
 @click.option(
     "--delivery",
     "deliveries",
     multiple=True,
     type=click.Choice([delivery.value for delivery in Delivery]),
-    help="What the relay reported after it accepted the mail. May be given several times.",
+    help="Only mails that the relay reported as this after accepting them. May be given several times.",
 )
 @click.option("--shop", help="Only this shop's mails.")
-@click.option("--order", "order_id", help="Only this order's mails, by its whole id.")
+@click.option("--order", "order_id", help="Only this order's mails, by its complete id.")
 @click.option("--email", help="Only mails to this address.")
 @click.option(
     "--since", metavar="TIME", callback=_time, help="Accepted at this time or later: 2026-11-30, or 2026-11-30T03:00Z."

@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from orderconfirm.cli.outbox.group import JSON, open_confirmations, outbox, when
 
-suppressions = AppGroup("suppressions", help="List and release the addresses that bounced or reported spam.")
+suppressions = AppGroup("suppressions", help="List and release addresses that bounced or reported spam.")
 outbox.add_command(suppressions)
 
 
@@ -19,7 +19,7 @@ outbox.add_command(suppressions)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="The number of addresses.")
 @JSON
 def list_addresses(shop: str | None, limit: int, as_json: bool) -> None:
-    """List the last suppressed addresses: since when, shop, event, order, and the hash of the address.
+    """List the newest suppressed addresses: time, shop, event, order, and the hash of the address.
 
     Only the hash is stored. Without --json it shows no personal data.
     """
@@ -44,14 +44,14 @@ def list_addresses(shop: str | None, limit: int, as_json: bool) -> None:
     if not found:
         click.echo("No address is suppressed.", err=True)
     if more:
-        click.echo(f"There are more: these are the last {limit:,}.", err=True)
+        click.echo(f"There are more: these are the newest {limit:,}.", err=True)
 
 
 @suppressions.command()
 @click.argument("address")
-@click.option("--shop", help="Release it only for this shop. Default: for all.")
+@click.option("--shop", help="Release it only for this shop. Default: for all shops.")
 def release(address: str, shop: str | None) -> None:
-    """Release ADDRESS, or the address with this hash. Its held mails stay held until they are retried."""
+    """Release ADDRESS, an email address or its hash. Its held mails stay held until they are retried."""
     with open_confirmations() as confirmations:
         shops = [shop] if shop else confirmations.shops()
         released = {

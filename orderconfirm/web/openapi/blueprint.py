@@ -21,7 +21,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _TEXT = {"type": "string"}
 #: Headers of every response.
-_HEADERS = {"X-Request-ID": {"description": "the caller's id, or a generated one; it is in the log", "schema": _TEXT}}
+_HEADERS = {"X-Request-ID": {"description": "the caller's id or a generated one, as in the log", "schema": _TEXT}}
 _RETRY_AFTER = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
 _WWW_AUTHENTICATE = {"description": "how to send a key (RFC 6750)", "schema": _TEXT}
 

@@ -36,7 +36,7 @@ _ORDER_ID: dict[str, object] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_ORDER_ID_LENGTH,
-    "description": "the shop's id of the order; slashes need not be escaped",
+    "description": "the shop's id for the order; slashes need not be escaped",
     "examples": ["ORD-12345"],
 }
 
@@ -88,7 +88,7 @@ def _description() -> str:
         (
             "Accepts shop orders and mails each customer a confirmation. An accepted order is never lost.",
             "",
-            "Every failure is a problem (RFC 9457) whose `type`, `urn:orderconfirm:problem:…`, never changes.",
+            "Every failure is a problem (RFC 9457) with a stable `type`, `urn:orderconfirm:problem:…`.",
             "",
             "<details><summary>All types of problems</summary>",
             "",

@@ -5,9 +5,7 @@ Documentation: docs.mailtrap.io, Email API/SMTP, webhooks.
 
 from __future__ import annotations
 
-import hmac
 import json
-import logging
 from collections.abc import Mapping, Sized
 from dataclasses import replace
 from hashlib import sha256
@@ -16,22 +14,19 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
 from orderconfirm.models import Delivery, RelayEvent
+from orderconfirm.platforms.signatures import verify_hex
 from orderconfirm.web import problem_types
-from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
-from orderconfirm.web.problems import problem
-from orderconfirm.web.request_parsing import decode, raw_body
+from orderconfirm.web.request_parsing import decode
 from orderconfirm.web.response_schemas import ReceivedSchema
 from orderconfirm.web.webhooks import values
 from orderconfirm.web.webhooks.blueprint import PROBLEMS, bp
-
-log = logging.getLogger(__name__)
+from orderconfirm.web.webhooks.receiving import signed_body, store_events
 
 #: Mailtrap sends up to 500 events at a time, each with up to several kilobytes of the receiving server's text.
 MAX_EVENTS = 1000
-#: What Mailtrap's events mean for the mail. Other events are stored without a meaning.
+#: The meaning of Mailtrap's events for the mail. Other events are stored without a meaning.
 _DELIVERIES = {
     "delivery": Delivery.DELIVERED,
     "soft bounce": Delivery.SOFT_BOUNCED,
@@ -49,7 +44,7 @@ _SIGNATURE: dict[str, Any] = {
     "in": "header",
     "name": "Mailtrap-Signature",
     "required": True,
-    "description": "HMAC-SHA256 of the raw body with the webhook's signing secret, in hexadecimal",
+    "description": "hexadecimal HMAC-SHA256 of the raw body, keyed with the webhook's signing secret",
     "schema": {"type": "string"},
 }
 _LIST: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "maxItems": MAX_EVENTS}
@@ -74,29 +69,21 @@ _EVENTS: dict[str, Any] = {
 def take_mailtrap_events() -> Any:
     """Store Mailtrap's delivery events.
 
-    JSON with a list of events, or JSON Lines, up to 4 MiB. Repeated events count once; unknown ones are stored.
+    The body is JSON with a list of events, or JSON Lines, up to 4 MiB. Repeated events count once; unknown ones are
+    stored.
     """
-    runtime = current_app.extensions["orderconfirm"]
-    secret = runtime.settings.mailtrap_webhook_secret
+    secret = current_app.extensions["orderconfirm"].settings.mailtrap_webhook_secret
     if not secret:
         raise NotFound(_NO_WEBHOOK.detail)
-    request.max_content_length = MAX_WEBHOOK_BODY_BYTES
-    body = raw_body()
-    expected = hmac.new(secret.encode(), body, sha256).hexdigest()
-    signature = request.headers.get("Mailtrap-Signature", "").strip().lower()
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
-        authenticator: Authenticator = current_app.extensions["authenticator"]
-        authenticator.note_wrong_secret("webhook without a valid signature: check MAILTRAP_WEBHOOK_SECRET")
-        return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
+    signature = request.headers.get(_SIGNATURE["name"], "")
+    refusal = "webhook without a valid signature: check MAILTRAP_WEBHOOK_SECRET"
+    body = signed_body(lambda body: verify_hex(signature, body, [secret]), refusal)
     events, unreadable = read_events(body)
-    if unreadable:
-        log.error("some delivery events cannot be read", extra={"events": unreadable})
-    new = runtime.confirmations.record_events([read_event(event) for event in events])
-    return {"received": len(events), "new": new, "unreadable": unreadable}
+    return store_events([read_event(event) for event in events], unreadable)
 
 
 def read_events(body: bytes) -> tuple[list[Mapping[str, Any]], int]:
-    """Return the events of a JSON or JSON Lines body, and how many others cannot be read.
+    """Return the events of a JSON or JSON Lines body, and the number of unreadable ones.
 
     Mailtrap repeats a refused batch, so one bad event must not block the others. Raises 400 if none can be read.
     """

@@ -1,7 +1,7 @@
 """Orders as a shop's own platform posts them: WooCommerce, Shopify, Saleor, Stripe, or our schema in a signed envelope.
 
-The responses are what the platforms expect. They switch a webhook off after some errors, and nobody there reads a
-response: so whatever is signed and stored gets 200, even an order that is refused.
+Platforms switch a webhook off after some errors, and nobody reads the responses. So every signed webhook gets 200 once
+it is stored, even one with an order that is refused.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from typing import Any
 from flask import current_app, g, request
 from werkzeug.exceptions import NotFound
 
-from orderconfirm.limits import MAX_WEBHOOK_BODY_BYTES
 from orderconfirm.web import problem_types
-from orderconfirm.web.auth import Authenticator
 from orderconfirm.web.openapi import examples
-from orderconfirm.web.problems import problem
-from orderconfirm.web.request_parsing import raw_body
 from orderconfirm.web.response_schemas import WebhookReceiptSchema
 from orderconfirm.web.webhooks.blueprint import PROBLEMS, bp
+from orderconfirm.web.webhooks.receiving import signed_body
 
 _BODY: dict[str, Any] = {
     "required": True,
@@ -33,7 +30,7 @@ _BODY: dict[str, Any] = {
 def take_shop_order(shop: str) -> Any:
     """Take an order as the shop's platform posts it.
 
-    The shop's profile names the format and the secrets. Signed bodies always get 200, with what became of the order.
+    The shop's profile names the format and the secrets. A signed body always gets 200, with the order's outcome.
     """
     runtime = current_app.extensions["orderconfirm"]
     webhook = runtime.shops[shop].webhook
@@ -42,13 +39,10 @@ def take_shop_order(shop: str) -> Any:
     headers = {name.lower(): value for name, value in request.headers}
     if webhook.format.is_ping(headers):
         return {"outcome": "ping", "reason": "the platform's own test, without a signature", "order_id": None}
-    request.max_content_length = MAX_WEBHOOK_BODY_BYTES
-    body = raw_body()
-    if not webhook.format.verify(headers, body, webhook.secrets, time.time()):
-        authenticator: Authenticator = current_app.extensions["authenticator"]
-        place = webhook.format.where_to_find_it
-        authenticator.note_wrong_secret(f"webhook of shop {shop} without a valid signature: compare {place}")
-        return problem(problem_types.BAD_SIGNATURE, problem_types.BAD_SIGNATURE.detail)
+    body = signed_body(
+        lambda body: webhook.format.verify(headers, body, webhook.secrets, time.time()),
+        f"webhook of shop {shop} without a valid signature: compare {webhook.format.where_to_find_it}",
+    )
     g.shop = shop
     topic = headers.get(webhook.format.topic_header, "")
     receipt = runtime.shop_webhooks.take(shop, webhook.format.name, topic, body)

@@ -70,9 +70,9 @@ def test_a_newcomer_edits_breaks_mends_sends_and_reads_an_order(compose: Page, e
 
     field(compose, "/customer/email").fill("zoe@")
     message = compose.locator(".error")
-    expect(message).to_contain_text("Email is not a mail address")
+    expect(message).to_contain_text("Email is not an email address")
     expect(field(compose, "/customer/email")).to_have_attribute("aria-invalid", "true")
-    expect(compose.locator("#problem")).to_contain_text("Customer, Email is not a mail address")
+    expect(compose.locator("#problem")).to_contain_text("Customer, Email is not an email address")
     expect(compose.locator("#freshness")).to_have_text("Shows the last valid order")
     expect(mail(compose)).to_contain_text("Hello Zoë Newcomer")
 

@@ -199,7 +199,7 @@ def test_500_events_with_long_words_are_taken(client: FlaskClient) -> None:
     assert len(json.dumps(events)) > 2**21
     assert tell(client, *events) == taken(500)
     answer = send(client, b" " * (4 * 2**20 + 1))
-    assert (answer.status_code, "more than 4 MiB" in answer.get_json()["detail"]) == (413, True)
+    assert (answer.status_code, "larger than 4 MiB" in answer.get_json()["detail"]) == (413, True)
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64, "ü"])
