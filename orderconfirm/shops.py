@@ -16,6 +16,7 @@ from orderconfirm.errors import SettingsError
 from orderconfirm.platforms import FORMATS, Format
 from orderconfirm.platforms.signatures import standard_key
 from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
+from orderconfirm.settings.values import callback_secret, callback_url
 
 #: The field of the settings that each value of a profile replaces.
 _FIELDS = {
@@ -35,6 +36,7 @@ _FIELDS = {
     "currency": "default_currency",
 }
 _WEBHOOK = ("format", "secret_env", "secret_file", "trigger")
+_CALLBACK = ("url", "secret_env", "secret_file")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 #: Shorter secrets can be guessed.
 _MIN_SECRET_LENGTH = 16
@@ -91,6 +93,15 @@ class Shops:
     def __getitem__(self, shop: str) -> ShopProfile:
         return self.profiles.get(shop) or ShopProfile(shop, self.settings)
 
+    def has_callback(self, shop: str) -> bool:
+        """Whether the events of this shop's mails are posted to it."""
+        return bool(self[shop].settings.callback_url)
+
+    @property
+    def have_callbacks(self) -> bool:
+        """Whether any shop may have a callback."""
+        return any(each.callback_url for each in (self.settings, *(each.settings for each in self.profiles.values())))
+
 
 class _ProfileReader:
     """Reads one file and collects its problems."""
@@ -105,7 +116,7 @@ class _ProfileReader:
         table = self._load()
         if not _NAME.match(self._path.stem):
             self.problems.append("the file's name is the shop's: up to 64 letters, digits, - and _, like fjord.toml")
-        self._expect_known(table, (*_FIELDS, "timezone", "webhook"))
+        self._expect_known(table, (*_FIELDS, "timezone", "webhook", "callback"))
         values: dict[str, Any] = {}
         for name, target in _FIELDS.items():
             text = self._text(table, name)
@@ -115,6 +126,7 @@ class _ProfileReader:
         if timezone is not None and timezone not in available_timezones():
             self.problems.append("timezone must be a time zone like Europe/Oslo")
             timezone = None
+        values |= self._callback(table.get("callback"))
         settings = replace(self._settings, **values)
         self._check(settings)
         return ShopProfile(self._path.stem, settings, timezone, self._webhook(table.get("webhook")))
@@ -131,6 +143,7 @@ class _ProfileReader:
     def _check(self, settings: Settings) -> None:
         """Add the contradictions that the shop's own values cause, with its names in place of the variables'."""
         names = {_SETTINGS[target]["env"]: name for name, target in _FIELDS.items()}
+        names |= {"CALLBACK_URL": "callback.url", "CALLBACK_SECRETS": "callback.secret_env"}
         known = contradictions(self._settings)
         for problem in contradictions(settings):
             variable, _, rest = problem.partition(" ")
@@ -138,12 +151,8 @@ class _ProfileReader:
                 self.problems.append(f"{names.get(variable, variable)} {rest}")
 
     def _webhook(self, table: Any) -> ShopWebhook | None:
-        if table is None:
+        if not self._is_section("webhook", table, _WEBHOOK):
             return None
-        if not isinstance(table, dict):
-            self.problems.append("webhook must be a table: [webhook]")
-            return None
-        self._expect_known(table, _WEBHOOK, "webhook.")
         chosen = FORMATS.get(self._text(table, "format", "webhook.") or "")
         if chosen is None:
             self.problems.append(f"webhook.format must be one of {', '.join(FORMATS)}")
@@ -151,20 +160,39 @@ class _ProfileReader:
         trigger = self._text(table, "trigger", "webhook.") or "created"
         if trigger not in ("created", "paid"):
             self.problems.append("webhook.trigger must be created or paid")
-        return ShopWebhook(chosen, self._secrets(table, chosen), trigger == "paid")
+        parse = _standard_secret if chosen.name == "standard" else _secret
+        return ShopWebhook(chosen, self._secrets("webhook", table, parse), trigger == "paid")
 
-    def _secrets(self, table: dict[str, Any], chosen: Format) -> tuple[str, ...]:
+    def _callback(self, table: Any) -> dict[str, Any]:
+        """Return the fields of the settings that the shop's callback replaces."""
+        if not self._is_section("callback", table, _CALLBACK):
+            return {}
+        secrets = self._secrets("callback", table, callback_secret)
+        url = self._parsed("callback.url", self._text(table, "url", "callback.") or "", callback_url)
+        return {"callback_url": url, "callback_secrets": secrets} if url and secrets else {}
+
+    def _is_section(self, name: str, table: Any, known: tuple[str, ...]) -> bool:
+        """Whether the profile has this table. Its keys should be `known`."""
+        if table is None:
+            return False
+        if not isinstance(table, dict):
+            self.problems.append(f"{name} must be a table: [{name}]")
+            return False
+        self._expect_known(table, known, f"{name}.")
+        return True
+
+    def _secrets(self, section: str, table: dict[str, Any], parse: Callable[[str], Any]) -> tuple[str, ...]:
         sources = [
-            *((f"the variable {name}", self._environ.get(name, "")) for name in self._texts(table, "secret_env")),
-            *((f"the file {path}", self._file(path)) for path in self._texts(table, "secret_file")),
+            *(
+                (f"the variable {name}", self._environ.get(name, ""))
+                for name in self._texts(section, table, "secret_env")
+            ),
+            *((f"the file {path}", self._file(path)) for path in self._texts(section, table, "secret_file")),
         ]
         if not sources:
-            self.problems.append("webhook.secret_env is missing: name the variable that holds the secret")
+            self.problems.append(f"{section}.secret_env is missing: name the variable that holds the secret")
         for source, secret in sources:
-            if len(secret) < _MIN_SECRET_LENGTH:
-                self.problems.append(f"{source} must hold a secret of at least {_MIN_SECRET_LENGTH} characters")
-            elif chosen.name == "standard":
-                self._parsed(source, secret, standard_key)
+            self._parsed(source, secret, parse)
         return tuple(secret for _, secret in sources)
 
     def _file(self, path: str) -> str:
@@ -187,16 +215,26 @@ class _ProfileReader:
         self.problems.append(f"{prefix}{name} must be text in quotes")
         return None
 
-    def _texts(self, table: dict[str, Any], name: str) -> list[str]:
+    def _texts(self, section: str, table: dict[str, Any], name: str) -> list[str]:
         """Return one text, or a list of them, as a list."""
         value = table.get(name, [])
         texts = [value] if isinstance(value, str) else value
         if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
             return texts
-        self.problems.append(f"webhook.{name} must be text in quotes, or a list of texts")
+        self.problems.append(f"{section}.{name} must be text in quotes, or a list of texts")
         return []
 
     def _expect_known(self, table: dict[str, Any], known: tuple[str, ...], prefix: str = "") -> None:
         for name in (name for name in table if name not in known):
             guess = get_close_matches(name, known, 1)
             self.problems.append(f"{prefix}{name} is not known" + (f": did you mean {guess[0]}?" if guess else ""))
+
+
+def _secret(text: str) -> str:
+    if len(text) < _MIN_SECRET_LENGTH:
+        raise ValueError(f"must hold a secret of at least {_MIN_SECRET_LENGTH} characters")
+    return text
+
+
+def _standard_secret(text: str) -> bytes:
+    return standard_key(_secret(text))

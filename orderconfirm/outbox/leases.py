@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, and_, bindparam, case, func, or_, select, update
 
-from orderconfirm.models import ClaimedMail, Event, State
+from orderconfirm.models import Cause, ClaimedMail, Event, State
 from orderconfirm.outbox import history
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.rows import stored_text
@@ -96,7 +97,7 @@ _RECLAIM = (
         possible_copies=outbox.c.possible_copies + 1,
         **NO_LEASE,
     )
-    .returning(outbox.c.id, outbox.c.order_id)
+    .returning(outbox.c.id, outbox.c.order_id, outbox.c.shop)
 )
 _ABANDONED = "the process that was sending this mail died"
 
@@ -117,17 +118,18 @@ NO_REPLY = AttemptResult()
 
 @dataclass(frozen=True, slots=True)
 class FinishedAttempt:
-    """The outcome of one attempt to send the mail leased with `token`."""
+    """The outcome of one attempt to send the mail of `shop` that is leased with `token`."""
 
     mail_id: int
     token: str
+    shop: str
     outcome: Outcome
     result: AttemptResult = NO_REPLY
 
     @classmethod
     def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> FinishedAttempt:
         """Return the finished attempt to send a claimed mail."""
-        return cls(mail.id, mail.lease_token, outcome, result)
+        return cls(mail.id, mail.lease_token, mail.shop, outcome, result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,9 @@ class ReclaimRequest:
 class Leases:
     """The operations on leases, for the writer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, has_callback: Callable[[str], bool]) -> None:
+        """`has_callback` is whether a shop's events are posted to it."""
+        self._callback_events = CallbackEvents(database, has_callback)
         self._process_locks = database.process_locks
         self._claim = database.compiled(_CLAIM)
         self._settle = database.compiled(_SETTLE)
@@ -163,9 +167,12 @@ class Leases:
         ours = list(compress(finished_attempts, are_ours))
         if ours:
             self._add_event.execute_many(connection, map(_event, ours))
-        for finished in ours:
-            if finished.outcome.state in State.HOLDABLE:
-                hold_if_suppressed(connection, finished.mail_id)
+        held = {
+            finished.mail_id
+            for finished in ours
+            if finished.outcome.state in State.HOLDABLE and hold_if_suppressed(connection, finished.mail_id)
+        }
+        self._callback_events.add(connection, (_mail_event(finished, finished.mail_id in held) for finished in ours))
         return are_ours
 
     def reclaim(self, connection: Connection, request: ReclaimRequest) -> list[str]:
@@ -189,13 +196,23 @@ class Leases:
         }
         mails = connection.execute(_RECLAIM, values).all()
         history.record(connection, [mail.id for mail in mails], Event.INTERRUPTED, state, _ABANDONED)
-        for mail in mails:
-            hold_if_suppressed(connection, mail.id)
+        held = {mail.id: Cause.UNKNOWN_OUTCOME for mail in mails if request.holds}
+        held |= {mail.id: Cause.SUPPRESSED for mail in mails if hold_if_suppressed(connection, mail.id)}
+        events = (MailEvent(mail.id, mail.shop, Event.HELD, held[mail.id]) for mail in mails if mail.id in held)
+        self._callback_events.add(connection, events)
         return [mail.order_id for mail in mails]
 
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
         history.record(connection, ids, Event.RELEASED, State.QUEUED)
+
+
+def _mail_event(finished: FinishedAttempt, is_suppressed: bool) -> MailEvent:
+    """Return what happened to a mail in the end: it may be held because its address was suppressed meanwhile."""
+    if is_suppressed:
+        return MailEvent(finished.mail_id, finished.shop, Event.HELD, Cause.SUPPRESSED)
+    outcome = finished.outcome
+    return MailEvent(finished.mail_id, finished.shop, outcome.event, outcome.cause, finished.result.code)
 
 
 def _due_order(row: Any) -> tuple[float, int]:

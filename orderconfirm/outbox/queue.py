@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 
 from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
-from orderconfirm.models import ClaimedMail, Event, NewMail, State
+from orderconfirm.models import Cause, ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
+from orderconfirm.outbox.callback_events import no_shop
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.leases import FinishedAttempt, Leases, ReclaimRequest
@@ -45,15 +46,23 @@ class OutboxQueue:
     The methods raise OutboxUnavailable when the database fails.
     """
 
-    def __init__(self, database: Database, max_pending: int, wakes_others: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        max_pending: int,
+        wakes_others: bool = False,
+        has_callback: Callable[[str], bool] = no_shop,
+    ) -> None:
         """`max_pending` is how many mails may wait; further ones are refused with OutboxFull.
 
         With `wakes_others`, new mails wake the senders of other machines, if they share a PostgreSQL database.
+        `has_callback` is whether a shop's events are posted to it.
         """
         self._database = database
         self._capacity = Capacity(max_pending)
-        self._additions = Additions(database, self._capacity, wakes_others and database.dialect == "postgresql")
-        self._leases = Leases(database)
+        notifies = wakes_others and database.dialect == "postgresql"
+        self._additions = Additions(database, self._capacity, notifies, has_callback)
+        self._leases = Leases(database, has_callback)
         #: Tokens of unconfirmed claims: this process may hold leases without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()
 
@@ -127,7 +136,9 @@ class OutboxQueue:
             return to_claimed(row)
         except (TypeError, ValueError, OverflowError, OSError) as exc:
             log.error("a row of the outbox cannot be read", extra={"row": row.id, "reason": str(exc)})
-            damaged = Outcome(State.FAILED, Event.FAILED, f"the stored order cannot be read: {exc}")
+            reason = f"the stored order cannot be read: {exc}"
+            damaged = Outcome(State.FAILED, Event.FAILED, reason, cause=Cause.NOT_RENDERED)
             # If this fails, the row is claimed again when its lease ends.
-            self._database.write_all([(self._leases.settle_all, FinishedAttempt(row.id, row.lease_token, damaged))])
+            finished = FinishedAttempt(row.id, row.lease_token, row.shop, damaged)
+            self._database.write_all([(self._leases.settle_all, finished)])
             return None
