@@ -92,7 +92,7 @@ class OrderConfirmations:
         self._search = OutboxSearch(database)
         self._retention = Retention(database)
         #: The callbacks about orders: reads and replays them.
-        self.callbacks = CallbackAdmin(database)
+        self.callbacks = CallbackAdmin(database, shops.has_callback)
         self._delivery_events = DeliveryEventStore(database, shops.has_callback)
         self._renderers = renderers
         self._shops = shops

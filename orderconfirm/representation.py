@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from orderconfirm.models import DeliveryEvent, HistoryEntry, OutboxEntry, State
+from orderconfirm.queries import Callback
 
 
 def summary(entry: OutboxEntry) -> dict[str, Any]:
@@ -21,8 +23,11 @@ def summary(entry: OutboxEntry) -> dict[str, Any]:
     }
 
 
-def detail(entry: OutboxEntry, waiting: str | None) -> dict[str, Any]:
-    """Return a mail with its history and its order's earlier mails. `waiting` is why it is not being sent yet."""
+def detail(entry: OutboxEntry, waiting: str | None, callbacks: Iterable[Callback]) -> dict[str, Any]:
+    """Return a mail with its history, and its order's earlier mails and `callbacks`.
+
+    `waiting` is why it is not being sent yet.
+    """
     return {
         **summary(entry),
         "waiting": waiting,
@@ -34,6 +39,23 @@ def detail(entry: OutboxEntry, waiting: str | None) -> dict[str, Any]:
         "earlier_mails": [summary(each) for each in entry.earlier],
         "history": [_history(each) for each in entry.history],
         "deliveries": [_delivery(each) for each in entry.deliveries],
+        "callbacks": [callback(each) for each in callbacks],
+    }
+
+
+def callback(callback: Callback) -> dict[str, Any]:
+    """Return an event that is posted to the shop."""
+    return {
+        "webhook_id": callback.webhook_id,
+        "revision": callback.revision,
+        "event": callback.event,
+        "at": callback.at.isoformat(),
+        "state": callback.state.value,
+        "attempts": callback.attempts,
+        "tried_at": callback.tried_at.isoformat() if callback.tried_at else None,
+        "due_at": callback.due_at.isoformat() if callback.due_at else None,
+        "status": callback.status,
+        "reason": callback.reason,
     }
 
 

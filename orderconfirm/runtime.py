@@ -204,7 +204,7 @@ class Runtime:
             self._queue.refusal,
             self.sender.seconds_since_last_round,
             *read_senders(self.database),
-            read_oldest_due(self.database) if self.shops.have_callbacks else 0.0,
+            read_oldest_due(self.database) if self.shops.callback_urls() else 0.0,
         )
 
     def copy_to(self, target_url: str, progress: Progress) -> dict[str, int]:

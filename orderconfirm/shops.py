@@ -118,10 +118,10 @@ class Shops:
         """Whether the events of this shop's mails are posted to it."""
         return bool(self[shop].settings.callback_url)
 
-    @property
-    def have_callbacks(self) -> bool:
-        """Whether any shop may have a callback."""
-        return any(each.callback_url for each in (self.settings, *(each.settings for each in self.profiles.values())))
+    def callback_urls(self, shop: str | None = None) -> set[str]:
+        """Return the URL to which the events of one shop are posted, or those of all shops."""
+        chosen = [self[shop]] if shop is not None else [ShopProfile("", self.settings), *self.profiles.values()]
+        return {url for each in chosen if (url := each.settings.callback_url)}
 
     def account_of(self, shop: str) -> str:
         """Return the name of the relay account through which a shop's mails are sent."""

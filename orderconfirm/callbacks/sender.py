@@ -53,7 +53,7 @@ class CallbackSender:
 
     def start(self) -> None:
         """Start to post callbacks. Call it after the fork."""
-        if self._shops.have_callbacks:
+        if self._shops.callback_urls():
             self._loop = threading.Thread(target=self._run, name="callbacks", daemon=True)
             self._loop.start()
 

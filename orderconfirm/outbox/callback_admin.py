@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from orderconfirm.queries import Callback, CallbackState
 
 _is_undelivered = text(IS_UNDELIVERED_CALLBACK.replace("state", "callbacks.state"))
 _with_mail = select(callbacks, outbox.c.order_id, outbox.c.revision).join(outbox, outbox.c.id == callbacks.c.mail_id)
-_of_order = and_(outbox.c.shop == bindparam("shop"), outbox.c.order_id == bindparam("order_id"))
+_of_order = and_(outbox.c.shop == bindparam("of_shop"), outbox.c.order_id == bindparam("of_order"))
 _OF_ORDER = _with_mail.where(_of_order).order_by(callbacks.c.id)
 _NEWEST = _with_mail.order_by(callbacks.c.id.desc())
 
@@ -38,19 +38,26 @@ _REPLAY_ALL = _replay.where(callbacks.c.id.in_(_undelivered))
 _REPLAY_SHOP = _replay.where(callbacks.c.id.in_(_undelivered.where(callbacks.c.shop == bindparam("of_shop"))))
 _SWITCH_ON = delete(gone_endpoints).where(gone_endpoints.c.url.in_(bindparam("urls", expanding=True)))
 _OLDEST_DUE = select(now - func.min(callbacks.c.due_at)).where(text(IS_WAITING_CALLBACK), callbacks.c.due_at <= now)
-_COUNT = select(callbacks.c.state, func.count()).where(text(IS_UNDELIVERED_CALLBACK)).group_by(callbacks.c.state)
+_COUNT = select(func.count()).select_from(callbacks).where(text(IS_UNDELIVERED_CALLBACK))
 
 
 class CallbackAdmin:
     """Reads and replays callbacks. Every method raises OutboxUnavailable when the database fails."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, has_callback: Callable[[str], bool]) -> None:
+        """`has_callback` is whether a shop's events are posted to it."""
         self._database = database
+        self._has_callback = has_callback
 
     def of_order(self, shop: str, order_id: str) -> list[Callback]:
-        """Return the callbacks about an order's mails, in the order in which they were stored."""
+        """Return the callbacks about an order's mails, in the order in which they were stored.
+
+        There are none if the shop has no callback.
+        """
+        if not self._has_callback(shop):
+            return []
         with self._database.reading() as connection:
-            return [_callback(row) for row in connection.execute(_OF_ORDER, {"shop": shop, "order_id": order_id})]
+            return [_callback(row) for row in connection.execute(_OF_ORDER, {"of_shop": shop, "of_order": order_id})]
 
     def newest(self, shop: str | None, states: Collection[CallbackState], limit: int) -> list[Callback]:
         """Return the last callbacks of one shop, or of all; by default those that failed or whose endpoint is gone."""
@@ -68,14 +75,14 @@ class CallbackAdmin:
 
         def job(connection: Connection) -> int:
             connection.execute(_SWITCH_ON, {"urls": list(urls)}).close()
-            return len(connection.execute(_REPLAY_ORDER, {"shop": shop, "order_id": order_id}).all())
+            return len(connection.execute(_REPLAY_ORDER, {"of_shop": shop, "of_order": order_id}).all())
 
         return self._database.write(job)
 
-    def replay_batch(self, shop: str | None, urls: Collection[str]) -> int:
+    def replay_all(self, shop: str | None, urls: Collection[str]) -> Iterator[int]:
         """Do the same for the callbacks of one shop, or of all, that failed or whose endpoint is gone.
 
-        Returns how many, MAX_BATCH at most.
+        Yields the number of each batch.
         """
         statement, values = (_REPLAY_ALL, {}) if shop is None else (_REPLAY_SHOP, {"of_shop": shop})
 
@@ -83,7 +90,9 @@ class CallbackAdmin:
             connection.execute(_SWITCH_ON, {"urls": list(urls)}).close()
             return len(connection.execute(statement, values).all())
 
-        return self._database.write(job)
+        count = MAX_BATCH
+        while count == MAX_BATCH:
+            yield (count := self._database.write(job))
 
 
 def read_oldest_due(database: Database) -> float:
@@ -92,9 +101,10 @@ def read_oldest_due(database: Database) -> float:
         return connection.execute(_OLDEST_DUE).scalar_one() or 0.0
 
 
-def count_undelivered(connection: Connection) -> dict[CallbackState, int]:
-    """Return how many callbacks failed, and for how many the endpoint is gone."""
-    return {CallbackState(row.state): row[1] for row in connection.execute(_COUNT)}
+def read_undelivered(database: Database) -> tuple[int, set[str]]:
+    """Return how many callbacks were not delivered, and the URLs that are switched off. Raises OutboxUnavailable."""
+    with database.reading() as connection:
+        return connection.execute(_COUNT).scalar_one(), set(connection.execute(select(gone_endpoints.c.url)).scalars())
 
 
 def _callback(row: Row[Any]) -> Callback:

@@ -237,7 +237,7 @@ senders = Table(
     #: As in `outbox.lease_owner`.
     Column("name", String(16), primary_key=True),
     #: See RelayPause.
-    Column("account", String(64), primary_key=True, server_default=""),
+    Column("account", String(64), primary_key=True, server_default=text("''")),
     Column("connections", Integer, nullable=False),
     Column("joined_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),

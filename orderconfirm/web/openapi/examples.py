@@ -66,6 +66,7 @@ DETAIL: Example = {
             "text": "250 2.0.0 OK",
         }
     ],
+    "callbacks": [],
 }
 _RESENT_AT = "2025-03-16T09:12:40.730000+00:00"
 RESEND: Example = {"email": "john.doe@example.org", "reason": "the customer mistyped it"}
