@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -35,7 +36,9 @@ LEASE_SECONDS = 4 * TIMEOUT
 class CallbackSender:
     """Posts callbacks from `start` to `stop`. Without a shop that has one, it does nothing."""
 
-    def __init__(self, database: Database, shops: Shops) -> None:
+    def __init__(self, database: Database, shops: Shops, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` returns seconds, by which the pauses of hosts are measured."""
+        self._clock = clock
         self._queue = CallbackQueue(database)
         self._shops = shops
         self._poster = Poster(shops.settings.callback_allow_private)
@@ -76,14 +79,14 @@ class CallbackSender:
         self._wake.set()
         self._posts.shutdown(wait=False)
 
-    def round(self, now: float) -> float:
-        """Record what was posted, and post what is due, at the monotonic time `now`.
+    def round(self) -> float:
+        """Record what was posted, and post what is due.
 
         Returns the seconds until the next round. Raises OutboxUnavailable.
         """
         finished = self._take_finished()
         try:
-            claims, wait = ([], POLL_INTERVAL) if self._stopping.is_set() else self._claims(now)
+            claims, wait = ([], POLL_INTERVAL) if self._stopping.is_set() else self._claims(self._clock())
             claimed = self._queue.exchange(finished, claims, LEASE_SECONDS) if finished or claims else []
         except OutboxUnavailable:
             with self._lock:
@@ -105,7 +108,7 @@ class CallbackSender:
         while not self._ended.is_set() and (self.is_busy or not self._stopping.is_set()):
             self._wake.clear()
             try:
-                wait = self.round(time.monotonic())
+                wait = self.round()
                 self._is_failing = False
             except Exception as exc:  # continue after every exception, like the dispatcher
                 wait = POLL_INTERVAL
@@ -152,7 +155,7 @@ class CallbackSender:
             log.error("a callback could not be posted", extra=_ids(callback), exc_info=exc)
             response = Response(None, type(exc).__name__)
         host = _host(url)
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             breaker = self._hosts[host]
             breaker.busy -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,6 @@ from outboxes import claim, mail, opened, run, settle
 from processes import wait_until
 from standardwebhooks import Webhook
 
-from orderconfirm.callbacks import sender as sender_module
 from orderconfirm.callbacks.schedule import DELAYS, FIRST_PAUSE
 from orderconfirm.callbacks.sender import CallbackSender
 from orderconfirm.models import Delivery, RelayEvent
@@ -38,7 +38,7 @@ class Service:
         shops = Shops(settings)
         self.queue = queue
         self.urls = shops.callback_urls()
-        self.sender = CallbackSender(queue._database, shops)
+        self.sender = CallbackSender(queue._database, shops, lambda: time.monotonic() + self._passed)
         self.admin = CallbackAdmin(queue._database, shops.has_callback)
         self.events = DeliveryEventStore(queue._database, shops.has_callback)
         self._passed = 0.0
@@ -58,7 +58,7 @@ class Service:
     def post_all(self) -> None:
         """Run rounds until nothing more is posted."""
         while True:
-            self.sender.round(sender_module.time.monotonic() + self._passed)
+            self.sender.round()
             if not self.sender.is_busy:
                 return
             wait_until(lambda: not self.sender._busy)
@@ -250,14 +250,14 @@ def test_two_processes_post_no_callback_twice_and_a_dead_one_s_come_back(shop: S
     shop.send_mails(*names)
     with service(shop.queue, receiver.url) as other:
         for _ in range(12):
-            shop.sender.round(0)
-            other.sender.round(0)
+            shop.sender.round()
+            other.sender.round()
             wait_until(lambda: not shop.sender._busy and not other.sender._busy)
         assert sorted(receiver.ids) == sorted(set(receiver.ids))
         assert len(receiver.ids) == 12
     # This process dies before it records that it has posted.
     shop.send_mails("B")
-    shop.sender.round(0)
+    shop.sender.round()
     wait_until(lambda: not shop.sender._busy)
     with service(shop.queue, receiver.url) as successor:
         successor.let_pass(50)
@@ -265,7 +265,7 @@ def test_two_processes_post_no_callback_twice_and_a_dead_one_s_come_back(shop: S
         successor.let_pass(20)
         assert receiver.ids[-1] == receiver.ids[-2]
         assert successor.of("B").state == "delivered"
-    shop.sender.round(0)  # it was only slow: the lease is lost, and nothing changes
+    shop.sender.round()  # it was only slow: the lease is lost, and nothing changes
     assert shop.of("B").attempts == 1
 
 
