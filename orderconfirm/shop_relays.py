@@ -39,22 +39,22 @@ NO_RELAY: Mapping[str, Any] = {
 }
 
 
-def share_accounts(settings: Settings, of_shops: Mapping[str, Settings]) -> tuple[dict[str, str], list[str]]:
-    """Return the relay account of each shop with a relay of its own, and a sentence for each problem.
+def share_accounts(settings: Settings, of_shops: Mapping[str, Settings]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the relay account of each shop with a relay of its own, and a sentence for each shop with a problem.
 
     Shops with the same relay and login share an account, because the relay counts their mails together. Its name is
     that of the first shop. `settings` are the service's, `of_shops` each shop's own.
     """
     names: dict[Relay | None, str] = {settings.relay: COMMON_ACCOUNT}
     accounts: dict[str, str] = {}
-    problems = []
+    problems: dict[str, str] = {}
     for shop, own in of_shops.items():
         name = names.setdefault(own.relay, shop)
         first = of_shops[name] if name else settings
         if _limits(own) != _limits(first):
-            problems.append(
-                f"{shop}.toml: its mails go through the same account as those of {name or 'the service'}, so relay."
-                "max_connections and relay.rate_limit must be the same: the relay counts them together"
+            problems[shop] = (
+                f"relay has the login of {name or 'the service'}, so max_connections and rate_limit must be the same: "
+                "the relay counts the mails of both together"
             )
         if name:
             accounts[shop] = name

@@ -102,13 +102,14 @@ class Shops:
             return
         environ = {**read_dotenv(DOTENV), **os.environ} if environ is None else environ
         problems: list[str] = []
-        for path in sorted(Path(settings.shops_dir).glob("*.toml")):
+        folder = Path(settings.shops_dir)
+        for path in sorted(folder.glob("*.toml")):
             reader = _ProfileReader(path, settings, environ)
             self.profiles[path.stem] = reader.read()
             problems += (f"{path}: {problem}" for problem in reader.problems)
         of_shops = {shop: profile.settings for shop, profile in self.profiles.items()}
         self._accounts, found = share_accounts(settings, of_shops)
-        if problems := problems or found:
+        if problems := problems or [f"{folder / shop}.toml: {problem}" for shop, problem in found.items()]:
             raise SettingsError(problems)
 
     def __getitem__(self, shop: str) -> ShopProfile:

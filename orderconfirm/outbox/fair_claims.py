@@ -15,9 +15,11 @@ from orderconfirm.outbox.sql import is_due_state, now
 from orderconfirm.outbox.tables import outbox
 
 
-def _next_shop(*conditions: Any) -> Any:
+def _first_shop(*conditions: Any) -> Any:
     """Return the first shop by name that has a mail to be sent, now or later."""
-    return select(outbox.c.shop).where(is_due_state, *conditions).order_by(outbox.c.shop).limit(1).scalar_subquery()
+    # In the order of the index of due mails, because SQLite would choose the index of all states.
+    order = (outbox.c.shop, outbox.c.due_at)
+    return select(outbox.c.shop).where(is_due_state, *conditions).order_by(*order).limit(1).scalar_subquery()
 
 
 def _shops() -> Select[Any]:
@@ -25,8 +27,8 @@ def _shops() -> Select[Any]:
 
     It jumps in the index from shop to shop. DISTINCT would read every mail that waits.
     """
-    shops = select(_next_shop().label("shop")).cte("shops", recursive=True)
-    shops = shops.union_all(select(_next_shop(outbox.c.shop > shops.c.shop)).where(shops.c.shop.is_not(None)))
+    shops = select(_first_shop().label("shop")).cte("shops", recursive=True)
+    shops = shops.union_all(select(_first_shop(outbox.c.shop > shops.c.shop)).where(shops.c.shop.is_not(None)))
     first = select(func.min(outbox.c.due_at)).where(is_due_state, outbox.c.shop == shops.c.shop).scalar_subquery()
     return select(shops.c.shop, (first - now).label("wait")).where(shops.c.shop.is_not(None))
 

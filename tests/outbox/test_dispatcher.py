@@ -25,7 +25,8 @@ from orderconfirm.errors import RelayTrouble
 from orderconfirm.models import OutboxEntry, State
 from orderconfirm.outbox.admin import OutboxAdmin
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.dispatcher import MAILS_PER_CONNECTION, RECORD_RETRY_SECONDS, Dispatcher
+from orderconfirm.outbox.dispatcher import RECORD_RETRY_SECONDS, Dispatcher
+from orderconfirm.outbox.relay_account import MAILS_PER_CONNECTION
 from orderconfirm.server.roles import RemoteSender
 from orderconfirm.settings import Settings
 
@@ -88,7 +89,7 @@ def outbox_on(url: str, **variables: str) -> Iterator[Outbox]:
         app = create_app(Settings.from_env({"MAIL_TIMEOUT": "10", **relay}))
         runtime = app.extensions["orderconfirm"]
         runtime.start(remote_sender=RemoteSender())
-        dispatcher = runtime._make_dispatcher(runtime.settings.relay)
+        dispatcher = runtime._make_dispatcher()
         yield Outbox(app, runtime.database, dispatcher, sink)
         sink.held_at = None
         dispatcher.stop()
@@ -106,7 +107,7 @@ def test_a_few_more_mails_than_are_being_sent_are_leased_for_each_connection(out
     names = [f"K{number}" for number in range(MAILS_PER_CONNECTION + 2)]
     for name in names[3:]:
         outbox.place(name)
-    wait_until(lambda: outbox.dispatcher._threads.waiting == MAILS_PER_CONNECTION - 1)
+    wait_until(lambda: outbox.dispatcher._accounts[0]._threads.waiting == MAILS_PER_CONNECTION - 1)
     states = [outbox.state(name) for name in names]
     assert states == [State.SENDING] * MAILS_PER_CONNECTION + [State.QUEUED] * 2
     outbox.sink.held_at = None
@@ -148,7 +149,7 @@ def test_mails_that_the_end_of_the_drain_interrupts_are_queued_again(outbox: Out
 
 def test_mails_that_are_not_begun_are_given_back_while_the_relay_is_paused(outbox: Outbox) -> None:
     outbox.hold_first_and_claim_second()
-    outbox.dispatcher._breaker.trip(RelayTrouble("connect", "refused"), time.monotonic())
+    outbox.dispatcher._accounts[0].breaker.trip(RelayTrouble("connect", "refused"), time.monotonic())
     outbox.dispatcher.wake()
     wait_until(lambda: outbox.state("K1") is State.QUEUED)
     assert outbox.events("K1") == ["released"]
@@ -166,7 +167,7 @@ def test_a_mail_whose_lease_is_too_old_when_its_turn_comes_is_claimed_again(outb
     limits = outbox.dispatcher._limits
     outbox.limit(lease_seconds=limits.send_seconds)  # nothing is left to wait
     outbox.place("K1")
-    wait_until(lambda: outbox.dispatcher._threads.waiting == 1)
+    wait_until(lambda: outbox.dispatcher._accounts[0]._threads.waiting == 1)
     outbox.dispatcher._limits = limits
     outbox.sink.held_at = None
     wait_until(lambda: outbox.state("K1") is State.SENT)
@@ -182,7 +183,7 @@ def test_a_mail_is_claimed_again_when_the_one_before_it_used_up_its_time(outbox:
     outbox.place("K0", "K1")
     outbox.dispatcher.start()
     assert outbox.sink.reached.wait(40)
-    assert outbox.dispatcher._threads.waiting == 0  # K1 is rendered
+    assert outbox.dispatcher._accounts[0]._threads.waiting == 0  # K1 is rendered
     end = time.monotonic() + 1
     wait_until(lambda: time.monotonic() > end)
     outbox.sink.held_at = None
@@ -269,7 +270,7 @@ def stalled_commits(outbox: Outbox) -> Iterator[threading.Event]:
         may_end.wait(40)
 
     outbox.dispatcher._maintenance._next_check = float("inf")
-    outbox.dispatcher._take_share = lambda now: None  # whose write would wait instead
+    outbox.dispatcher._take_shares = lambda now: None  # whose write would wait instead
     outbox.database._writer._timeout = 0.2
     event.listen(outbox.database._writing, "commit", stall)
     try:
@@ -283,11 +284,11 @@ def test_a_mail_that_an_unconfirmed_write_has_given_back_is_claimed_again(outbox
     outbox.hold_first_and_claim_second()
     before = outbox.tokens("K1")
     with stalled_commits(outbox) as is_stalled:
-        outbox.dispatcher._breaker.trip(RelayTrouble("connect", "refused"), time.monotonic())
+        outbox.dispatcher._accounts[0].breaker.trip(RelayTrouble("connect", "refused"), time.monotonic())
         outbox.dispatcher.wake()
         assert is_stalled.wait(40)
         wait_until(lambda: any(each.was_unconfirmed for each in outbox.dispatcher._outcomes), seconds=30)
-        outbox.dispatcher._breaker.reset(time.monotonic())
+        outbox.dispatcher._accounts[0].breaker.reset(time.monotonic())
     wait_until(lambda: outbox.tokens("K1") - before)
     outbox.sink.held_at = None
     assert outbox.sink.wait_for_orders(3, seconds=10) == Counter(["K0", "K1", "K2"])

@@ -31,7 +31,7 @@ from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.search import OutboxSearch
 from orderconfirm.outbox.stats import read_sent_per_minute, read_stats
-from orderconfirm.queries import Search
+from orderconfirm.queries import COMMON_ACCOUNT, Search
 
 MOMENT = datetime(2025, 3, 15, tzinfo=UTC)
 CURSOR = "1742000000.5_77"
@@ -162,7 +162,7 @@ OPERATIONS: dict[str, Callable[[OutboxQueue, OutboxAdmin], Any]] = {
     "add": lambda queue, admin: queue.add(mail("1")),
     "resend": lambda queue, admin: admin.resend(Resend("shop", "1"), str),
     "claim": lambda queue, admin: claim(queue, 1, 60),
-    "seconds_to_next": lambda queue, admin: queue.seconds_to_next(),
+    "seconds_to_next": lambda queue, admin: queue.seconds_to_next([COMMON_ACCOUNT]),
     "reclaim": lambda queue, admin: reclaim(queue),
     "check the clock": lambda queue, admin: ClockWatch(queue._database, 60).check(0.0),
     "find": lambda queue, admin: admin.find("shop", "1"),

@@ -19,6 +19,7 @@ from orderconfirm.outbox.leases import AttemptResult
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import RELEASED, SENT, Outcome
 from orderconfirm.outbox.rows import MAX_TEXT_LENGTH
+from orderconfirm.queries import COMMON_ACCOUNT
 
 
 def test_an_order_is_stored_once_and_the_first_one_stays(queue: OutboxQueue) -> None:
@@ -70,7 +71,7 @@ def test_a_deferred_mail_is_due_again_after_its_delay(queue: OutboxQueue) -> Non
     [claimed] = claim(queue, 1, 60)
     settle(queue, claimed, Outcome(State.QUEUED, "deferred", "451", delay=30))
     assert claim(queue, 1, 60) == []
-    wait = queue.seconds_to_next()
+    wait = queue.seconds_to_next([COMMON_ACCOUNT])
     assert wait is not None and 25 < wait <= 30
 
 
@@ -162,12 +163,12 @@ def test_mails_keep_their_remaining_wait_when_the_clock_is_set_back(queue: Outbo
     assert claim(queue, 5, 60) == []
     ClockWatch(queue._database, 60).check(0.0)
     assert len(claim(queue, 5, 60)) == 1
-    wait = queue.seconds_to_next()
+    wait = queue.seconds_to_next([COMMON_ACCOUNT])
     assert wait is not None and 25 < wait <= 30
 
 
 def test_an_empty_outbox_has_no_next_mail(queue: OutboxQueue) -> None:
-    assert queue.seconds_to_next() is None
+    assert queue.seconds_to_next([COMMON_ACCOUNT]) is None
 
 
 def test_a_closed_outbox_refuses_mails(url: str) -> None:
