@@ -36,6 +36,7 @@ from orderconfirm.order.totals import describe_expected_total
 from orderconfirm.order_request import OrderRequest, message_id
 from orderconfirm.outbox.additions import AddResult
 from orderconfirm.outbox.admin import OutboxAdmin
+from orderconfirm.outbox.callback_admin import CallbackAdmin
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.delivery_events import DeliveryEventStore
 from orderconfirm.outbox.queue import OutboxQueue
@@ -91,7 +92,9 @@ class OrderConfirmations:
         self._admin = OutboxAdmin(database)
         self._search = OutboxSearch(database)
         self._retention = Retention(database)
-        self._delivery_events = DeliveryEventStore(database)
+        #: The callbacks about orders: reads and replays them.
+        self.callbacks = CallbackAdmin(database, shops.has_callback)
+        self._delivery_events = DeliveryEventStore(database, shops.has_callback)
         self._renderers = renderers
         self._shops = shops
         self._wake = wake

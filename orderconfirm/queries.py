@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from orderconfirm.models import Delivery, State
 
@@ -75,6 +76,7 @@ class HealthStatus:
 
     `max_pending` is how many mails may be pending, and `refusal` why this process has just refused orders, None after
     it accepted one. `senders` is how many processes send, `pauses` the longest pause of each paused relay account.
+    `oldest_callback` is how many seconds the oldest due callback has waited.
     """
 
     stats: QueueStats
@@ -83,6 +85,7 @@ class HealthStatus:
     idle_seconds: float
     senders: int
     pauses: tuple[RelayPause, ...]
+    oldest_callback: float = 0.0
 
     @property
     def is_full(self) -> bool:
@@ -159,3 +162,38 @@ class KeptWebhook(NewWebhook):
 
     number: int
     received_at: datetime
+
+
+class CallbackState(StrEnum):
+    """The state of an event's callback to the shop."""
+
+    #: Not posted yet, or tried again later.
+    WAITING = "waiting"
+    #: The shop's endpoint responded with a 2xx.
+    DELIVERED = "delivered"
+    #: Given up after the last attempt.
+    FAILED = "failed"
+    #: Not posted, because the endpoint is switched off: it responded with 410.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An event of an order's mail number `revision`, and what became of its callback to the shop.
+
+    `webhook_id` is the same in each attempt. `status` and `reason` are those of the last attempt, `due_at` is the time
+    of the next one, None when there is none.
+    """
+
+    shop: str
+    order_id: str
+    revision: int
+    webhook_id: str
+    event: str
+    at: datetime
+    state: CallbackState
+    attempts: int
+    tried_at: datetime | None
+    due_at: datetime | None
+    status: int | None
+    reason: str | None

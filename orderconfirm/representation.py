@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from orderconfirm.models import DeliveryEvent, HistoryEntry, MerchantCopy, OutboxEntry, State
+from orderconfirm.queries import Callback
 
 
 def summary(entry: OutboxEntry) -> dict[str, Any]:
@@ -21,8 +23,11 @@ def summary(entry: OutboxEntry) -> dict[str, Any]:
     }
 
 
-def detail(entry: OutboxEntry, waiting: str | None) -> dict[str, Any]:
-    """Return a mail with its history and its order's earlier mails. `waiting` is why it is not being sent yet."""
+def detail(entry: OutboxEntry, waiting: str | None, callbacks: Iterable[Callback]) -> dict[str, Any]:
+    """Return a mail with its history, and its order's earlier mails and `callbacks`.
+
+    `waiting` is why it is not being sent yet.
+    """
     return {
         **summary(entry),
         "waiting": waiting,
@@ -35,6 +40,7 @@ def detail(entry: OutboxEntry, waiting: str | None) -> dict[str, Any]:
         "history": [_history(each) for each in entry.history],
         "deliveries": [_delivery(each) for each in entry.deliveries],
         "merchant_copy": _copy(entry.merchant_copy) if entry.merchant_copy else None,
+        "callbacks": [callback(each) for each in callbacks],
     }
 
 
@@ -51,6 +57,22 @@ def _copy(copy: MerchantCopy) -> dict[str, Any]:
         "possible_copies": copy.possible_copies,
         "history": [_history(each) for each in copy.history],
         "deliveries": [_delivery(each) for each in copy.deliveries],
+    }
+
+
+def callback(callback: Callback) -> dict[str, Any]:
+    """Return an event that is posted to the shop."""
+    return {
+        "webhook_id": callback.webhook_id,
+        "revision": callback.revision,
+        "event": callback.event,
+        "at": callback.at.isoformat(),
+        "state": callback.state.value,
+        "attempts": callback.attempts,
+        "tried_at": callback.tried_at.isoformat() if callback.tried_at else None,
+        "due_at": callback.due_at.isoformat() if callback.due_at else None,
+        "status": callback.status,
+        "reason": callback.reason,
     }
 
 

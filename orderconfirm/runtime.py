@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from orderconfirm import tracing
+from orderconfirm.callbacks.sender import CallbackSender
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import OutboxUnavailable
 from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
+from orderconfirm.outbox.callback_admin import read_oldest_due
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.dispatcher import Dispatcher, Limits
@@ -91,11 +94,13 @@ class Runtime:
             settings.outbox_max_pending,
             wakes_others=settings.sender_role == "off",
             account_of=self.shops.account_of,
+            has_callback=self.shops.has_callback,
         )
         self.relay_accounts = RelayAccounts(self.app, self.shops, self.renderers, self.database)
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = _server_of(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
+        self._callback_sender: CallbackSender | None = None
         #: The dispatcher's interface; None until the outbox is open.
         self.sender: Sender | None = None
         self._opening: threading.Thread | None = None
@@ -152,7 +157,7 @@ class Runtime:
         if self._emf_publisher:  # while the outbox can still be read: a stop is no outage
             self._emf_publisher.stop()
             self._emf_publisher = None
-        self._drain = self._dispatcher = self.sender = None
+        self._drain = self._dispatcher = self._callback_sender = self.sender = None
         if self._inbox_server:
             self._inbox_server.stop()
         tracing.stop()
@@ -161,7 +166,11 @@ class Runtime:
     @property
     def dead_threads(self) -> list[str]:
         """The names of the threads that have ended by themselves. A new process must take this one's place."""
-        parts = {"outbox-writer": self.database, "dispatcher": self._dispatcher}
+        parts = {
+            "outbox-writer": self.database,
+            "dispatcher": self._dispatcher,
+            "callbacks": self._callback_sender,
+        }
         return [name for name, part in parts.items() if part and part.has_died]
 
     @property
@@ -195,6 +204,7 @@ class Runtime:
             self._queue.refusal,
             self.sender.seconds_since_last_round,
             *read_senders(self.database),
+            read_oldest_due(self.database) if self.shops.callback_urls() else 0.0,
         )
 
     def copy_to(self, target_url: str, progress: Progress) -> dict[str, int]:
@@ -209,6 +219,8 @@ class Runtime:
             self._inbox_server.start()
         self.sender = self._dispatcher = self._make_dispatcher()
         self._dispatcher.start()
+        self._callback_sender = CallbackSender(self.database, self.shops)
+        self._callback_sender.start()
 
     def _keep_opening(self) -> None:
         while not self._stopping.wait(REOPEN_INTERVAL):
@@ -222,8 +234,13 @@ class Runtime:
         if self._opening:
             self._opening.join()
             self._opening = None
+        stop_by = time.monotonic() + self.settings.drain_seconds
+        if self._callback_sender:
+            self._callback_sender.begin_stop()
         if self._dispatcher:
             self._dispatcher.stop()
+        if self._callback_sender:
+            self._callback_sender.stop(stop_by - time.monotonic())
 
     def wake(self) -> None:
         """Look for due mails now."""

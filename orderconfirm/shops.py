@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -15,8 +13,10 @@ from zoneinfo import available_timezones
 from orderconfirm.errors import SettingsError
 from orderconfirm.platforms import FORMATS, Format
 from orderconfirm.platforms.signatures import standard_key
+from orderconfirm.profile_file import ProfileFile
 from orderconfirm.queries import COMMON_ACCOUNT
 from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
+from orderconfirm.settings.values import callback_secret, callback_url
 from orderconfirm.shop_relays import NO_RELAY, RELAY_FIELDS, RELAY_SECRETS, RELAY_SECURITY, share_accounts
 from orderconfirm.shop_texts import BY_LANGUAGE, texts_by_language
 
@@ -46,8 +46,11 @@ _NAMES = {
     **{field: f"relay.{name}_env" for name, field in RELAY_SECRETS.items()},
     "mail_use_tls": "relay.security",
     "mail_use_ssl": "relay.security",
+    "callback_url": "callback.url",
+    "callback_secrets": "callback.secret_env",
 }
 _WEBHOOK = ("format", "secret_env", "secret_file", "trigger")
+_CALLBACK = ("url", "secret_env", "secret_file")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 #: Shorter secrets can be guessed.
 _MIN_SECRET_LENGTH = 16
@@ -114,6 +117,15 @@ class Shops:
     def __getitem__(self, shop: str) -> ShopProfile:
         return self.profiles.get(shop) or ShopProfile(shop, self.settings)
 
+    def has_callback(self, shop: str) -> bool:
+        """Whether the events of this shop's mails are posted to it."""
+        return bool(self[shop].settings.callback_url)
+
+    def callback_urls(self, shop: str | None = None) -> set[str]:
+        """Return the URL to which the events of one shop are posted, or those of all shops."""
+        chosen = [self[shop]] if shop is not None else [ShopProfile("", self.settings), *self.profiles.values()]
+        return {url for each in chosen if (url := each.settings.callback_url)}
+
     def account_of(self, shop: str) -> str:
         """Return the name of the relay account through which a shop's mails are sent."""
         return self._accounts.get(shop, COMMON_ACCOUNT)
@@ -124,20 +136,18 @@ class Shops:
         return sorted(set(self._accounts.values()))
 
 
-class _ProfileReader:
+class _ProfileReader(ProfileFile):
     """Reads one file and collects its problems."""
 
     def __init__(self, path: Path, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._path = path
+        super().__init__(path, environ)
         self._settings = settings
-        self._environ = environ
-        self.problems: list[str] = []
 
     def read(self) -> ShopProfile:
         table = self._load()
         if not _NAME.match(self._path.stem):
             self.problems.append("the file's name is the shop's: up to 64 letters, digits, - and _, like fjord.toml")
-        self._expect_known(table, (*_FIELDS, *BY_LANGUAGE, "timezone", "relay", "webhook"))
+        self._expect_known(table, (*_FIELDS, *BY_LANGUAGE, "timezone", "relay", "webhook", "callback"))
         values = self._relay(table.get("relay"))
         for name, target in _FIELDS.items():
             text = self._text(table, name)
@@ -150,18 +160,10 @@ class _ProfileReader:
         if timezone is not None and timezone not in available_timezones():
             self.problems.append("timezone must be a time zone like Europe/Oslo")
             timezone = None
+        values |= self._callback(table.get("callback"))
         settings = replace(self._settings, **values)
         self._check(settings)
         return ShopProfile(self._path.stem, settings, timezone, self._webhook(table.get("webhook")))
-
-    def _load(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as exc:
-            self.problems.append(f"it cannot be read: {type(exc).__name__}")
-        except tomllib.TOMLDecodeError as exc:
-            self.problems.append(f"it is not TOML: {exc}")
-        return {}
 
     def _check(self, settings: Settings) -> None:
         """Add the contradictions that the shop's own values cause, with its names in place of the variables'."""
@@ -174,12 +176,8 @@ class _ProfileReader:
 
         Without a relay of the service there are none: on a developer's machine all mails go to the local inbox.
         """
-        if table is None or self._settings.relay is None:
+        if self._settings.relay is None or not self._is_section("relay", table, _RELAY):
             return {}
-        if not isinstance(table, dict):
-            self.problems.append("relay must be a table: [relay]")
-            return {}
-        self._expect_known(table, _RELAY, "relay.")
         values = dict(NO_RELAY)
         for name, target in RELAY_FIELDS.items():
             text = self._text({name: _number_as_text(table.get(name))}, name, "relay.")
@@ -205,12 +203,8 @@ class _ProfileReader:
         return secret
 
     def _webhook(self, table: Any) -> ShopWebhook | None:
-        if table is None:
+        if not self._is_section("webhook", table, _WEBHOOK):
             return None
-        if not isinstance(table, dict):
-            self.problems.append("webhook must be a table: [webhook]")
-            return None
-        self._expect_known(table, _WEBHOOK, "webhook.")
         chosen = FORMATS.get(self._text(table, "format", "webhook.") or "")
         if chosen is None:
             self.problems.append(f"webhook.format must be one of {', '.join(FORMATS)}")
@@ -218,55 +212,26 @@ class _ProfileReader:
         trigger = self._text(table, "trigger", "webhook.") or "created"
         if trigger not in ("created", "paid"):
             self.problems.append("webhook.trigger must be created or paid")
-        return ShopWebhook(chosen, self._secrets(table, chosen), trigger == "paid")
+        parse = _standard_secret if chosen.name == "standard" else _secret
+        return ShopWebhook(chosen, self._secrets("webhook", table, parse), trigger == "paid")
 
-    def _secrets(self, table: dict[str, Any], chosen: Format) -> tuple[str, ...]:
-        sources = [
-            *((f"the variable {name}", self._environ.get(name, "")) for name in self._texts(table, "secret_env")),
-            *((f"the file {path}", self._file(path)) for path in self._texts(table, "secret_file")),
-        ]
-        if not sources:
-            self.problems.append("webhook.secret_env is missing: name the variable that holds the secret")
-        for source, secret in sources:
-            if len(secret) < _MIN_SECRET_LENGTH:
-                self.problems.append(f"{source} must hold a secret of at least {_MIN_SECRET_LENGTH} characters")
-            elif chosen.name == "standard":
-                self._parsed(source, secret, standard_key)
-        return tuple(secret for _, secret in sources)
+    def _callback(self, table: Any) -> dict[str, Any]:
+        """Return the fields of the settings that the shop's callback replaces."""
+        if not self._is_section("callback", table, _CALLBACK):
+            return {}
+        secrets = self._secrets("callback", table, callback_secret)
+        url = self._parsed("callback.url", self._text(table, "url", "callback.") or "", callback_url)
+        return {"callback_url": url, "callback_secrets": secrets} if url and secrets else {}
 
-    def _file(self, path: str) -> str:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            return ""
 
-    def _parsed(self, name: str, text: str, parse: Callable[[str], Any]) -> Any:
-        try:
-            return parse(text)
-        except ValueError as exc:
-            self.problems.append(f"{name} {exc}")
-            return None
+def _secret(text: str) -> str:
+    if len(text) < _MIN_SECRET_LENGTH:
+        raise ValueError(f"must hold a secret of at least {_MIN_SECRET_LENGTH} characters")
+    return text
 
-    def _text(self, table: dict[str, Any], name: str, prefix: str = "") -> str | None:
-        value = table.get(name)
-        if value is None or isinstance(value, str):
-            return value
-        self.problems.append(f"{prefix}{name} must be text in quotes")
-        return None
 
-    def _texts(self, table: dict[str, Any], name: str) -> list[str]:
-        """Return one text, or a list of them, as a list."""
-        value = table.get(name, [])
-        texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
-            return texts
-        self.problems.append(f"webhook.{name} must be text in quotes, or a list of texts")
-        return []
-
-    def _expect_known(self, table: dict[str, Any], known: tuple[str, ...], prefix: str = "") -> None:
-        for name in (name for name in table if name not in known):
-            guess = get_close_matches(name, known, 1)
-            self.problems.append(f"{prefix}{name} is not known" + (f": did you mean {guess[0]}?" if guess else ""))
+def _standard_secret(text: str) -> bytes:
+    return standard_key(_secret(text))
 
 
 def _number_as_text(value: Any) -> Any:

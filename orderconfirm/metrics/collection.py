@@ -10,6 +10,7 @@ from orderconfirm.metrics.table import (
     DATABASE_UP,
     DISPATCHER_IDLE,
     MAILS,
+    OLDEST_CALLBACK,
     OLDEST_DUE,
     POSSIBLE_COPIES,
     RELAY_PAUSED,
@@ -50,6 +51,7 @@ def _gauges(status: HealthStatus) -> dict[Key, list[float]]:
     mails = {(MAILS, (state,)): [float(stats.mails.get(State(state), 0))] for state in MAILS.known}
     return mails | {
         (OLDEST_DUE, ()): [stats.oldest_due],
+        (OLDEST_CALLBACK, ()): [status.oldest_callback],
         (POSSIBLE_COPIES, ()): [float(stats.possible_copies)],
         (SENDERS, ()): [float(status.senders)],
         (RELAY_PAUSED, ()): [float(bool(status.pauses))],

@@ -100,6 +100,13 @@ WEBHOOKS = Metric(
     ("outcome",),
     ("accepted", "changed", "known", "not_due", "other_topic", "refused", "test"),
 )
+CALLBACKS = Metric(
+    "callbacks_total",
+    "counter",
+    "Attempts to post an event to a shop, by outcome; gone counts also those that were not posted therefore",
+    ("outcome",),
+    ("delivered", "failed", "gone", "retried"),
+)
 SUPPRESSIONS = Metric("suppressions_total", "counter", "Addresses suppressed after a bounce or a complaint")
 DATABASE_ERRORS = Metric(
     "database_errors_total", "counter", "Reads and writes that failed", ("operation",), ("read", "write")
@@ -116,6 +123,9 @@ MAILS = Metric(
 )
 OLDEST_DUE = Metric(
     "oldest_due_seconds", "gauge", "How long the oldest mail that should be sent by now has waited", is_read=True
+)
+OLDEST_CALLBACK = Metric(
+    "oldest_due_callback_seconds", "gauge", "How long the oldest due callback to a shop has waited", is_read=True
 )
 POSSIBLE_COPIES = Metric("possible_copies", "gauge", "Sends with an unknown outcome, of all mails", is_read=True)
 SENDERS = Metric("senders", "gauge", "Processes that send, on all machines", is_read=True)

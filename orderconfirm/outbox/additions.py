@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from orderconfirm.errors import KeyConflict
-from orderconfirm.models import Event, NewCopy, NewMail, OutboxEntry, State
+from orderconfirm.models import Cause, Event, NewCopy, NewMail, OutboxEntry, State
 from orderconfirm.outbox import history, merchant_copies
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_shop
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
@@ -51,14 +52,24 @@ class Addition:
 class Additions:
     """The operation that adds mails, for the writer."""
 
-    def __init__(self, database: Database, capacity: Capacity, notifies: bool = False) -> None:
-        """With `notifies`, each transaction that adds a mail notifies the senders (PostgreSQL only)."""
+    def __init__(
+        self,
+        database: Database,
+        capacity: Capacity,
+        notifies: bool = False,
+        has_callback: Callable[[str], bool] = no_shop,
+    ) -> None:
+        """With `notifies`, each transaction that adds a mail notifies the senders (PostgreSQL only).
+
+        `has_callback` is whether a shop's events are posted to it.
+        """
         self._insert = database.compiled(
             insert_mail(database.dialect, *(outbox.c[name] for name in ("id", "state", "reason", "accepted_at")))
         )
         self._insert_copy = database.compiled(merchant_copies.INSERT)
         self._keys = IdempotencyKeys(database)
         self._capacity = capacity
+        self._callback_events = CallbackEvents(database, has_callback)
         self._notifies = notifies
 
     def add_all(self, connection: Connection, additions: Sequence[Addition]) -> list[AddResult | KeyConflict | None]:
@@ -76,6 +87,8 @@ class Additions:
             [row] = rows
             if row.state == State.HELD:
                 history.record(connection, [row.id], Event.HELD, State.HELD, row.reason)
+                event = MailEvent(row.id, values["shop"], Event.HELD, Cause.SUPPRESSED)
+                self._callback_events.add(connection, [event])
             if copy := addition.copy:
                 self._insert_copy.changes(connection, {"id": row.id, "shop": values["shop"], **asdict(copy)})
             result = AddResult(new_entry(values, row), values["fingerprint"], values["payload"], is_new=True)

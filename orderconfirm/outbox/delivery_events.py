@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
 
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
-from orderconfirm.models import Delivery, RelayEvent
+from orderconfirm.models import Cause, Delivery, RelayEvent
 from orderconfirm.outbox import merchant_copies
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_shop
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
 from orderconfirm.outbox.suppressions import SuppressionList
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: Deliveries that suppress the address: further mail would harm the sender's reputation.
 _SUPPRESSES = (Delivery.BOUNCED, Delivery.COMPLAINED)
+#: The cause of each delivery that the customer's mail did not survive.
+_CAUSES = {Delivery.BOUNCED: Cause.REFUSED, Delivery.REJECTED: Cause.SUPPRESSED}
 
 #: Locks mails in the order of their ids, so that two processes with the same mails do not deadlock.
 _LOCK = (
@@ -67,10 +70,12 @@ def _add_statement(dialect: str) -> Any:
 class DeliveryEventStore:
     """Storage of the relay's events, and their effects on mails and addresses."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, has_callback: Callable[[str], bool] = no_shop) -> None:
+        """`has_callback` is whether a shop's events are posted to it."""
         self._database = database
         self._add = _add_statement(database.dialect)
-        self._suppressions = SuppressionList(database.dialect)
+        self._callback_events = CallbackEvents(database, has_callback)
+        self._suppressions = SuppressionList(database.dialect, self._callback_events)
 
     def record(self, events: Collection[RelayEvent]) -> int:
         """Store events, all or none. Returns how many are new.
@@ -127,10 +132,17 @@ class DeliveryEventStore:
         if event.delivery:
             change = {"mail": mail.id, "to_delivery": event.delivery, "event_at": event.at.timestamp()}
             connection.execute(_SET_DELIVERY, change)
+            if mail.payload is not None:
+                self._callback_events.add(connection, [_mail_event(event, event.delivery, mail)])
         address = (event.address or mail.recipient or "").strip().lower()
         if event.delivery not in _SUPPRESSES or not address:
             return False
         return self._suppressions.suppress(connection, mail, address, event)
+
+
+def _mail_event(event: RelayEvent, delivery: Delivery, mail: Row[Any]) -> MailEvent:
+    at = event.at.timestamp()
+    return MailEvent(mail.id, mail.shop, delivery, _CAUSES.get(delivery), event.code, delivery, at)
 
 
 def _log(event: RelayEvent, mail: Row[Any], is_suppressing: bool) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, Table, and_, bindparam, case, func, or_, select, update
 
-from orderconfirm.models import ClaimedMail, Event, State
+from orderconfirm.models import Cause, ClaimedMail, Event, State
 from orderconfirm.outbox import history
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent
 from orderconfirm.outbox.copy_numbers import copies_among
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Outcome
@@ -42,10 +43,11 @@ NO_REPLY = AttemptResult()
 
 @dataclass(frozen=True, slots=True)
 class FinishedAttempt:
-    """The outcome of one attempt to send the mail leased with `token`."""
+    """The outcome of one attempt to send the mail of `shop` that is leased with `token`."""
 
     mail_id: int
     token: str
+    shop: str
     outcome: Outcome
     result: AttemptResult = NO_REPLY
     is_copy: bool = False
@@ -53,7 +55,7 @@ class FinishedAttempt:
     @classmethod
     def of(cls, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> FinishedAttempt:
         """Return the finished attempt to send a claimed mail."""
-        return cls(mail.id, mail.lease_token, outcome, result, mail.is_copy)
+        return cls(mail.id, mail.lease_token, mail.shop, outcome, result, mail.is_copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ class ReclaimRequest:
 class Leases:
     """The operations on leases, for the writer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, has_callback: Callable[[str], bool]) -> None:
+        """`has_callback` is whether a shop's events are posted to it."""
+        self._callback_events = CallbackEvents(database, has_callback)
         self._process_locks = database.process_locks
         self._mails = _TableLeases(database, outbox)
         self._copies = _TableLeases(database, merchant_copies)
@@ -87,9 +91,14 @@ class Leases:
         ours = list(compress(finished_attempts, are_ours))
         if ours:
             self._add_event.execute_many(connection, map(_event, ours))
-        for finished in ours:
-            if finished.outcome.state in State.HOLDABLE and not finished.is_copy:
-                hold_if_suppressed(connection, finished.mail_id)
+        of_mails = [finished for finished in ours if not finished.is_copy]
+        held = {
+            finished.mail_id
+            for finished in of_mails
+            if finished.outcome.state in State.HOLDABLE and hold_if_suppressed(connection, finished.mail_id)
+        }
+        events = (_mail_event(finished, finished.mail_id in held) for finished in of_mails)
+        self._callback_events.add(connection, events)
         return are_ours
 
     def reclaim(self, connection: Connection, request: ReclaimRequest) -> list[str]:
@@ -117,8 +126,10 @@ class Leases:
             "trusts_clock": request.trusts_clock,
         }
         mails = self._mails.reclaim(connection, leases, State.HELD if request.holds else State.QUEUED)
-        for mail in mails:
-            hold_if_suppressed(connection, mail.id)
+        held = {mail.id: Cause.UNKNOWN_OUTCOME for mail in mails if request.holds}
+        held |= {mail.id: Cause.SUPPRESSED for mail in mails if hold_if_suppressed(connection, mail.id)}
+        events = (MailEvent(mail.id, mail.shop, Event.HELD, held[mail.id]) for mail in mails if mail.id in held)
+        self._callback_events.add(connection, events)
         self._copies.reclaim(connection, leases, State.QUEUED)
         return [mail.order_id for mail in mails]
 
@@ -182,7 +193,7 @@ class _TableLeases:
                 possible_copies=c.possible_copies + 1,
                 **NO_LEASE,
             )
-            .returning(*(c[name] for name in ("id", "order_id") if name in c))
+            .returning(*(c[name] for name in ("id", "order_id", "shop") if name in c))
         )
 
     def settle(self, connection: Connection, finished: FinishedAttempt) -> bool:
@@ -209,6 +220,14 @@ class _TableLeases:
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
         history.record(connection, ids, Event.RELEASED, State.QUEUED, is_copy=self._is_copy)
+
+
+def _mail_event(finished: FinishedAttempt, is_suppressed: bool) -> MailEvent:
+    """Return what happened to a mail in the end: it may be held because its address was suppressed meanwhile."""
+    if is_suppressed:
+        return MailEvent(finished.mail_id, finished.shop, Event.HELD, Cause.SUPPRESSED)
+    outcome = finished.outcome
+    return MailEvent(finished.mail_id, finished.shop, outcome.event, outcome.cause, finished.result.code)
 
 
 def _values(finished: FinishedAttempt) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
-from orderconfirm.models import ClaimedMail, Event, NewMail, State
+from orderconfirm.models import Cause, ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
+from orderconfirm.outbox.callback_events import no_shop
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.fair_claims import ClaimRequest, FairClaims, shops_with_mails
@@ -56,19 +57,22 @@ class OutboxQueue:
         max_pending: int,
         wakes_others: bool = False,
         account_of: Callable[[str], str] = lambda shop: COMMON_ACCOUNT,
+        has_callback: Callable[[str], bool] = no_shop,
     ) -> None:
         """`max_pending` is how many mails may wait; further ones are refused with OutboxFull.
 
         `account_of` returns the relay account of a shop.
         With `wakes_others`, new mails wake the senders of other machines, if they share a PostgreSQL database.
+        `has_callback` is whether a shop's events are posted to it.
         """
         self._database = database
         self._capacity = Capacity(max_pending)
-        self._additions = Additions(database, self._capacity, wakes_others and database.dialect == "postgresql")
+        notifies = wakes_others and database.dialect == "postgresql"
+        self._additions = Additions(database, self._capacity, notifies, has_callback)
         self._account_of = account_of
         self._claims = FairClaims(database, account_of, outbox)
         self._copy_claims = CopyClaims(database, account_of)
-        self._leases = Leases(database)
+        self._leases = Leases(database, has_callback)
         #: Tokens of unconfirmed claims: this process may hold leases without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()
 
@@ -179,9 +183,9 @@ class OutboxQueue:
             return to_claimed(row, is_copy)
         except (TypeError, ValueError, OverflowError, OSError) as exc:
             log.error("a row of the outbox cannot be read", extra={"row": row.id, "reason": str(exc)})
-            damaged = Outcome(State.FAILED, Event.FAILED, f"the stored order cannot be read: {exc}")
+            reason = f"the stored order cannot be read: {exc}"
+            damaged = Outcome(State.FAILED, Event.FAILED, reason, cause=Cause.NOT_RENDERED)
             # If this fails, the row is claimed again when its lease ends.
-            self._database.write_all(
-                [(self._leases.settle_all, FinishedAttempt(row.id, row.lease_token, damaged, is_copy=is_copy))]
-            )
+            finished = FinishedAttempt(row.id, row.lease_token, row.shop, damaged, is_copy=is_copy)
+            self._database.write_all([(self._leases.settle_all, finished)])
             return None

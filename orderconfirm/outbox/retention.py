@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, case, null, or_, select, text
 
 from orderconfirm.errors import WrongState
 from orderconfirm.models import Event, State
-from orderconfirm.outbox import delivery_events, history, idempotency, merchant_copies, webhook_log
+from orderconfirm.outbox import callback_events, delivery_events, history, idempotency, merchant_copies, webhook_log
 from orderconfirm.outbox.admin import lock_order
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import is_due_state, is_newest, now
@@ -104,10 +104,11 @@ class Retention:
 
 
 def _delete_events(connection: Connection, mails: Sequence[Row[Any]]) -> None:
-    """Delete the history, delivery events, copies and idempotency keys of mails, in one statement each."""
+    """Delete the history, delivery events, copies, callbacks and idempotency keys of mails, in one statement each."""
     if mails:
         mail_ids = [mail.id for mail in mails]
         history.delete_of(connection, mail_ids)
         delivery_events.delete_of(connection, mail_ids)
         merchant_copies.delete_of(connection, mail_ids)
+        callback_events.delete_of(connection, mail_ids)
         idempotency.delete_of(connection, list({(mail.shop, mail.order_id) for mail in mails}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orderconfirm.errors import ORDER_STAGES, DeliveryFailure, Denied, RelayTrouble, SlowDown, TryLater, UnknownOutcome
-from orderconfirm.models import ClaimedMail, Event, State
+from orderconfirm.models import Cause, ClaimedMail, Event, State
 
 #: A delay varies by this share in both directions, so that mails that failed together are not retried together.
 JITTER = 0.2
@@ -25,7 +25,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The next state of a claimed mail. A mail in a due state is due again in `delay` seconds."""
+    """The next state of a claimed mail. A mail in a due state is due again in `delay` seconds.
+
+    `cause` is why a mail is not sent for good, or held.
+    """
 
     state: State
     event: Event
@@ -35,12 +38,13 @@ class Outcome:
     #: MAIL_GIVE_UP_AFTER is measured and which remains the mail's Date.
     spends_attempt: bool = True
     may_be_copy: bool = False
+    cause: Cause | None = None
 
 
 SENT = Outcome(State.SENT, Event.SENT)
 #: Returned to the queue unsent: service stopping, relay paused, lease too short, or claim abandoned.
 RELEASED = Outcome(State.QUEUED, Event.RELEASED, spends_attempt=False)
-EXPIRED = Outcome(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False)
+EXPIRED = Outcome(State.EXPIRED, Event.EXPIRED, "send_before has passed", spends_attempt=False, cause=Cause.TOO_LATE)
 #: Neither sent nor expired, because the clock is not trusted.
 WAITS_FOR_CLOCK = Outcome(
     State.QUEUED,
@@ -73,12 +77,13 @@ def decide(
         delay = failure.retry_after or _delay(mail.attempts, policy, random_value)
         again = Outcome(State.QUEUED, Event.DEFERRED, str(failure), delay)
         return (_give_up(failure, mail, policy, delay) if trusts_clock else None) or again
-    return Outcome(State.FAILED, Event.FAILED, str(failure))
+    cause = Cause.REFUSED if isinstance(failure, DeliveryFailure) else Cause.NOT_RENDERED
+    return Outcome(State.FAILED, Event.FAILED, str(failure), cause=cause)
 
 
 def _after_unknown(failure: UnknownOutcome, mail: ClaimedMail, policy: Policy, trusts_clock: bool) -> Outcome:
     if policy.holds_unknown:
-        return Outcome(State.HELD, Event.HELD, str(failure), may_be_copy=True)
+        return Outcome(State.HELD, Event.HELD, str(failure), may_be_copy=True, cause=Cause.UNKNOWN_OUTCOME)
     doubled = policy.unknown_delay * 2 ** min(mail.possible_copies, 16)
     delay = min(doubled, max(policy.unknown_delay, MAX_UNKNOWN_DELAY))
     again = Outcome(State.UNKNOWN, Event.UNKNOWN, str(failure), delay, may_be_copy=True)
@@ -91,10 +96,10 @@ def _give_up(failure: DeliveryFailure, mail: ClaimedMail, policy: Policy, delay:
     age = (mail.claimed_at - mail.tried_at).total_seconds() if mail.tried_at else 0.0
     if age + delay > policy.give_up_after:
         reason = f"given up after {age / 3600:.0f} h: {failure}"
-        return Outcome(State.FAILED, Event.FAILED, reason, may_be_copy=is_unknown)
+        return Outcome(State.FAILED, Event.FAILED, reason, may_be_copy=is_unknown, cause=Cause.GIVEN_UP)
     if mail.send_before and (mail.send_before - mail.claimed_at).total_seconds() <= delay:
         reason = f"send_before comes before the next attempt: {failure}"
-        return Outcome(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown)
+        return Outcome(State.EXPIRED, Event.EXPIRED, reason, may_be_copy=is_unknown, cause=Cause.TOO_LATE)
     return None
 
 

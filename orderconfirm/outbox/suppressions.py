@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, null, select, tuple_, update
 
-from orderconfirm.models import Event, RelayEvent, State
+from orderconfirm.models import Cause, Event, RelayEvent, State
 from orderconfirm.outbox import history
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.rows import address_hash
 from orderconfirm.outbox.sql import SUPPRESSED, insert_into, is_suppressed, now, state_of_few
@@ -73,8 +74,9 @@ def _add_statement(dialect: str) -> Any:
 class SuppressionList:
     """The suppressed addresses of each shop, as hashes. `suppress` runs in the caller's transaction."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, callback_events: CallbackEvents) -> None:
         self._add = _add_statement(dialect)
+        self._callback_events = callback_events
 
     def suppress(self, connection: Connection, mail: Row[Any], address: str, event: RelayEvent) -> bool:
         """Hold the waiting mails to an address and all later ones, because of what `event` reports about `mail`.
@@ -92,6 +94,8 @@ class SuppressionList:
             return False
         held = connection.execute(_HOLD_ALL, {"of_shop": mail.shop, "address": address}).all()
         history.record(connection, [row.id for row in held], Event.HELD, State.HELD, SUPPRESSED)
+        held_events = (MailEvent(row.id, mail.shop, Event.HELD, Cause.SUPPRESSED) for row in held)
+        self._callback_events.add(connection, held_events)
         return True
 
 
@@ -152,7 +156,9 @@ def _to_suppression(row: Row[Any]) -> Suppression:
     )
 
 
-def hold_if_suppressed(connection: Connection, mail_id: int) -> None:
-    """Hold a mail whose address was suppressed while it was being sent."""
-    if connection.execute(_HOLD_ONE, {"mail": mail_id}).first() is not None:
+def hold_if_suppressed(connection: Connection, mail_id: int) -> bool:
+    """Hold a mail whose address was suppressed while it was being sent. Returns whether it was."""
+    is_held = connection.execute(_HOLD_ONE, {"mail": mail_id}).first() is not None
+    if is_held:
         history.record(connection, [mail_id], Event.HELD, State.HELD, SUPPRESSED)
+    return is_held

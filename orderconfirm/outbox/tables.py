@@ -25,6 +25,7 @@ from sqlalchemy import (
 from orderconfirm.limits import MAX_IDEMPOTENCY_KEY_LENGTH
 from orderconfirm.models import State
 from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
+from orderconfirm.queries import CallbackState
 
 
 def _state_in(states: Collection[str]) -> str:
@@ -38,6 +39,8 @@ IS_ATTENTION_STATE = _state_in(State.ATTENTION)
 HAS_POSSIBLE_COPIES = "possible_copies > 0"
 #: Finished mails whose content is not yet deleted.
 IS_FINISHED_WITH_CONTENT = f"{_state_in(State.TERMINAL)} AND payload IS NOT NULL"
+IS_WAITING_CALLBACK = f"state = '{CallbackState.WAITING}'"
+IS_UNDELIVERED_CALLBACK = f"state IN ('{CallbackState.FAILED}', '{CallbackState.GONE}')"
 
 metadata = MetaData()
 
@@ -193,6 +196,44 @@ webhooks = Table(
     Column("received_at", Double, nullable=False, index=True),
     Column("body", Text, nullable=False),
     UniqueConstraint("shop", "order_id", name="webhooks_order"),
+)
+
+#: Events of mails that are posted to the shop, kept as long as the order's content. They repeat nothing personal.
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    #: The same in each attempt, so that the receiver recognises a repetition.
+    Column("webhook_id", String(40), nullable=False),
+    Column("mail_id", _Id, ForeignKey("outbox.id"), nullable=False, index=True),
+    Column("shop", String(64), nullable=False),
+    #: What happened and when, and the mail's state, delivery, and reason for it at that time.
+    Column("event", String(16), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("mail_state", String(16), nullable=False),
+    Column("delivery", String(16)),
+    Column("cause", String(16)),
+    #: The SMTP reply's code.
+    Column("code", Integer),
+    Column("state", String(16), nullable=False),
+    #: While an attempt has the callback leased, the end of that lease.
+    Column("due_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    #: The last attempt: its end, the HTTP status, and why it was no success.
+    Column("tried_at", Double),
+    Column("status", Integer),
+    Column("reason", Text),
+    Column("lease_token", String(32)),
+)
+_partial_index("callbacks_waiting", IS_WAITING_CALLBACK, callbacks.c.shop, callbacks.c.due_at)
+_partial_index("callbacks_undelivered", IS_UNDELIVERED_CALLBACK, callbacks.c.id)
+
+#: Callback URLs that responded with 410 Gone. Nothing is posted there until a replay.
+gone_endpoints = Table(
+    "gone_endpoints",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("gone_at", Double, nullable=False),
 )
 
 #: Hashes of the addresses that bounced permanently or reported spam. Mails to them are held.

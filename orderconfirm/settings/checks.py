@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from orderconfirm.settings.public_addresses import may_be_public
 
 if TYPE_CHECKING:
     from orderconfirm.settings.model import Settings
@@ -26,6 +29,7 @@ def contradictions(settings: Settings) -> list[str]:
         *_login_problems(settings),
         *_api_problems(settings),
         *_sender_problems(settings),
+        *_callback_problems(settings),
         *_log_problems(settings),
         *_process_problems(settings),
         *_database_problems(settings),
@@ -126,6 +130,20 @@ def _sender_problems(settings: Settings) -> list[str]:
     for name, text in (("COMPANY_NAME", settings.company_name), ("EMAIL_SENDER", settings.from_header)):
         if not text.isprintable():
             problems.append(f"{name} contains a line break or another unprintable character")
+    return problems
+
+
+def _callback_problems(settings: Settings) -> list[str]:
+    if not settings.callback_url:
+        return ["CALLBACK_SECRETS is set without CALLBACK_URL"] if settings.callback_secrets else []
+    problems = []
+    if not settings.callback_secrets:
+        problems.append("CALLBACK_SECRETS is missing: callbacks are signed, so set whsec_ and base64")
+    url = urlsplit(settings.callback_url)
+    if not settings.callback_allow_private and (url.scheme != "https" or not may_be_public(url.hostname or "")):
+        problems.append(
+            "CALLBACK_URL must be https:// and public, unless CALLBACK_ALLOW_PRIVATE=true permits other addresses"
+        )
     return problems
 
 

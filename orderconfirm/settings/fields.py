@@ -165,6 +165,25 @@ class SettingsFields:
     strict_totals: bool = setting(
         "STRICT_TOTALS", False, "refuse orders whose parts do not add up to the total (422)", values.boolean
     )
+    callback_url: str = setting(
+        "CALLBACK_URL",
+        "",
+        "URL to which a signed event is posted when a mail is sent, delivered, bounced or not sent; empty: none",
+        values.callback_url,
+    )
+    callback_secrets: tuple[str, ...] = setting(
+        "CALLBACK_SECRETS",
+        (),
+        "secrets that sign the callbacks, whsec_ and base64, separated by commas during a rotation",
+        values.callback_secrets,
+        secret=True,
+    )
+    callback_allow_private: bool = setting(
+        "CALLBACK_ALLOW_PRIVATE",
+        False,
+        "let callbacks go to http:// and to private addresses, for a receiver in the same network",
+        values.boolean,
+    )
 
     mailtrap_api_token: str = setting(
         "MAILTRAP_API_TOKEN", "", "Mailtrap API token; mails are sent through live.smtp.mailtrap.io", secret=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -116,6 +117,33 @@ def legal_text(text: str) -> ByLanguage:
 
 def url_by_language(text: str) -> ByLanguage:
     return ByLanguage(web_url(text))
+
+
+def callback_url(text: str) -> str:
+    """Parse a URL without a user, whose host, port and path may stand in a request as they are."""
+    try:
+        parts = urlsplit(text)
+        is_complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a malformed address or port
+        is_complete = False
+    if not is_complete or not re.fullmatch(r"https?://[!-~]+", text) or "@" in parts.netloc or "#" in text:
+        raise ValueError("must be a URL like https://shop.example/callback, without a user and in ASCII")
+    return text
+
+
+def callback_secret(text: str) -> str:
+    """Parse a secret of Standard Webhooks, whose key has 24 to 64 bytes."""
+    try:
+        key = b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError("must be whsec_ and the base64 of 24 to 64 random bytes")
+    return text
+
+
+def callback_secrets(text: str) -> tuple[str, ...]:
+    return tuple(callback_secret(part.strip()) for part in text.split(",") if part.strip())
 
 
 def folder(text: str) -> str:

@@ -268,10 +268,11 @@ def _detail(entry: OutboxEntry | None, order_id: str) -> dict[str, Any]:
         raise _unknown(order_id)
     if entry.is_erased:
         raise ContentDeleted(f"order {order_id} was erased")
-    waiting = None
+    waiting, callbacks = None, []
     with suppress(OutboxUnavailable):  # what was asked for is done
         waiting = _confirmations().why_waiting([entry]).get(entry.id)
-    return detail(entry, waiting, _link(entry))
+        callbacks = _confirmations().callbacks.of_order(entry.shop, entry.order_id)
+    return detail(entry, waiting, callbacks, _link(entry))
 
 
 def _unknown(order_id: str) -> NotFound:

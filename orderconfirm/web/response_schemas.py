@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -9,6 +10,7 @@ from marshmallow import Schema, fields, validate
 from orderconfirm import representation
 from orderconfirm.models import Delivery, Event, OutboxEntry, State
 from orderconfirm.platforms import Outcome
+from orderconfirm.queries import Callback, CallbackState
 from orderconfirm.web import problem_types
 
 _EVENTS = validate.OneOf([event.value for event in Event])
@@ -99,8 +101,23 @@ class MerchantCopySchema(Schema):
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
 
 
+class CallbackSchema(Schema):
+    """An event that is posted to the shop's callback URL; `status` and `reason` are those of the last attempt."""
+
+    webhook_id = _text("evt_5f1d0c7a9b3e4d2f8a6c1b0e7d9f3a5c", required=True)
+    revision = fields.Integer(required=True, metadata={"description": "the revision of the mail", "examples": [0]})
+    event = _text("delivered", required=True)
+    at = _time("2025-03-15T14:30:09+00:00", required=True)
+    state = _text("delivered", required=True, validate=validate.OneOf([state.value for state in CallbackState]))
+    attempts = fields.Integer(required=True, metadata={"examples": [1]})
+    tried_at = _time("2025-03-15T14:30:10+00:00", "the last attempt", allow_none=True, required=True)
+    due_at = _time("2025-03-15T14:30:10+00:00", "the next attempt", allow_none=True, required=True)
+    status = fields.Integer(allow_none=True, required=True, metadata={"examples": [200]})
+    reason = _text("HTTP 503", "why it was not delivered", allow_none=True, required=True)
+
+
 class MailSchema(SummarySchema):
-    """A mail with its history and delivery events."""
+    """A mail with its history, delivery events and callbacks."""
 
     waiting = _text("no process sends mails", _WAITING, allow_none=True, required=True)
     changed_at = _time("2025-03-15T14:30:03+00:00", required=True)
@@ -116,6 +133,7 @@ class MailSchema(SummarySchema):
     history = fields.List(fields.Nested(HistorySchema), required=True)
     deliveries = fields.List(fields.Nested(DeliveryEventSchema), required=True)
     merchant_copy = fields.Nested(MerchantCopySchema, required=True, allow_none=True)
+    callbacks = fields.List(fields.Nested(CallbackSchema), required=True)
 
 
 class PageSchema(Schema):
@@ -198,7 +216,7 @@ def summary(entry: OutboxEntry, link: str) -> dict[str, Any]:
     return {**representation.summary(entry), "links": {"self": link}}
 
 
-def detail(entry: OutboxEntry, waiting: str | None, link: str) -> dict[str, Any]:
+def detail(entry: OutboxEntry, waiting: str | None, callbacks: Iterable[Callback], link: str) -> dict[str, Any]:
     """Return a mail as in MailSchema. `waiting` is why it is not being sent yet, `link` the path of its order."""
     earlier = [summary(each, link) for each in entry.earlier]
-    return {**summary(entry, link), **representation.detail(entry, waiting), "earlier_mails": earlier}
+    return {**summary(entry, link), **representation.detail(entry, waiting, callbacks), "earlier_mails": earlier}

@@ -17,9 +17,11 @@ from flask.testing import FlaskClient
 
 from orderconfirm import create_app
 from orderconfirm.models import DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
+from orderconfirm.queries import Callback, CallbackState
 from orderconfirm.settings import ApiKey, Settings
 from orderconfirm.web.auth import WRONG_KEY_DELAY, WRONG_KEYS_PER_MINUTE
 from orderconfirm.web.response_schemas import (
+    CallbackSchema,
     DeliveryEventSchema,
     HistorySchema,
     LinksSchema,
@@ -239,10 +241,15 @@ class TestSchemas:
         assert list(body["links"]) == list(LinksSchema().fields)
 
     def test_a_detailed_mail_has_the_fields_of_its_schema(self, entry: OutboxEntry) -> None:
-        body = detail(replace(entry, earlier=(entry,)), None, "/link")
+        callback = Callback(
+            *("default", "1", 0, "evt_1", "sent", entry.accepted_at, CallbackState.DELIVERED, 1),
+            *(entry.accepted_at, None, 200, None),
+        )
+        body = detail(replace(entry, earlier=(entry,)), None, [callback], "/link")
         assert list(body) == list(MailSchema().fields)
         assert list(body["history"][0]) == list(HistorySchema().fields)
         assert list(body["deliveries"][0]) == list(DeliveryEventSchema().fields)
+        assert list(body["callbacks"][0]) == list(CallbackSchema().fields)
         assert list(body["earlier_mails"][0]) == list(SummarySchema().fields)
 
     def test_a_placed_order_has_the_fields_of_its_schema(self, client: FlaskClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,10 @@ def run_batches(label: str, batches: Iterable[int]) -> int:
         click.echo(f"\nInterrupted after {total:,}: repeat the command for the remaining ones.", err=True)
         raise SystemExit(130) from None
     return total
+
+
+def to_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def when(at: datetime) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import click
 from marshmallow import ValidationError
 
 from orderconfirm import representation
-from orderconfirm.cli.outbox.group import JSON, SHOP, open_confirmations, outbox, shop_of, unknown, when
+from orderconfirm.cli.outbox.group import JSON, SHOP, open_confirmations, outbox, shop_of, to_json, unknown, when
 from orderconfirm.models import Delivery, MerchantCopy, OutboxEntry, State
 from orderconfirm.order.fields import Timestamp
-from orderconfirm.queries import Search
+from orderconfirm.queries import Callback, Search
 
 
 def _time(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
@@ -81,7 +80,7 @@ def list_mails(
         mails = [
             {"shop": each.shop, **representation.summary(each), "waiting": waiting.get(each.id)} for each in entries
         ]
-        click.echo(_to_json(mails))
+        click.echo(to_json(mails))
         return
     width = max((len(_outcome(entry)) for entry in entries), default=0)
     for entry in entries:
@@ -102,16 +101,13 @@ def show(order_id: str, shop: str | None, as_json: bool) -> None:
     with open_confirmations() as confirmations:
         entry = confirmations.status(shop_of(confirmations, order_id, shop), order_id)
         waiting = confirmations.why_waiting([entry]).get(entry.id) if entry else None
+        callbacks = confirmations.callbacks.of_order(entry.shop, entry.order_id) if entry else []
     if entry is None:
         raise unknown(order_id, shop)
     if as_json:
-        click.echo(_to_json({"shop": entry.shop, **representation.detail(entry, waiting)}))
+        click.echo(to_json({"shop": entry.shop, **representation.detail(entry, waiting, callbacks)}))
     else:
-        _print(entry, waiting)
-
-
-def _to_json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        _print(entry, waiting, callbacks)
 
 
 def _outcome(entry: OutboxEntry) -> str:
@@ -124,7 +120,7 @@ def _why(entry: OutboxEntry, waiting: str | None) -> str:
     return "; ".join(words for words in (reason, waiting, copies) if words)
 
 
-def _print(entry: OutboxEntry, waiting: str | None) -> None:
+def _print(entry: OutboxEntry, waiting: str | None, callbacks: list[Callback]) -> None:
     rows = {
         "order": f"{entry.order_id} (shop {entry.shop})",
         "mail": f"{entry.revision + 1}, the newest of the order" if entry.revision else None,
@@ -146,8 +142,9 @@ def _print(entry: OutboxEntry, waiting: str | None) -> None:
         if value is not None:
             click.echo(f"{name:<16}{value}")
     lines = [(each.at, each.revision, each.event, _words(each.stage, each.code, each.text)) for each in entry.history]
-    # Delivery events are printed in parentheses.
+    # Delivery events are printed in parentheses, callbacks to the shop with an arrow.
     lines += [(each.at, each.revision, f"({each.event})", _words(each.code, each.text)) for each in entry.deliveries]
+    lines += [(each.at, each.revision, f"→ {each.event}", _words(each.state, each.reason)) for each in callbacks]
     for at, revision, event, words in sorted(lines, key=lambda line: line[0]):
         mail = f"mail {revision + 1}  " if entry.revision else ""
         click.echo(f"  {when(at)}  {mail}{event:<15}{words}".rstrip())

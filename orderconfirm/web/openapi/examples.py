@@ -67,6 +67,7 @@ DETAIL: Example = {
         }
     ],
     "merchant_copy": None,
+    "callbacks": [],
 }
 _RESENT_AT = "2025-03-16T09:12:40.730000+00:00"
 RESEND: Example = {"email": "john.doe@example.org", "reason": "the customer mistyped it"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orderconfirm.models import Delivery, DeliveryEvent, Event, HistoryEntry, OutboxEntry, State
+from orderconfirm.queries import Callback, CallbackState
 
 #: The CSS class of each state and delivery.
 KINDS: dict[str, str] = {
@@ -73,7 +75,15 @@ class Step:
     seconds: float | None = None
 
 
-def timeline(entry: OutboxEntry) -> list[Step]:
+_CALLBACKS: dict[str, str] = {
+    CallbackState.WAITING: "The shop is not told yet: {}",
+    CallbackState.DELIVERED: "The shop was told: {}",
+    CallbackState.FAILED: "The shop could not be told: {}",
+    CallbackState.GONE: "The shop was not told, because its callback is switched off: {}",
+}
+
+
+def timeline(entry: OutboxEntry, callbacks: Iterable[Callback]) -> list[Step]:
     """Return the steps of all mails of an order, and of the merchant's copy, in the order in which they happened."""
     first = (*entry.earlier, entry)[0]
     accepted = Step(first.accepted_at, 0, "busy", "Accepted: the order is on disk")
@@ -81,6 +91,7 @@ def timeline(entry: OutboxEntry) -> list[Step]:
     if copy := entry.merchant_copy:
         of_copy = [_event(each) for each in copy.history] + [_report(each) for each in copy.deliveries]
         steps += [replace(step, title=f"Merchant’s copy: {step.title}") for step in of_copy]
+    steps += [_callback(each) for each in callbacks]
     return sorted([accepted, *steps], key=_moment)
 
 
@@ -98,6 +109,12 @@ def _event(entry: HistoryEntry) -> Step:
 def _report(event: DeliveryEvent) -> Step:
     title = f"Reported by the relay: {event.event.replace('_', ' ')}"
     return Step(event.at, event.revision, "report", title, _quote(event.code, event.text))
+
+
+def _callback(callback: Callback) -> Step:
+    kind = {CallbackState.DELIVERED: "report", CallbackState.WAITING: "busy"}.get(callback.state, "warning")
+    title = _CALLBACKS[callback.state].format(callback.event)
+    return Step(callback.tried_at or callback.at, callback.revision, kind, title, callback.reason or "")
 
 
 def _quote(code: int | None, text: str | None) -> str:

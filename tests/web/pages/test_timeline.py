@@ -22,4 +22,4 @@ def test_a_delivery_in_the_second_of_the_sending_comes_after_it(reported: dateti
         history=(HistoryEntry(SENT, 0, Event.SENT, State.SENT, "end_of_data", 250, "Ok"),),
         deliveries=(DeliveryEvent("1", 0, "delivery", reported, 250, "Ok"),),
     )
-    assert [step.kind for step in timeline(entry)][-2:] == ["good", "report"]
+    assert [step.kind for step in timeline(entry, [])][-2:] == ["good", "report"]
