@@ -13,7 +13,7 @@ import sqlalchemy
 from processes import ROOT
 
 PACKAGES = Path(sqlalchemy.__file__).parents[1]
-#: Prints what mails show in every locale of a supported language, and in some that only a shop's own catalogue can choose.
+#: Prints what mails show in every locale of a supported language, and in some that need a shop's own catalogue.
 SHOW = """
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,7 +37,7 @@ for tag in sorted(locale_identifiers()):
         *(formats.format_money(Decimal("-12345.6"), currency, locale) for currency in ("EUR", "JPY", "XYZ")),
         formats.format_quantity(Decimal("1.5"), locale), formats.format_date(day, locale),
         formats.format_weekday(day, locale), formats.join_names(["a", "b"], locale),
-        [addresses.address_lines(Address(lines=("1 A",), country=code), locale) for code in ("DE", "Deutschland", "SE")],
+        [addresses.address_lines(Address(lines=("1 A",), country=name), locale) for name in ("DE", "Sverige")],
         sep=" | ",
     )
 """

@@ -49,8 +49,8 @@ def require_utf8(session: psycopg.Connection[Any], record: Any) -> None:
 
     encoding = session.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):  # None: a pooler in between does not report it
-        remedy = "create one with ENCODING 'UTF8' TEMPLATE template0"
-        raise psycopg.OperationalError(f"the database's encoding is {encoding}, which cannot store every name: {remedy}")
+        trouble = f"the database's encoding is {encoding}, which cannot store every name"
+        raise psycopg.OperationalError(f"{trouble}: create one with ENCODING 'UTF8' TEMPLATE template0")
 
 
 def tune(session: psycopg.Connection[Any], record: Any) -> None:

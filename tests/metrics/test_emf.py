@@ -94,6 +94,7 @@ def test_the_lines_follow_the_specification() -> None:
     for line in lines:
         validator.validate(line)
         [directive] = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "shop-orders"
         [dimensions] = directive["Dimensions"]
         # Every name that the metadata mentions is a member, a dimension with text and a metric with a number.
         assert all(isinstance(line[name], str) and 1 <= len(line[name]) <= 1024 for name in dimensions)
