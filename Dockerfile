@@ -17,8 +17,8 @@ RUN mkdir certificates && \
     "$DATABASE_CA_URL" certificates/database-ca.pem; fi
 RUN python -m venv --without-pip /venv
 COPY requirements.txt .
-RUN pip --python /venv/bin/python install --no-cache-dir --no-compile --disable-pip-version-check --require-hashes \
-    -r requirements.txt
+RUN pip --python /venv/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
+    --require-hashes --only-binary :all: -r requirements.txt
 COPY infra/image/prune.py .
 # Some libraries come with debug information, SQLAlchemy's with 9 MB.
 RUN cd /venv/lib/python3.13/site-packages && python /build/prune.py . && \
