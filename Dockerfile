@@ -1,5 +1,13 @@
-FROM python:3.13-slim AS packages
+FROM python:3.13-slim AS python
+# Python's image comes without compiled modules, and each start would compile them again.
+# Left out is what the service does not import.
+RUN python -m compileall -q /usr/local/lib/python3.13 \
+    -x "/(_py|doctest|ensurepip|idlelib|pydoc|site-packages|tkinter|turtle|unittest|venv|wsgiref|xml)"
+
+FROM python AS packages
 WORKDIR /build
+# hadolint ignore=DL3008
+RUN apt-get update -q && apt-get install -qy --no-install-recommends binutils
 # The certificates of a database whose authority no system knows. For RDS:
 # https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 ARG DATABASE_CA_URL=
@@ -9,26 +17,32 @@ RUN mkdir certificates && \
     "$DATABASE_CA_URL" certificates/database-ca.pem; fi
 RUN python -m venv --without-pip /venv
 COPY requirements.txt .
-RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --require-hashes \
-    -r requirements.txt
+RUN pip --python /venv/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
+    --require-hashes --only-binary :all: -r requirements.txt
+COPY infra/image/prune.py .
+# Some libraries come with debug information, SQLAlchemy's with 9 MB.
+RUN cd /venv/lib/python3.13/site-packages && python /build/prune.py . && \
+    find sqlalchemy wcwidth wrapt -name "*.so" -exec strip --strip-unneeded {} + && \
+    python -m compileall -q -x "gunicorn/(asgi|dirty)|sqlalchemy/(ext/[^_c]|orm)" .
 # For example limits[redis], which RATELIMIT_STORAGE_URL needs. Versions may be named here: limits[redis]==5.8.0
 ARG EXTRA_PACKAGES=
 # hadolint ignore=DL3013
 RUN if [ -n "$EXTRA_PACKAGES" ]; then \
     pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check $EXTRA_PACKAGES; fi
 
-FROM python:3.13-slim AS app
+FROM python AS app
+COPY --from=packages /venv /venv
 WORKDIR /app
 COPY wsgi.py gunicorn.conf.py infra/image/healthcheck.py ./
 COPY examples examples
 COPY templates templates
 COPY orderconfirm orderconfirm
-RUN python -m compileall -q .
+COPY infra/image/self_test.py /build/
+RUN python -m compileall -q . && \
+    PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 /venv/bin/python /build/self_test.py
 
-FROM python:3.13-slim
-# Python's image comes without compiled modules, and each start would compile them again.
-RUN python -m compileall -q -x "/(ensurepip|idlelib|site-packages|tkinter|turtledemo)/" /usr/local/lib/python3.13 && \
-    mkdir /data && chown 10001:10001 /data
+FROM python
+RUN mkdir /data && chown 10001:10001 /data
 # TMPDIR: gunicorn's heartbeat needs a file, and with --read-only only /data and /dev/shm are writable.
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

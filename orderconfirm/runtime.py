@@ -137,7 +137,8 @@ class Runtime:
         if self.settings.otel_endpoint:
             tracing.start(self.settings.otel_endpoint, VERSION)
         if self.settings.metrics_emf:
-            self._emf_publisher = EmfPublisher(self.metrics, self.settings.environment)
+            namespace, environment = self.settings.metrics_emf_namespace, self.settings.environment
+            self._emf_publisher = EmfPublisher(self.metrics, namespace, environment)
             self._emf_publisher.start()
 
     def begin_stop(self) -> None:

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from printed_output import OUTPUT
 from processes import ROOT, free_port, log_lines, service, wait_until, wait_until_healthy
+from sqlalchemy import make_url
 
 from orderconfirm.version import VERSION
 
@@ -46,6 +48,21 @@ def test_a_service_that_cannot_start_says_so_and_how_to_find_out_more(
     assert "orderconfirm cannot start" in done.stdout
     assert "is ready" not in done.stdout
     assert "Run flask check" in done.stdout
+
+
+def test_a_postgresql_database_that_cannot_store_every_name_ends_the_start_with_one_sentence(
+    tmp_path: Path, postgres: str
+) -> None:
+    url = make_url(postgres)
+    name = f"{url.database}_ascii"
+    with psycopg.connect(postgres, autocommit=True) as administrator:
+        administrator.execute(f"DROP DATABASE IF EXISTS {name}")
+        administrator.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        done = start_and_end(tmp_path, DATABASE_URL=url.set(database=name).render_as_string(hide_password=False))
+        administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    assert "encoding is SQL_ASCII, which cannot store every name: create one with ENCODING 'UTF8'" in done.stdout
 
 
 def test_a_service_reports_ready_once_with_its_addresses(tmp_path: Path) -> None:

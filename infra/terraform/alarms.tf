@@ -1,5 +1,5 @@
-# docs/aws.md says what to do about each alarm. Metrics of the service have the environment that APP_ENV names as a
-# dimension. Each task publishes the increase of its counters once a minute.
+# docs/aws.md says what to do about each alarm. The installation's name is the namespace of the service's metrics, which
+# have the environment that APP_ENV names as a dimension. Each task publishes the increase of its counters once a minute.
 
 locals {
   balancer = { LoadBalancer = aws_lb.this.arn_suffix }
@@ -22,7 +22,7 @@ locals {
     }
     oldest-due = {
       description = "For five minutes, the oldest due mail has been due for more than 15 minutes, or nothing reports."
-      namespace   = "orderconfirm"
+      namespace   = var.name
       metric      = "oldest_due_seconds"
       dimensions  = local.service
       statistic   = "Maximum"
@@ -35,7 +35,7 @@ locals {
     }
     relay-paused = {
       description = "The relay has refused all mails for five minutes. Orders wait."
-      namespace   = "orderconfirm"
+      namespace   = var.name
       metric      = "relay_paused"
       dimensions  = local.service
       statistic   = "Maximum"
@@ -47,7 +47,7 @@ locals {
     }
     no-orders = {
       description = "No order has been accepted for ${var.no_orders_hours} hours."
-      namespace   = "orderconfirm"
+      namespace   = var.name
       metric      = "orders_accepted_total"
       dimensions  = local.service
       statistic   = "Sum"
@@ -115,11 +115,11 @@ locals {
 
   sends = {
     for outcome in ["sent", "failed", "expired"] :
-    outcome => ["orderconfirm", "sends_total", merge(local.service, { outcome = outcome })]
+    outcome => [var.name, "sends_total", merge(local.service, { outcome = outcome })]
   }
   deliveries = {
     for delivery in ["bounced", "complained"] :
-    delivery => ["orderconfirm", "delivery_events_total", merge(local.service, { delivery = delivery })]
+    delivery => [var.name, "delivery_events_total", merge(local.service, { delivery = delivery })]
   }
 }
 

@@ -9,7 +9,7 @@ locals {
       mails                 = { name = "state", values = ["queued", "sending", "unknown", "held", "failed"] }
       sends_total           = { name = "outcome", values = ["sent", "deferred", "unknown", "failed", "expired", "held"] }
       delivery_events_total = { name = "delivery", values = ["delivered", "soft_bounced", "bounced", "complained"] }
-    } : name => [for value in label.values : concat(["orderconfirm", name], local.own, [label.name, value])]
+    } : name => [for value in label.values : concat([var.name, name], local.own, [label.name, value])]
   }
 
   widgets = concat([
@@ -24,15 +24,15 @@ locals {
       period = 60
       stat   = "Maximum"
       metrics = [
-        concat(["orderconfirm", "oldest_due_seconds"], local.own),
-        concat(["orderconfirm", "relay_paused"], local.own, [{ yAxis = "right" }]),
+        concat([var.name, "oldest_due_seconds"], local.own),
+        concat([var.name, "relay_paused"], local.own, [{ yAxis = "right" }]),
       ]
     },
     {
       title   = "Orders accepted, attempts to send by outcome"
       period  = 300
       stat    = "Sum"
-      metrics = concat([concat(["orderconfirm", "orders_accepted_total"], local.own)], local.by_label["sends_total"])
+      metrics = concat([concat([var.name, "orders_accepted_total"], local.own)], local.by_label["sends_total"])
     },
     {
       title   = "Delivery events"
@@ -55,9 +55,9 @@ locals {
       stat   = "Maximum"
       metrics = [
         concat(["AWS/ApplicationELB", "TargetResponseTime"], local.elb, [{ stat = "p95" }]),
-        concat(["orderconfirm", "http_request_duration_seconds_p95"], local.own),
-        concat(["orderconfirm", "send_duration_seconds_p95"], local.own),
-        concat(["orderconfirm", "accepted_to_sent_seconds_p95"], local.own, [{ yAxis = "right" }]),
+        concat([var.name, "http_request_duration_seconds_p95"], local.own),
+        concat([var.name, "send_duration_seconds_p95"], local.own),
+        concat([var.name, "accepted_to_sent_seconds_p95"], local.own, [{ yAxis = "right" }]),
       ]
     },
     {

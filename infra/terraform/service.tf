@@ -6,11 +6,12 @@ locals {
       # The load balancer's X-Forwarded-For has the client's address.
       TRUSTED_PROXIES = "1"
       # A task does not see its share of the CPUs, by which the service would choose.
-      SENDER       = var.cpu >= 2048 ? "process" : "thread"
-      METRICS_EMF  = "true"
-      AUTO_MIGRATE = tostring(var.auto_migrate)
-      EMAIL_SENDER = var.email_sender
-      COMPANY_NAME = var.company_name
+      SENDER                = var.cpu >= 2048 ? "process" : "thread"
+      METRICS_EMF           = "true"
+      METRICS_EMF_NAMESPACE = var.name
+      AUTO_MIGRATE          = tostring(var.auto_migrate)
+      EMAIL_SENDER          = var.email_sender
+      COMPANY_NAME          = var.company_name
     },
     local.uses_mailtrap ? {} : {
       MAIL_SERVER = var.mail_server

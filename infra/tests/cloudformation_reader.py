@@ -275,7 +275,7 @@ def _names_in(rows: list[list[Any]]) -> Iterable[str]:
         before = [before[i] if text == "." else text for i, text in enumerate(texts)]
         labels = dict(zip(before[2::2], before[3::2], strict=True))
         own = [value for label, value in labels.items() if label in ("delivery", "outcome", "state")]
-        yield " ".join([before[1], *own])
+        yield " ".join([*before[:2], *own])
 
 
 def _rights(service: Template, definition: dict[str, Any]) -> dict[str, frozenset[Right]]:

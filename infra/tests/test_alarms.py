@@ -43,8 +43,10 @@ OF_AWS = {
     ("AWS/RDS", "FreeStorageSpace"): [("DBInstanceIdentifier",)],
 }
 
+#: The namespace of the service's metrics, in an alarm and on the dashboard.
+OF_SERVICE = ({"Ref": "AWS::StackName"}, "${AWS::StackName}")
 #: Namespace, name and dimensions.
-Used = tuple[str, str, dict[str, Any]]
+Used = tuple[Any, str, dict[str, Any]]
 
 
 def metrics_of_alarm(alarm: dict[str, Any]) -> Iterator[Used]:
@@ -74,7 +76,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> set[service.Metric]:
 
 def is_published(used: Used, published: set[service.Metric]) -> bool:
     namespace, name, dimensions = used
-    if namespace != "orderconfirm":
+    if namespace not in OF_SERVICE:
         return tuple(sorted(dimensions)) in OF_AWS[namespace, name]
     # The service that the test runs is not one in production.
     assert dimensions["environment"] == "production"

@@ -93,6 +93,9 @@ def test_the_image_is_built_with_arguments_that_it_has() -> None:
     given = {line.partition("=")[0] for line in build["with"]["build-args"].split("\n") if line}
     arguments = set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE))
     assert given <= arguments
+    # Without a compiler, which the build does not have, each package needs a wheel for both.
+    assert build["with"]["platforms"] == "linux/amd64,linux/arm64"
+    assert "--only-binary :all:" in (ROOT / "Dockerfile").read_text("utf-8")
 
 
 def test_a_deployment_sets_a_parameter_that_the_template_has() -> None:

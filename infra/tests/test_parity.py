@@ -16,6 +16,8 @@ from terraform_reader import State
 
 from templates import example, load, resolve
 
+#: The name of each example, which CloudFormation's gets as the name of its stack.
+NAMES = {"small": "orderconfirm", "large": "shop-orders"}
 #: CDK lets the execution role also read a secret's description.
 CDK_ADDS = ("secretsmanager:DescribeSecret", "secretsmanager")
 
@@ -26,8 +28,9 @@ def from_cloudformation(size: str) -> Description:
     parameters |= example(size)
     # A file with more settings in S3: the others take them directly.
     parameters |= {"SettingsFileArn": ""}
+    known = parameters | {"AWS::StackName": NAMES[size]}
     return cloudformation_reader.describe(
-        Template(resolve(bootstrap, {})), Template(resolve(service, parameters), parameters)
+        Template(resolve(bootstrap, {})), Template(resolve(service, parameters), known)
     )
 
 

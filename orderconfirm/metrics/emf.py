@@ -19,7 +19,6 @@ from orderconfirm.metrics.table import PROBES, Metric, Samples
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "orderconfirm"
 #: Seconds between two publications.
 INTERVAL = 60.0
 #: Labels that are no dimensions, because each combination of dimensions is a metric that must be paid for.
@@ -33,9 +32,10 @@ Dimensions = tuple[tuple[str, str], ...]
 class EmfPublisher:
     """A thread that publishes the metrics of the whole service, if this process is the first of those that live."""
 
-    def __init__(self, read: Callable[[], Samples], environment: str) -> None:
+    def __init__(self, read: Callable[[], Samples], namespace: str, environment: str) -> None:
         """`read` returns all metrics, and `environment` is a dimension of each."""
         self._read = read
+        self._namespace = namespace
         self._environment = environment
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="embedded-metrics")
@@ -68,7 +68,7 @@ class EmfPublisher:
             key: numbers if key[0].kind == "gauge" else _difference(numbers, before.get(key))
             for key, numbers in samples.items()
         }
-        for line in to_lines(changes, self._environment, time.time()):
+        for line in to_lines(changes, self._namespace, self._environment, time.time()):
             sys.stdout.write(f"{line}\n")  # in one piece: other processes write there too
         sys.stdout.flush()
         for (metric, labels), numbers in samples.items():
@@ -76,14 +76,14 @@ class EmfPublisher:
                 published.set(metric, numbers, labels)
 
 
-def to_lines(samples: Samples, environment: str, at: float) -> Iterator[str]:
+def to_lines(samples: Samples, namespace: str, environment: str, at: float) -> Iterator[str]:
     """Yield a line for each combination of dimensions. `at` is the time in seconds since 1970."""
     groups: defaultdict[Dimensions, dict[str, tuple[str, float]]] = defaultdict(dict)
     for (dimensions, metric), numbers in added_up(_by_dimensions(samples)).items():
         groups[("environment", environment), *dimensions].update(_figures(metric, numbers))
     for dimensions, figures in groups.items():
         definitions = [{"Name": name, "Unit": unit} for name, (unit, _) in figures.items()]
-        directive = {"Namespace": NAMESPACE, "Dimensions": [[name for name, _ in dimensions]], "Metrics": definitions}
+        directive = {"Namespace": namespace, "Dimensions": [[name for name, _ in dimensions]], "Metrics": definitions}
         metadata = {"Timestamp": int(at * 1000), "CloudWatchMetrics": [directive]}
         values = {name: value for name, (_, value) in figures.items()}
         yield json.dumps({"_aws": metadata, **dict(dimensions), **values})

@@ -79,6 +79,7 @@ def _engine(url: URL, password_file: str, **options: Any) -> Engine:
         return engine
     arguments = postgres_connection.CONNECT_ARGUMENTS
     engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, hide_parameters=True, **options)
+    event.listen(engine, "connect", postgres_connection.require_utf8, insert=True)
     event.listen(engine, "connect", postgres_connection.tune)
     if password_file:
         event.listen(engine, "do_connect", postgres_connection.password_from(password_file))

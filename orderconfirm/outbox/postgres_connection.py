@@ -19,7 +19,7 @@ TIMEOUT = 10
 _UNANSWERED_SECONDS = 5
 
 #: The server answered, and an operator must change something. Such errors have no SQLSTATE in libpq.
-_REFUSED = re.compile(r"authentication failed|does not exist|no pg_hba.conf entry|DATABASE_PASSWORD_FILE")
+_REFUSED = re.compile(r"authentication failed|does not exist|no pg_hba.conf entry|DATABASE_PASSWORD_FILE|ENCODING")
 
 #: Parameters of libpq: TCP detects a server that has disappeared.
 CONNECT_ARGUMENTS: dict[str, Any] = {
@@ -38,6 +38,19 @@ _SESSION_SETTINGS = {
     "tcp_keepalives_count": "2",
 }
 _SET = "; ".join(f"SET {name} = '{value}'" for name, value in _SESSION_SETTINGS.items())
+
+
+def require_utf8(session: psycopg.Connection[Any], record: Any) -> None:
+    """Refuse a database that cannot store every name. A listener of SQLAlchemy's "connect" event, before its own.
+
+    On SQL_ASCII, psycopg returns bytes, for which SQLAlchemy's first query of a connection is not prepared.
+    """
+    import psycopg
+
+    encoding = session.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):  # None: a pooler in between does not report it
+        trouble = f"the database's encoding is {encoding}, which cannot store every name"
+        raise psycopg.OperationalError(f"{trouble}: create one with ENCODING 'UTF8' TEMPLATE template0")
 
 
 def tune(session: psycopg.Connection[Any], record: Any) -> None:

@@ -42,6 +42,12 @@ class SettingsFields:
         "write the metrics to stdout once a minute, in CloudWatch's embedded metric format",
         values.boolean,
     )
+    metrics_emf_namespace: str = setting(
+        "METRICS_EMF_NAMESPACE",
+        "orderconfirm",
+        "namespace of these metrics; installations with the same one are added up",
+        values.metrics_namespace,
+    )
     otel_endpoint: str = setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",

@@ -146,6 +146,12 @@ def callback_secrets(text: str) -> tuple[str, ...]:
     return tuple(callback_secret(part.strip()) for part in text.split(",") if part.strip())
 
 
+def metrics_namespace(text: str) -> str:
+    if not re.fullmatch(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}", text):
+        raise ValueError("must be up to 255 letters, digits and . _ / # : -, and not begin with AWS/")
+    return text
+
+
 def folder(text: str) -> str:
     if not Path(text).is_dir():
         raise ValueError("is not a folder")

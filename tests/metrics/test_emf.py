@@ -72,7 +72,7 @@ HEALTHY = HealthStatus(QueueStats({State.QUEUED: 3}, 12.5, 1), 1000, None, 0.2, 
 
 
 def lines_of(samples: dict[Key, list[float]]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in to_lines(samples, "production", 1_700_000_000.25)]
+    return [json.loads(line) for line in to_lines(samples, "shop-orders", "production", 1_700_000_000.25)]
 
 
 def one(lines: list[dict[str, Any]], name: str, **dimensions: str) -> float:
@@ -94,6 +94,7 @@ def test_the_lines_follow_the_specification() -> None:
     for line in lines:
         validator.validate(line)
         [directive] = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "shop-orders"
         [dimensions] = directive["Dimensions"]
         # Every name that the metadata mentions is a member, a dimension with text and a metric with a number.
         assert all(isinstance(line[name], str) and 1 <= len(line[name]) <= 1024 for name in dimensions)
@@ -125,7 +126,7 @@ def test_a_histogram_becomes_a_count_a_sum_and_a_quantile() -> None:
 
 def test_each_count_is_published_once_and_a_gauge_every_time(capsys: pytest.CaptureFixture[str]) -> None:
     counts = {(ORDERS, ()): [5.0], (CONNECTIONS, ()): [4.0], (MAILS, ("queued",)): [7.0]}
-    publisher = EmfPublisher(lambda: dict(counts), "production")
+    publisher = EmfPublisher(lambda: dict(counts), "orderconfirm", "production")
 
     def published() -> list[dict[str, Any]]:
         publisher._publish()
@@ -145,7 +146,7 @@ def test_only_one_process_of_a_service_publishes(capsys: pytest.CaptureFixture[s
     counters.use(1)
     try:
         assert not counters.is_first  # this process has the lower slot, too
-        EmfPublisher(lambda: {(ORDERS, ()): [5.0]}, "production")._publish()
+        EmfPublisher(lambda: {(ORDERS, ()): [5.0]}, "orderconfirm", "production")._publish()
         assert capsys.readouterr().out == ""
     finally:
         counters.use(0)

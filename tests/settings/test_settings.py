@@ -139,6 +139,7 @@ def test_another_relay_uses_tls_by_default(environ: dict[str, str], security: st
         ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest()}"}, "the SHA-256 of an empty string"),
         ({"API_KEYS": f"one:sha256={sha256(b'').hexdigest().upper()}"}, "API_KEYS has a key for one"),
         ({"API_RATE_LIMIT": "1/0.5s"}, "whole seconds"),
+        ({"METRICS_EMF_NAMESPACE": "AWS/ECS"}, "METRICS_EMF_NAMESPACE must be up to 255"),
         ({"RATELIMIT_STORAGE_URL": "memcached://host"}, "RATELIMIT_STORAGE_URL must be redis://"),
         ({"RATELIMIT_STORAGE_URL": "redis://host:x/0"}, "RATELIMIT_STORAGE_URL has a port"),
         ({"MAILTRAP_WEBHOOK_SECRET": "x"}, "MAILTRAP_WEBHOOK_SECRET is shorter"),

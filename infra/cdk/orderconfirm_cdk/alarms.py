@@ -78,7 +78,7 @@ class Alarms(Construct):
             MathExpression(
                 expression="IF(FILL(failed, 0) + FILL(expired, 0) > 5, 100 * (FILL(failed, 0) + FILL(expired, 0)) "
                 "/ (FILL(sent, 0) + FILL(failed, 0) + FILL(expired, 0)), 0)",
-                using_metrics={each: _sends(each, hour) for each in ("sent", "failed", "expired")},
+                using_metrics={each: self._sends(each, hour) for each in ("sent", "failed", "expired")},
                 period=hour,
             ),
             threshold=5,
@@ -88,7 +88,7 @@ class Alarms(Construct):
             "More than 5 % of a day's mails, and more than five, have bounced.",
             MathExpression(
                 expression="IF(FILL(bounced, 0) > 5, 100 * FILL(bounced, 0) / sent, 0)",
-                using_metrics={"sent": _sends("sent", day), "bounced": _deliveries("bounced", day)},
+                using_metrics={"sent": self._sends("sent", day), "bounced": self._deliveries("bounced", day)},
                 period=day,
             ),
             threshold=5,
@@ -98,7 +98,7 @@ class Alarms(Construct):
             "More than 0.1 % of a day's mails, and more than two, were reported as spam.",
             MathExpression(
                 expression="IF(FILL(complained, 0) > 2, 100 * FILL(complained, 0) / sent, 0)",
-                using_metrics={"sent": _sends("sent", day), "complained": _deliveries("complained", day)},
+                using_metrics={"sent": self._sends("sent", day), "complained": self._deliveries("complained", day)},
                 period=day,
             ),
             threshold=0.1,
@@ -106,7 +106,7 @@ class Alarms(Construct):
         self._add(
             "oldest-due",
             "For five minutes, the oldest due mail has been due for more than 15 minutes, or nothing reports.",
-            service_metric("oldest_due_seconds", statistic="Maximum"),
+            self._service.metric("oldest_due_seconds", statistic="Maximum"),
             threshold=900,
             periods=5,
             # Without metrics, no task runs or none can read the database.
@@ -115,7 +115,7 @@ class Alarms(Construct):
         self._add(
             "relay-paused",
             "The relay has refused all mails for five minutes. Orders wait.",
-            service_metric("relay_paused", statistic="Maximum"),
+            self._service.metric("relay_paused", statistic="Maximum"),
             threshold=1,
             comparison=ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             periods=5,
@@ -125,12 +125,18 @@ class Alarms(Construct):
         self._add(
             "no-orders",
             f"No order has been accepted for {hours} hours.",
-            service_metric("orders_accepted_total", period=Duration.hours(1)),
+            self._service.metric("orders_accepted_total", period=Duration.hours(1)),
             threshold=1,
             comparison=ComparisonOperator.LESS_THAN_THRESHOLD,
             periods=hours,
             missing=TreatMissingData.BREACHING,
         )
+
+    def _sends(self, outcome: str, period: Duration) -> Metric:
+        return self._service.metric("sends_total", period=period, outcome=outcome)
+
+    def _deliveries(self, delivery: str, period: Duration) -> Metric:
+        return self._service.metric("delivery_events_total", period=period, delivery=delivery)
 
     def _add(
         self,
@@ -158,22 +164,3 @@ class Alarms(Construct):
         alarm.add_ok_action(actions.SnsAction(self.topic))
         # Before, there are no metrics of the service.
         alarm.node.add_dependency(self._service.fargate)
-
-
-def service_metric(name: str, *, statistic: str = "Sum", period: Duration | None = None, **labels: str) -> Metric:
-    """Return a metric of the service. The environment is the one that APP_ENV names."""
-    return Metric(
-        namespace="orderconfirm",
-        metric_name=name,
-        dimensions_map={"environment": "production", **labels},
-        statistic=statistic,
-        period=period or Duration.minutes(1),
-    )
-
-
-def _sends(outcome: str, period: Duration) -> Metric:
-    return service_metric("sends_total", period=period, outcome=outcome)
-
-
-def _deliveries(delivery: str, period: Duration) -> Metric:
-    return service_metric("delivery_events_total", period=period, delivery=delivery)

@@ -28,6 +28,7 @@ def container_settings(
         # A task does not see its share of the CPUs, by which the service would choose.
         "SENDER": "process" if config.cpu >= 2048 else "thread",
         "METRICS_EMF": "true",
+        "METRICS_EMF_NAMESPACE": config.name,
         "AUTO_MIGRATE": str(config.auto_migrate).lower(),
         "EMAIL_SENDER": config.email_sender,
         "COMPANY_NAME": config.company_name,

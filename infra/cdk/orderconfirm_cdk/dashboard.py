@@ -7,14 +7,13 @@ from aws_cdk.aws_cloudwatch import Dashboard, GraphWidget, IMetric, IWidget
 from aws_cdk.aws_elasticloadbalancingv2 import HttpCodeElb, HttpCodeTarget
 from constructs import Construct
 
-from orderconfirm_cdk.alarms import service_metric
 from orderconfirm_cdk.config import Config
 from orderconfirm_cdk.database import Database
 from orderconfirm_cdk.service import Service
 
 
 def add_dashboard(scope: Construct, *, config: Config, service: Service, database: Database | None) -> None:
-    rows = [_mails(), _sends(), _requests(service), _machines(service, database)]
+    rows = [_mails(service), _sends(service), _requests(service), _machines(service, database)]
     Dashboard(scope, "Dashboard", dashboard_name=config.name, widgets=rows)
 
 
@@ -22,37 +21,39 @@ def _graph(title: str, left: list[IMetric], right: list[IMetric] | None = None, 
     return GraphWidget(title=title, left=left, right=right, period=Duration.seconds(seconds), width=12)
 
 
-def _metrics(name: str, label: str, values: str, statistic: str = "Sum") -> list[IMetric]:
+def _metrics(service: Service, name: str, label: str, values: str, statistic: str = "Sum") -> list[IMetric]:
     """Return a metric of the service for each value of its label."""
-    return [service_metric(name, statistic=statistic, **{label: value}) for value in values.split()]
+    return [service.metric(name, statistic=statistic, **{label: value}) for value in values.split()]
 
 
-def _mails() -> list[IWidget]:
+def _mails(service: Service) -> list[IWidget]:
     return [
         _graph(
-            "Mails by state", _metrics("mails", "state", "queued sending unknown held failed", "Maximum"), seconds=60
+            "Mails by state",
+            _metrics(service, "mails", "state", "queued sending unknown held failed", "Maximum"),
+            seconds=60,
         ),
         _graph(
             "Age of the oldest due mail, in seconds",
-            [service_metric("oldest_due_seconds", statistic="Maximum")],
-            [service_metric("relay_paused", statistic="Maximum")],
+            [service.metric("oldest_due_seconds", statistic="Maximum")],
+            [service.metric("relay_paused", statistic="Maximum")],
             seconds=60,
         ),
     ]
 
 
-def _sends() -> list[IWidget]:
+def _sends(service: Service) -> list[IWidget]:
     return [
         _graph(
             "Orders accepted, attempts to send by outcome",
             [
-                service_metric("orders_accepted_total"),
-                *_metrics("sends_total", "outcome", "sent deferred unknown failed expired held"),
+                service.metric("orders_accepted_total"),
+                *_metrics(service, "sends_total", "outcome", "sent deferred unknown failed expired held"),
             ],
         ),
         _graph(
             "Delivery events",
-            _metrics("delivery_events_total", "delivery", "delivered soft_bounced bounced complained"),
+            _metrics(service, "delivery_events_total", "delivery", "delivered soft_bounced bounced complained"),
             seconds=3600,
         ),
     ]
@@ -74,10 +75,10 @@ def _requests(service: Service) -> list[IWidget]:
             "95 % take at most, in seconds",
             [
                 balancer.target_response_time(statistic="p95"),
-                service_metric("http_request_duration_seconds_p95", statistic="Maximum"),
-                service_metric("send_duration_seconds_p95", statistic="Maximum"),
+                service.metric("http_request_duration_seconds_p95", statistic="Maximum"),
+                service.metric("send_duration_seconds_p95", statistic="Maximum"),
             ],
-            [service_metric("accepted_to_sent_seconds_p95", statistic="Maximum")],
+            [service.metric("accepted_to_sent_seconds_p95", statistic="Maximum")],
         ),
     ]
 

@@ -13,10 +13,12 @@ provider "aws" {
 
 module "bootstrap" {
   source = "../../bootstrap"
+  name   = "shop-orders"
 }
 
 module "orderconfirm" {
   source = "../.."
+  name   = "shop-orders"
 
   image           = "${module.bootstrap.repository_url}:v1.0.0"
   secret_arn      = module.bootstrap.secret_arn
