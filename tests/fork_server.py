@@ -118,9 +118,10 @@ def _import_libraries() -> None:
     _forget("gunicorn", "orderconfirm")
 
 
-def _forget(*packages: str) -> None:
-    for name in [each for each in sys.modules if each.partition(".")[0] in packages]:
-        del sys.modules[name]
+def _forget(*names: str) -> None:
+    """Forget modules, and packages with all their modules."""
+    for each in [each for each in sys.modules if f"{each}.".startswith(tuple(f"{name}." for name in names))]:
+        del sys.modules[each]
 
 
 def _compile_templates() -> None:
@@ -134,6 +135,8 @@ def _compile_templates() -> None:
     settings = Settings.from_env({})
     shared_renderer(settings, settings.template_folders).render(SAMPLES["two lines"])
     shop_renderers.MailRenderer = shared_renderer  # type: ignore[assignment,misc]
+    # Each start of a service makes its own key for the pages' sessions.
+    _forget("orderconfirm.settings", "orderconfirm.shops")
 
 
 def _serve(requests: socket.socket) -> None:
