@@ -1,10 +1,12 @@
-"""A fork server: it imports the libraries once, and each service process of the tests is forked from it.
+"""A fork server: it imports the libraries and compiles the templates once for all service processes of the tests.
 
-The imports take most of a service's start. Its own modules are imported after the fork, as in any service process.
+Both take most of a service's start. The modules of the service, but those that the templates need, are imported after
+the fork, as in any service process.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -111,15 +113,38 @@ def _import_libraries() -> None:
 
     Some share memory with processes that are forked later, and gunicorn keeps the current folder.
     """
-    sys.path[0] = os.getcwd()
     for name in ENTRANCES:
         importlib.import_module(name)
-    for name in [each for each in sys.modules if each.partition(".")[0] in ("gunicorn", "orderconfirm")]:
-        del sys.modules[name]
+    _forget("gunicorn", "orderconfirm")
+
+
+def _forget(*names: str) -> None:
+    """Forget modules, and packages with all their modules."""
+    for each in [each for each in sys.modules if f"{each}.".startswith(tuple(f"{name}." for name in names))]:
+        del sys.modules[each]
+
+
+def _compile_templates() -> None:
+    """Let each service use the built-in templates that are compiled here."""
+    from renderers import shared_renderer
+
+    from orderconfirm.mail import shop_renderers
+    from orderconfirm.order.samples import SAMPLES
+    from orderconfirm.settings import Settings
+
+    settings = Settings.from_env({})
+    shared_renderer(settings, settings.template_folders).render(SAMPLES["two lines"])
+    shop_renderers.MailRenderer = shared_renderer  # type: ignore[assignment,misc]
+    # Each start of a service makes its own key for the pages' sessions.
+    _forget("orderconfirm.settings", "orderconfirm.shops")
 
 
 def _serve(requests: socket.socket) -> None:
+    sys.path.insert(0, os.getcwd())
     _import_libraries()
+    _compile_templates()
+    del sys.path[1]  # the folder of this file
+    gc.freeze()  # the services need not traverse what they share
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the keepers' return codes are not needed
     while True:
         data, files, _, _ = socket.recv_fds(requests, 1_000_000, 2)
@@ -151,6 +176,8 @@ def _run(request: dict[str, Any], output: int) -> None:
     for standard in (1, 2):
         os.dup2(output, standard)
     os.close(output)
+    if request["root"] != os.getcwd():  # another version of the service
+        _forget("orderconfirm")
     os.chdir(request["root"])
     os.environ.clear()
     os.environ.update(request["environ"])
