@@ -184,7 +184,7 @@ def test_a_list_of_mails_shows_the_items_and_their_arrival() -> None:
     names = ("Blanket", "Napkins", "Tea")
     items = tuple(Item(name, Decimal(1), Decimal(1)) for name in names)
     order = minimal(items=items, estimated_delivery=datetime(2025, 3, 20, tzinfo=UTC))
-    assert "Blanket, Napkins … · Arrives Thursday, March 20\u2007" in render(order).html
+    assert "Blanket, Napkins … · Arrives Thursday, March\u00a020\u2007" in render(order).html
     assert "Blanket、Napkins … · お届け予定日：3月20日(木曜日)\u2007" in render(replace(order, locale="ja")).html
 
 
