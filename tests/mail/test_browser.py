@@ -200,8 +200,9 @@ def test_a_large_total_leaves_the_names_of_items_their_room(browser: Browser) ->
     """At 320 pixels, beside a picture: a table column is as wide as its widest amount."""
     with shown(browser, render("full"), 320) as (page, _):
         load_scripts(page)
-        boxes = page.evaluate("boxesOf('th.line')")
+        boxes, headings = page.evaluate("['th.line', 'th.column'].map(boxesOf)")
     assert len(boxes) == 3 and min(box["width"] for box in boxes) > 140
+    assert [box["height"] for box in headings] == [28 + 22 + 8] * 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
