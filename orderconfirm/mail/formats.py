@@ -24,6 +24,8 @@ _NO_BREAK_SPACE = "\u00a0"
 _MINUS = "\u2212"
 #: The fields of a date pattern that stand for names of weekdays and months; a single M is a number.
 _SHORT_NAMES = re.compile("E+|c+|M{3,}|L{3,}")
+#: Day and month, between which a line must not break.
+_DAY_AND_MONTH = re.compile(r"d\.? (?=M)|M (?=d)")
 #: Languages that write 1234 without a separator. Spanish does so outside America, Portuguese outside Brazil.
 _MINIMUM_GROUPING = frozenset("be bg es et hu hy it ka lv pl sl sq".split())
 #: The digit zero of CLDR's numbering systems; the other digits follow it in Unicode.
@@ -85,7 +87,8 @@ def _weekday_pattern(locale: Locale) -> str:
     """Return the locale's pattern for weekday, day and month, widened to whole names as ICU does."""
     skeletons = locale.datetime_skeletons
     found = next(name for name in ("MMMMEEEEd", "MMMMEd", "MMMEd", "MEd") if name in skeletons)
-    return _SHORT_NAMES.sub(lambda name: name[0][0] * 4, skeletons[found].pattern)
+    pattern = _SHORT_NAMES.sub(lambda name: name[0][0] * 4, skeletons[found].pattern)
+    return _DAY_AND_MONTH.sub(lambda day: day[0].replace(" ", _NO_BREAK_SPACE), pattern)
 
 
 @lru_cache(maxsize=256)

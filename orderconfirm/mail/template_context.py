@@ -51,7 +51,8 @@ class CompanyView:
 class LineView:
     """One line of the order, with its numbers formatted.
 
-    `calculation` is the quantity times the price. `discount` is what the total is below it, or None.
+    `calculation` is the quantity times the price. Where the total is below it, `original_total` is its result and
+    `discount` the difference; both are None elsewhere.
     """
 
     name: str
@@ -61,6 +62,7 @@ class LineView:
     unit_price: str
     calculation: str
     discount: str | None
+    original_total: str | None
     total: str
     image_url: str | None
     url: str | None
@@ -228,7 +230,7 @@ def _line_view(item: Item, order: Order, locale: Locale, times: str) -> LineView
     currency = order.currency
     quantity = format_quantity(item.quantity, locale)
     unit_price = format_money(item.price, currency, locale)
-    discount = line_discount(item, order)
+    total, discount = line_total(item, currency), line_discount(item, order)
     return LineView(
         name=item.name,
         variant=item.variant,
@@ -237,7 +239,8 @@ def _line_view(item: Item, order: Order, locale: Locale, times: str) -> LineView
         unit_price=unit_price,
         calculation=times % {"quantity": quantity, "price": unit_price},
         discount=format_money(-discount, currency, locale) if discount else None,
-        total=format_money(line_total(item, currency), currency, locale),
+        original_total=format_money(total + discount, currency, locale) if discount else None,
+        total=format_money(total, currency, locale),
         image_url=item.image_url,
         url=item.url,
     )

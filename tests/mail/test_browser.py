@@ -186,9 +186,10 @@ def test_the_invoice_stands_beside_the_order_where_there_is_room(browser: Browse
     assert withdrawal["top"] > invoice["bottom"]
 
 
-def test_missing_and_blocked_pictures_keep_their_place(browser: Browser) -> None:
+@pytest.mark.parametrize(("width", "size"), [(320, 56), (600, 72)])
+def test_missing_and_blocked_pictures_keep_their_place(browser: Browser, width: int, size: int) -> None:
     html = render("full")
-    with shown(browser, "", 320) as (page, _):
+    with shown(browser, "", width) as (page, _):
         page.route("**/*.jpg", lambda route: route.abort())
         page.set_content(html, wait_until="load")
         load_scripts(page)
@@ -196,8 +197,24 @@ def test_missing_and_blocked_pictures_keep_their_place(browser: Browser) -> None
         colors = page.evaluate(
             "[...document.querySelectorAll('.picture')].map(e => getComputedStyle(e).backgroundColor)"
         )
-    assert [(box["width"], box["height"]) for box in boxes] == [(56, 56)] * 3
+    assert [(box["width"], box["height"]) for box in boxes] == [(size, size)] * 3
     assert set(colors) == {"rgb(237, 242, 250)"}
+
+
+def test_the_shops_name_and_the_text_begin_at_the_same_edge(browser: Browser) -> None:
+    with shown(browser, render("right to left", logo_url=""), 320) as (page, _):
+        load_scripts(page)
+        margins = page.evaluate("marginsOnTheRight('.inset, h1, .foot b')")
+    assert len(margins) == 3 and len(set(margins)) == 1
+
+
+def test_a_large_total_leaves_the_names_of_items_their_room(browser: Browser) -> None:
+    """At 320 pixels, beside a picture: a table column is as wide as its widest amount."""
+    with shown(browser, render("full"), 320) as (page, _):
+        load_scripts(page)
+        boxes, headings = page.evaluate("['th.line', 'th.column'].map(boxesOf)")
+    assert len(boxes) == 3 and min(box["width"] for box in boxes) > 140
+    assert [box["height"] for box in headings] == [28 + 22 + 8] * 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

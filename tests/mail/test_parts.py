@@ -69,7 +69,8 @@ def facts(view: OrderView) -> Iterator[str]:
     """The facts that a customer must learn from each part."""
     yield from (view.number, view.date, view.total)
     for line in view.shown_lines:
-        yield from filter(None, (line.name, line.variant, line.sku, line.calculation, line.discount, line.total))
+        yield from (line.name, line.calculation, line.total)
+        yield from filter(None, (line.variant, line.sku, line.discount, line.original_total))
     if view.hidden_count:
         yield view.hidden_total
     for row in (*view.sums, *view.included):

@@ -168,11 +168,12 @@ def test_shipping_for_nothing_is_free() -> None:
     assert re.search(r"Versandkosten\s+Kostenlos", Page(email.html).text)
 
 
-def test_a_line_below_its_price_shows_the_discount_in_both_parts() -> None:
+def test_a_line_below_its_price_shows_discount_and_original_total_in_both_parts() -> None:
     item = Item("Pen", Decimal(2), Decimal(5), line_total=Decimal(8))
     email = render(minimal(items=(item,), total=Decimal(8)))
-    assert "  2 × $5.00\n  Discount \u2212$2.00\n" in email.text
-    assert "2 × $5.00 Discount \u2212$2.00" in Page(email.html).text
+    assert "  2 × $5.00\n  Subtotal $10.00\n  Discount \u2212$2.00\n" in email.text
+    assert "2 × $5.00 Discount \u2212$2.00 $8.00 Subtotal $10.00" in Page(email.html).text
+    assert "<s>$10.00</s>" in email.html
 
 
 def test_the_price_precedes_the_quantity_in_japanese() -> None:
@@ -183,7 +184,7 @@ def test_a_list_of_mails_shows_the_items_and_their_arrival() -> None:
     names = ("Blanket", "Napkins", "Tea")
     items = tuple(Item(name, Decimal(1), Decimal(1)) for name in names)
     order = minimal(items=items, estimated_delivery=datetime(2025, 3, 20, tzinfo=UTC))
-    assert "Blanket, Napkins … · Arrives Thursday, March 20\u2007" in render(order).html
+    assert "Blanket, Napkins … · Arrives Thursday, March\u00a020\u2007" in render(order).html
     assert "Blanket、Napkins … · お届け予定日：3月20日(木曜日)\u2007" in render(replace(order, locale="ja")).html
 
 
