@@ -36,6 +36,7 @@ from orderconfirm.outbox.leases import AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.retry import SENT
+from orderconfirm.queries import COMMON_ACCOUNT
 
 #: Mails in one transaction.
 GROUP = 50
@@ -65,12 +66,12 @@ class Outbox:
         assert all(each.is_new for each in results)
 
     def claim(self, names: Sequence[str]) -> None:
-        self._claimed = self._queue.exchange([], len(names), 600.0).claimed
+        self._claimed = self._queue.exchange([], {COMMON_ACCOUNT: len(names)}, 600.0).claimed
         assert len(self._claimed) == len(names)
 
     def settle(self, names: Sequence[str]) -> None:
         finished = [FinishedAttempt.of(mail, SENT, REPLY) for mail in self._claimed]
-        assert all(each is True for each in self._queue.exchange(finished, 0, 0.0).settled)
+        assert all(each is True for each in self._queue.exchange(finished, {}, 0.0).settled)
 
     def report(self, names: Sequence[str]) -> None:
         """Store the relay's events that these mails were delivered."""

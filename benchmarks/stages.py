@@ -35,6 +35,7 @@ from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.leases import AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import SENT
+from orderconfirm.queries import COMMON_ACCOUNT
 from orderconfirm.runtime import Runtime
 from orderconfirm.settings import TEMPLATES, Settings
 from orderconfirm.smtp.sender import SmtpSender
@@ -106,10 +107,10 @@ class Stages:
         self._database.write_all([(self._additions.add_all, Addition.of(mail)) for mail in mails])
 
     def _claim(self, mails: Sequence[NewMail]) -> list[ClaimedMail]:
-        return self._queue.exchange([], len(mails), LEASE_SECONDS).claimed
+        return self._queue.exchange([], {COMMON_ACCOUNT: len(mails)}, LEASE_SECONDS).claimed
 
     def _settle(self, finished_attempts: Sequence[FinishedAttempt]) -> None:
-        exchange = self._queue.exchange(finished_attempts, 0, 0.0)
+        exchange = self._queue.exchange(finished_attempts, {}, 0.0)
         assert all(each is True for each in exchange.settled), exchange
 
 
@@ -145,7 +146,7 @@ def measure(rounds: int, orders: int) -> list[Cost]:
         settings = Settings.from_env({**variables, "DATABASE_URL": f"sqlite:///{folder}/outbox.db"})
         runtime: Runtime = create_app(settings).extensions["orderconfirm"]
         assert settings.relay
-        sender = runtime.make_mail_sender(settings.relay)
+        sender = runtime.relay_accounts.mail_sender()
         stack.callback(sender.close)
         runtime.database.open()
         stack.callback(runtime.database.close)

@@ -198,12 +198,15 @@ class OrderConfirmations:
 
     def why_waiting(self, entries: Collection[OutboxEntry]) -> dict[int, str]:
         """Return why mails are not being sent yet, by their ids, of those that are queued or will be sent again."""
-        return explain_waits(self._database, entries)
+        return explain_waits(self._database, entries, self._shops.account_of)
 
     def overview(self, shop: str | None = None) -> Overview:
         """Return the numbers of one shop's mails, or of all, and the state of the processes that send."""
-        database = self._database
-        return Overview(read_stats(database, shop), *read_senders(database), read_sent_per_minute(database, shop))
+        senders, pauses = read_senders(self._database)
+        if shop is not None:
+            pauses = tuple(pause for pause in pauses if pause.account == self._shops.account_of(shop))
+        stats = read_stats(self._database, shop)
+        return Overview(stats, senders, pauses, read_sent_per_minute(self._database, shop))
 
     def shops(self, order_id: str | None = None) -> list[str]:
         """Return the shops that placed an order, or one with this id."""

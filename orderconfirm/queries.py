@@ -42,14 +42,27 @@ class QueueStats:
         return sum(count for state, count in self.mails.items() if state in State.PENDING)
 
 
+#: The name of the relay account of the settings. Another account has the name of the first shop that uses it.
+COMMON_ACCOUNT = ""
+
+
 @dataclass(frozen=True, slots=True)
 class RelayPause:
-    """Why and since when a sender has sent no mails, when it tries the relay again, and what an operator does."""
+    """Why and since when a sender has sent no mails through a relay account, and what an operator does about it.
 
+    `next_try_at` is when it tries the relay again.
+    """
+
+    account: str
     reason: str
     since: datetime
     next_try_at: datetime
     advice: str = ""
+
+    @property
+    def relay(self) -> str:
+        """The relay as a sentence names it."""
+        return f"the relay of {self.account}" if self.account else "the relay"
 
 
 #: Seconds without a completed round after which a dispatcher counts as stuck.
@@ -61,7 +74,7 @@ class HealthStatus:
     """The health of this process and of all senders. `idle_seconds` grows while the dispatcher is stuck.
 
     `max_pending` is how many mails may be pending, and `refusal` why this process has just refused orders, None after
-    it accepted one. `senders` is how many processes send, `pause` the longest pause among them.
+    it accepted one. `senders` is how many processes send, `pauses` the longest pause of each paused relay account.
     """
 
     stats: QueueStats
@@ -69,7 +82,7 @@ class HealthStatus:
     refusal: str | None
     idle_seconds: float
     senders: int
-    pause: RelayPause | None
+    pauses: tuple[RelayPause, ...]
 
     @property
     def is_full(self) -> bool:
@@ -100,13 +113,14 @@ class HealthStatus:
 class Overview:
     """The state of the outbox at a glance, of one shop's mails or of all.
 
-    `senders` is how many processes send, `pause` the longest pause among them. `sent_per_minute` is how many mails were
-    sent in each minute of the last hour, the newest minute last; it is shorter when too many were sent to count.
+    `senders` is how many processes send, `pauses` the longest pause of each paused relay account. `sent_per_minute` is
+    how many mails were sent in each minute of the last hour, the newest minute last; it is shorter when too many were
+    sent to count.
     """
 
     stats: QueueStats
     senders: int
-    pause: RelayPause | None
+    pauses: tuple[RelayPause, ...]
     sent_per_minute: tuple[int, ...]
 
 

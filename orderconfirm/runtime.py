@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask
 from sqlalchemy.engine import make_url
@@ -19,8 +19,6 @@ from orderconfirm.mail.shop_renderers import ShopRenderers
 from orderconfirm.metrics.collection import collect
 from orderconfirm.metrics.emf import EmfPublisher
 from orderconfirm.metrics.table import Samples
-from orderconfirm.outbox.attempts import AttemptRunner
-from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.dispatcher import Dispatcher, Limits
@@ -28,21 +26,17 @@ from orderconfirm.outbox.lock_holders import name_lock_holder
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retention import Retention
-from orderconfirm.outbox.retry import Policy
-from orderconfirm.outbox.senders import Senders, read_senders
+from orderconfirm.outbox.senders import read_senders
 from orderconfirm.outbox.stats import read_stats
-from orderconfirm.outbox.throttle import RateLimiter
 from orderconfirm.outbox.time_limit import TimeLimited
 from orderconfirm.outbox.transfer import Progress, transfer
 from orderconfirm.outbox.webhook_log import WebhookLog
 from orderconfirm.queries import HealthStatus
+from orderconfirm.relay_accounts import RelayAccounts
 from orderconfirm.settings import ROOT, Relay, Settings
 from orderconfirm.shop_webhooks import ShopWebhooks
 from orderconfirm.shops import Shops
 from orderconfirm.smtp.local_inbox import Inbox
-from orderconfirm.smtp.pool import ConnectionPool
-from orderconfirm.smtp.relay_mail import RelayMail
-from orderconfirm.smtp.sender import SmtpSender
 from orderconfirm.version import VERSION
 
 if TYPE_CHECKING:
@@ -93,8 +87,12 @@ class Runtime:
             settings.database_url, settings.database_password_file, auto_migrate=settings.auto_migrate
         )
         self._queue = OutboxQueue(
-            self.database, settings.outbox_max_pending, wakes_others=settings.sender_role == "off"
+            self.database,
+            settings.outbox_max_pending,
+            wakes_others=settings.sender_role == "off",
+            account_of=self.shops.account_of,
         )
+        self.relay_accounts = RelayAccounts(self.app, self.shops, self.renderers, self.database)
         self.inbox = Inbox(_inbox_folder(self.settings.database_url)) if self.settings.has_local_inbox else None
         self._inbox_server = _server_of(self.inbox) if self.inbox else None
         self._dispatcher: Dispatcher | None = None
@@ -160,14 +158,6 @@ class Runtime:
         tracing.stop()
         self.database.close()
 
-    def make_mail_sender(self, relay: Relay) -> SmtpSender:
-        """Return a sender to `relay` with its own connections."""
-        settings = self.settings
-        ehlo_name = settings.sender_address.rpartition("@")[2]
-        mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
-        pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
-        return SmtpSender(self.app, self.shops, self.renderers, relay, pool)
-
     @property
     def dead_threads(self) -> list[str]:
         """The names of the threads that have ended by themselves. A new process must take this one's place."""
@@ -217,7 +207,7 @@ class Runtime:
             return
         if self._inbox_server:
             self._inbox_server.start()
-        self.sender = self._dispatcher = self._make_dispatcher(self._relay())
+        self.sender = self._dispatcher = self._make_dispatcher()
         self._dispatcher.start()
 
     def _keep_opening(self) -> None:
@@ -240,45 +230,26 @@ class Runtime:
         if self.sender:
             self.sender.wake()
 
-    def _relay(self) -> Relay:
-        if self._inbox_server:
-            return Relay("127.0.0.1", self._inbox_server.port, "none")
-        return cast(Relay, self.settings.relay)
-
-    def _make_dispatcher(self, relay: Relay) -> Dispatcher:
+    def _make_dispatcher(self) -> Dispatcher:
         settings = self.settings
-        holds_unknown = settings.mail_unknown_outcome == "hold"
-        policy = Policy(
-            settings.mail_retry_delays, settings.mail_give_up_after, settings.mail_unknown_outcome_delay, holds_unknown
-        )
-        mail_sender = self.make_mail_sender(relay)
-        breaker = Breaker(settings.mail_login_pause)
-        limiter = RateLimiter(settings.mail_rate_limit)
         clock = ClockWatch(self.database, settings.lease_seconds)
+        inbox = Relay("127.0.0.1", self._inbox_server.port, "none") if self._inbox_server else None
+        accounts = self.relay_accounts.make(clock, inbox)
         return Dispatcher(
             self._queue,
-            AttemptRunner(mail_sender, policy, breaker, limiter, clock, self.database.process_locks),
-            mail_sender,
+            accounts,
+            self.shops.account_of,
             Maintenance(
                 self.database,
                 self._queue,
                 Retention(self.database),
                 clock,
-                breaker,
-                relay.address,
+                accounts,
                 settings.retention_days * 86400,
-                holds_unknown,
+                settings.holds_unknown,
             ),
-            breaker,
-            limiter,
             self.database.process_locks,
-            Senders(self.database, settings.mail_max_connections),
-            Limits(
-                settings.mail_max_connections,
-                settings.lease_seconds,
-                settings.max_send_seconds,
-                settings.drain_seconds,
-            ),
+            Limits(settings.lease_seconds, settings.max_send_seconds, settings.drain_seconds),
         )
 
 

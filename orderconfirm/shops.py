@@ -15,7 +15,9 @@ from zoneinfo import available_timezones
 from orderconfirm.errors import SettingsError
 from orderconfirm.platforms import FORMATS, Format
 from orderconfirm.platforms.signatures import standard_key
+from orderconfirm.queries import COMMON_ACCOUNT
 from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
+from orderconfirm.shop_relays import NO_RELAY, RELAY_FIELDS, RELAY_SECRETS, RELAY_SECURITY, share_accounts
 
 #: The field of the settings that each value of a profile replaces.
 _FIELDS = {
@@ -34,11 +36,22 @@ _FIELDS = {
     "locale": "default_locale",
     "currency": "default_currency",
 }
+_RELAY = (*RELAY_FIELDS, "security", *(f"{name}_{place}" for name in RELAY_SECRETS for place in ("env", "file")))
+#: What a problem with the settings of a profile calls each variable.
+_NAMES = {
+    **{field: name for name, field in _FIELDS.items()},
+    **{field: f"relay.{name}" for name, field in RELAY_FIELDS.items()},
+    **{field: f"relay.{name}_env" for name, field in RELAY_SECRETS.items()},
+    "mail_use_tls": "relay.security",
+    "mail_use_ssl": "relay.security",
+}
 _WEBHOOK = ("format", "secret_env", "secret_file", "trigger")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 #: Shorter secrets can be guessed.
 _MIN_SECRET_LENGTH = 16
 _SETTINGS = {each.name: each.metadata for each in fields(Settings)}
+_VARIABLE = re.compile(r"[A-Z][A-Z_]+[A-Z]")
+_OF_VARIABLES = {_SETTINGS[field]["env"]: name for field, name in _NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,10 @@ class ShopProfile:
     timezone: str | None = None
     webhook: ShopWebhook | None = None
 
+    def in_its_terms(self, text: str) -> str:
+        """Return a sentence about the settings with the profile's names in place of the variables'."""
+        return _VARIABLE.sub(lambda match: _OF_VARIABLES.get(match[0], match[0]), text)
+
     @property
     def order_defaults(self) -> dict[str, object]:
         """The values of the fields that an order may leave out."""
@@ -77,6 +94,7 @@ class Shops:
         #: The settings of a shop without a file.
         self.settings = settings
         self.profiles: dict[str, ShopProfile] = {}
+        self._accounts: dict[str, str] = {}
         if not settings.shops_dir:
             return
         environ = {**read_dotenv(DOTENV), **os.environ} if environ is None else environ
@@ -85,11 +103,22 @@ class Shops:
             reader = _ProfileReader(path, settings, environ)
             self.profiles[path.stem] = reader.read()
             problems += (f"{path}: {problem}" for problem in reader.problems)
-        if problems:
+        of_shops = {shop: profile.settings for shop, profile in self.profiles.items()}
+        self._accounts, found = share_accounts(settings, of_shops)
+        if problems := problems or found:
             raise SettingsError(problems)
 
     def __getitem__(self, shop: str) -> ShopProfile:
         return self.profiles.get(shop) or ShopProfile(shop, self.settings)
+
+    def account_of(self, shop: str) -> str:
+        """Return the name of the relay account through which a shop's mails are sent."""
+        return self._accounts.get(shop, COMMON_ACCOUNT)
+
+    @property
+    def own_accounts(self) -> list[str]:
+        """The relay accounts besides that of the settings, each by the name of the first shop that uses it."""
+        return sorted(set(self._accounts.values()))
 
 
 class _ProfileReader:
@@ -105,8 +134,8 @@ class _ProfileReader:
         table = self._load()
         if not _NAME.match(self._path.stem):
             self.problems.append("the file's name is the shop's: up to 64 letters, digits, - and _, like fjord.toml")
-        self._expect_known(table, (*_FIELDS, "timezone", "webhook"))
-        values: dict[str, Any] = {}
+        self._expect_known(table, (*_FIELDS, "timezone", "relay", "webhook"))
+        values = self._relay(table.get("relay"))
         for name, target in _FIELDS.items():
             text = self._text(table, name)
             if text is not None and (value := self._parsed(name, text, _SETTINGS[target]["parse"])) is not None:
@@ -130,12 +159,44 @@ class _ProfileReader:
 
     def _check(self, settings: Settings) -> None:
         """Add the contradictions that the shop's own values cause, with its names in place of the variables'."""
-        names = {_SETTINGS[target]["env"]: name for name, target in _FIELDS.items()}
         known = contradictions(self._settings)
-        for problem in contradictions(settings):
-            variable, _, rest = problem.partition(" ")
-            if problem not in known:
-                self.problems.append(f"{names.get(variable, variable)} {rest}")
+        profile = ShopProfile(self._path.stem, settings)
+        self.problems += (profile.in_its_terms(each) for each in contradictions(settings) if each not in known)
+
+    def _relay(self, table: Any) -> dict[str, Any]:
+        """Return the fields of the settings that a relay of its own replaces.
+
+        Without a relay of the service there are none: on a developer's machine all mails go to the local inbox.
+        """
+        if table is None or self._settings.relay is None:
+            return {}
+        if not isinstance(table, dict):
+            self.problems.append("relay must be a table: [relay]")
+            return {}
+        self._expect_known(table, _RELAY, "relay.")
+        values = dict(NO_RELAY)
+        for name, target in RELAY_FIELDS.items():
+            text = self._text({name: _number_as_text(table.get(name))}, name, "relay.")
+            if text is not None and (value := self._parsed(f"relay.{name}", text, _SETTINGS[target]["parse"])):
+                values[target] = value
+        for name, target in RELAY_SECRETS.items():
+            values[target] = self._secret(table, name)
+        if not values["mail_server"] and not values["mailtrap_api_token"]:
+            self.problems.append("relay.server or relay.mailtrap_token_env is missing")
+        security = self._text(table, "security", "relay.") or "starttls"
+        if security not in RELAY_SECURITY:
+            self.problems.append(f"relay.security must be one of {', '.join(RELAY_SECURITY)}")
+        return {**values, **RELAY_SECURITY.get(security, {})}
+
+    def _secret(self, table: dict[str, Any], name: str) -> str:
+        variable, path = (self._text(table, f"{name}_{place}", "relay.") for place in ("env", "file"))
+        if variable is None and path is None:
+            return ""
+        secret = self._environ.get(variable, "") if variable is not None else self._file(path or "")
+        if not secret:
+            source = f"the variable {variable}" if variable is not None else f"the file {path}"
+            self.problems.append(f"{source} must hold the secret of relay.{name}")
+        return secret
 
     def _webhook(self, table: Any) -> ShopWebhook | None:
         if table is None:
@@ -200,3 +261,7 @@ class _ProfileReader:
         for name in (name for name in table if name not in known):
             guess = get_close_matches(name, known, 1)
             self.problems.append(f"{prefix}{name} is not known" + (f": did you mean {guess[0]}?" if guess else ""))
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -21,6 +21,7 @@ from orderconfirm.outbox.leases import NO_REPLY, AttemptResult, FinishedAttempt
 from orderconfirm.outbox.queue import OutboxQueue
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.writer import Writer
+from orderconfirm.queries import COMMON_ACCOUNT
 
 HOLD_LOCK = """
 import sqlite3, sys
@@ -109,14 +110,14 @@ def find(queue: OutboxQueue, order_id: str) -> OutboxEntry:
 
 
 def claim(queue: OutboxQueue, limit: int, lease_seconds: float) -> list[ClaimedMail]:
-    exchange = queue.exchange([], limit, lease_seconds)
+    exchange = queue.exchange([], {COMMON_ACCOUNT: limit}, lease_seconds)
     if exchange.failure:
         raise exchange.failure
     return exchange.claimed
 
 
 def settle(queue: OutboxQueue, mail: ClaimedMail, outcome: Outcome, result: AttemptResult = NO_REPLY) -> bool:
-    [is_settled] = queue.exchange([FinishedAttempt.of(mail, outcome, result)], 0, 0).settled
+    [is_settled] = queue.exchange([FinishedAttempt.of(mail, outcome, result)], {}, 0).settled
     if isinstance(is_settled, Exception):
         raise is_settled
     return is_settled

@@ -109,13 +109,15 @@ def _clock(settings: Settings, database: Database) -> Finding:
 
 
 def _senders(settings: Settings, database: Database, can_write: bool) -> Finding:
-    running, pause = read_senders(database)
+    running, pauses = read_senders(database)
     if running and not can_write:
         found = f"{running} running, and none can send: it could not record what was sent"
         return warning("senders", found, "see writing above; mails wait and lose no attempt")
-    if pause:
-        found = f"paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.reason}"
-        advice = pause.advice or "see the relay's lines below"
+    if pauses:
+        found = "; ".join(
+            f"{pause.relay} has been paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.reason}" for pause in pauses
+        )
+        advice = "; ".join(pause.advice for pause in pauses if pause.advice) or "see the relay's lines below"
         return warning("senders", found, f"{advice}; mails wait and lose no attempt")
     if not running and settings.sender_role == "off":
         return warning("senders", "no process sends, and SENDER is off", "run flask outbox run on some machine")

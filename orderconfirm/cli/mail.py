@@ -53,7 +53,7 @@ def send_test(recipient: str, order: Path) -> None:
     if relay is None:
         raise click.ClickException("No relay is configured: set MAILTRAP_API_TOKEN or MAIL_SERVER, and EMAIL_SENDER.")
     body = _read(order, {"order_id": f"TEST-{uuid4().hex[:8]}", "email": recipient})
-    mail_sender = runtime.make_mail_sender(relay)
+    mail_sender = runtime.relay_accounts.mail_sender()
     try:
         reply = mail_sender.send(mail_sender.prepare(runtime.confirmations.draft(body)))
     except (DeliveryFailure, TemplateError) as exc:

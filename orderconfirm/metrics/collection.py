@@ -52,5 +52,5 @@ def _gauges(status: HealthStatus) -> dict[Key, list[float]]:
         (OLDEST_DUE, ()): [stats.oldest_due],
         (POSSIBLE_COPIES, ()): [float(stats.possible_copies)],
         (SENDERS, ()): [float(status.senders)],
-        (RELAY_PAUSED, ()): [float(status.pause is not None)],
+        (RELAY_PAUSED, ()): [float(bool(status.pauses))],
     }

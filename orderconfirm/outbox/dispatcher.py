@@ -1,11 +1,12 @@
-"""The loop that records finished attempts, claims as many due mails as the relay accepts, and has them sent."""
+"""The loop that records finished attempts, claims as many due mails as the relays accept, and has them sent."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,17 +14,15 @@ from orderconfirm.errors import OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import CONNECTIONS
 from orderconfirm.models import ClaimedMail, State
-from orderconfirm.outbox.attempts import AttemptRunner, MailSender, ids
-from orderconfirm.outbox.breaker import Breaker
+from orderconfirm.outbox.attempts import ids
 from orderconfirm.outbox.leases import FinishedAttempt
 from orderconfirm.outbox.maintenance import Maintenance
 from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.relay_account import RelayAccount
 from orderconfirm.outbox.retry import RELEASED
 from orderconfirm.outbox.send_counts import count_send
-from orderconfirm.outbox.sender_threads import SenderThreads
-from orderconfirm.outbox.senders import Senders, Share
-from orderconfirm.outbox.throttle import RateLimiter
+from orderconfirm.outbox.senders import Share
 
 log = logging.getLogger(__name__)
 
@@ -35,21 +34,17 @@ ROUND_INTERVAL = 0.005
 QUIET_INTERVAL = 0.05
 #: Seconds between tries to record an outcome while the database is unavailable.
 RECORD_RETRY_SECONDS = 0.5
-#: Mails leased for each connection: one is being sent, the envelope of the next has been sent, and two bridge the time
-#: until the next claim.
-MAILS_PER_CONNECTION = 4
 #: The last seconds of the drain, in which the outcomes of interrupted mails are recorded.
 DRAIN_MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Connections to the relay, the lease of each mail, and the time that a stop leaves mails in flight to finish.
+    """The lease of each mail, and the time that a stop leaves mails in flight to finish.
 
     `send_seconds` is the maximum duration of a send.
     """
 
-    connections: int
     lease_seconds: float
     send_seconds: float
     drain_seconds: float
@@ -69,26 +64,19 @@ class Dispatcher:
     def __init__(
         self,
         queue: OutboxQueue,
-        attempt_runner: AttemptRunner,
-        mail_sender: MailSender,
+        accounts: Sequence[RelayAccount],
+        account_of: Callable[[str], str],
         maintenance: Maintenance,
-        breaker: Breaker,
-        limiter: RateLimiter,
         process_locks: ProcessLocks,
-        senders: Senders,
         limits: Limits,
     ) -> None:
+        """`account_of` returns the name of the relay account through which a shop's mails are sent."""
         self._queue = queue
-        self._attempt_runner = attempt_runner
-        self._mail_sender = mail_sender
+        self._accounts = accounts
+        self._account_of = account_of
         self._maintenance = maintenance
-        self._breaker = breaker
-        self._limiter = limiter
         self._process_locks = process_locks
-        self._senders = senders
-        self._share = Share()
         self._limits = limits
-        self._threads = SenderThreads(limits.connections, attempt_runner, self._note_settled)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -109,6 +97,8 @@ class Dispatcher:
     def start(self) -> None:
         """Start to claim mails. Call it after the fork: threads do not survive one. Raises OutboxUnavailable."""
         self._process_locks.claim(self.wake)
+        for account in self._accounts:
+            account.start(self._note_settled)
         self._loop = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._loop.start()
 
@@ -128,19 +118,21 @@ class Dispatcher:
         the end of its data is queued again; after it, its outcome is recorded as unknown.
         """
         self._stopping.set()
-        self._threads.stop()
+        for account in self._accounts:
+            account.begin_stop()
         self._wake.set()
         if self._loop is not None:
             self._loop.join(self._limits.drain_seconds - DRAIN_MARGIN)
             if self._loop.is_alive():
                 log.warning("mails in flight are interrupted: the drain is over", extra={"mails": len(self._leased)})
-                self._attempt_runner.cut_off()
+                for account in self._accounts:
+                    account.runner.cut_off()
                 self._loop.join(DRAIN_MARGIN)
         self._ended.set()
-        self._mail_sender.close()
+        for account in self._accounts:
+            with suppress(OutboxUnavailable):  # otherwise the others find out that this process has ended
+                account.leave()
         counters.set(CONNECTIONS, [0])
-        with suppress(OutboxUnavailable):  # otherwise the others find out that this process has ended
-            self._senders.leave()
         self._process_locks.release()
 
     def _run(self) -> None:
@@ -158,82 +150,86 @@ class Dispatcher:
 
     def _round(self) -> float:
         """Record finished attempts and start as many mails as possible. Returns the seconds until the next round."""
-        self._mail_sender.close_idle(self._share.connections)
-        counters.set(CONNECTIONS, [self._mail_sender.open_connections])
+        for account in self._accounts:
+            account.close_idle()
+        counters.set(CONNECTIONS, [sum(account.open_connections for account in self._accounts)])
         failure: Exception | None = None
-        allowed = 0
+        allowed: dict[str, int] = {}
         if not self._stopping.is_set():
             try:
-                self._take_share(time.monotonic())
+                self._take_shares(time.monotonic())
                 self._maintenance.run(self._tokens(), time.monotonic())
-                allowed = self._allowance(time.monotonic())
+                allowed = {account.name: account.allowance(time.monotonic()) for account in self._accounts}
             except OutboxUnavailable as exc:
                 failure = exc  # outcomes are recorded nevertheless
-        if self._stopping.is_set() or self._breaker.is_open or not self._process_locks.is_visible:
-            for mail in self._threads.give_back():
-                self._note_settled(FinishedAttempt.of(mail, RELEASED))
+        self._give_back()
         outcomes = self._take_outcomes()
         claimed_at = time.monotonic()
         exchange = self._queue.exchange([each.finished for each in outcomes], allowed, self._limits.lease_seconds)
         # In this order, because an outcome may be that of an earlier lease of a mail that is claimed again.
         self._conclude(outcomes, exchange.settled)
-        self._start(exchange.claimed, claimed_at)
+        claimed = self._start(exchange.claimed, claimed_at)
         if failure := failure or exchange.failure:
             raise failure
         self._note_success()
-        pause = max(0.01, self._seconds_to_more(len(exchange.claimed), allowed, True in exchange.settled))
-        pause = min(pause, self._senders.seconds_to_look(time.monotonic()))
+        pause = max(0.01, self._seconds_to_more(claimed, allowed, True in exchange.settled))
+        now = time.monotonic()
+        pause = min(pause, *(account.senders.seconds_to_look(now) for account in self._accounts))
         return min(pause, RECORD_RETRY_SECONDS if self._outcomes else POLL_INTERVAL)
 
-    def _take_share(self, now: float) -> None:
-        """Keep to this process's share of the relay's limits.
+    def _take_shares(self, now: float) -> None:
+        """Keep to this process's share of each relay account's limits.
 
         Raises OutboxUnavailable, and closes all idle connections, when the others cannot see that this process lives:
         they take its share and its mails.
         """
-        if not self._process_locks.is_visible:
-            self._keep_to(Share(), now)
+        is_visible = self._process_locks.is_visible
+        for account in self._accounts:
+            if is_visible:
+                account.take_share(now)
+            else:
+                account.keep_to(Share(), now)
+        if not is_visible:
             raise OutboxUnavailable("the process lock is lost")
-        share = self._senders.share(self._mail_sender.open_connections, self._breaker.pause, now)
-        if share != self._share:
-            self._keep_to(share, now)
 
-    def _keep_to(self, share: Share, now: float) -> None:
-        self._share = share
-        self._threads.limit = share.connections
-        self._limiter.set_share(share.connections, self._limits.connections, not share.others, now)
-        self._breaker.set_senders(share.others + 1)
-        self._mail_sender.close_idle(share.connections)
-        log.info("connections to the relay", extra={"connections": share.connections, "other_senders": share.others})
+    def _give_back(self) -> None:
+        """Release the mails that must not be begun."""
+        must_release = self._stopping.is_set() or not self._process_locks.is_visible
+        for account in self._accounts:
+            if must_release or account.pause:
+                for mail in account.give_back():
+                    self._note_settled(FinishedAttempt.of(mail, RELEASED))
 
-    def _allowance(self, now: float) -> int:
-        """Return how many mails may be claimed."""
-        busy = self._threads.busy
-        room = self._share.connections * MAILS_PER_CONNECTION - busy
-        return self._limiter.allowance(self._breaker.allowance(room, busy, now), busy, now)
-
-    def _start(self, mails: Sequence[ClaimedMail], claimed_at: float) -> None:
+    def _start(self, mails: Sequence[ClaimedMail], claimed_at: float) -> Mapping[str, int]:
+        """Have claimed mails sent. Returns how many they are by account."""
         if not mails:
-            return
+            return {}
         # First, so that none of them expires or is given up because the clock jumped since the last maintenance.
         self._maintenance.clock.check_claim(mails[0].claimed_at.timestamp(), time.monotonic())
+        by_account: dict[str, list[ClaimedMail]] = defaultdict(list)
         for mail in mails:
-            self._limiter.started()
+            by_account[self._account_of(mail.shop)].append(mail)
             self._leased[mail.id, mail.lease_token] = mail, claimed_at
-        self._threads.put(mails, claimed_at + self._limits.lease_seconds - self._limits.send_seconds)
+        send_by = claimed_at + self._limits.lease_seconds - self._limits.send_seconds
+        for account in self._accounts:
+            if account.name in by_account:
+                account.put(by_account[account.name], send_by)
+        return {name: len(claimed) for name, claimed in by_account.items()}
 
-    def _seconds_to_more(self, claimed: int, allowed: int, has_recorded: bool) -> float:
+    def _seconds_to_more(self, claimed: Mapping[str, int], allowed: Mapping[str, int], has_recorded: bool) -> float:
         now = time.monotonic()
-        probe_wait = self._breaker.seconds_left(now)
-        if probe_wait is not None:
-            return max(0.05, probe_wait)
-        if claimed == allowed:
-            # The next finished mail wakes the loop, unless the rate is the limit.
-            return self._limiter.seconds_left(now) or POLL_INTERVAL
-        if claimed or has_recorded:
-            return QUIET_INTERVAL
-        due = self._queue.seconds_to_next()
-        return POLL_INTERVAL if due is None else due
+        waits = {
+            account.name: account.seconds_to_more(claimed.get(account.name, 0), allowed.get(account.name, 0), now)
+            for account in self._accounts
+        }
+        free = [name for name, wait in waits.items() if wait is None]
+        until_free = min((wait for wait in waits.values() if wait is not None), default=POLL_INTERVAL)
+        if not free:
+            return until_free
+        if has_recorded or any(name in claimed for name in free):
+            return min(until_free, QUIET_INTERVAL)
+        due = self._queue.seconds_to_next(free)
+        return until_free if due is None else min(until_free, due)
 
     def _note_settled(self, finished: FinishedAttempt) -> None:
         with self._lock:

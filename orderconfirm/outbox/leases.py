@@ -1,8 +1,8 @@
-"""Leases on mails that are being sent: claiming, settling, and reclaiming those of dead processes."""
+"""Leases on mails that are being sent: settling, and reclaiming those of dead processes (`fair_claims` takes them)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -14,32 +14,10 @@ from orderconfirm.outbox import history
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.rows import stored_text
-from orderconfirm.outbox.sql import NO_LEASE, is_due_state, is_leased_state, now
+from orderconfirm.outbox.sql import NO_LEASE, is_leased_state, now
 from orderconfirm.outbox.suppressions import hold_if_suppressed
 from orderconfirm.outbox.tables import outbox, senders
 
-# SKIP LOCKED keeps processes on PostgreSQL apart. On SQLite the write lock does, and SQLAlchemy leaves the clause out.
-# PostgreSQL executes a CTE once. It may execute a subquery for each row, and then claims more mails than the limit.
-_due = (
-    select(outbox.c.id)
-    .where(is_due_state, outbox.c.due_at <= now)
-    .order_by(outbox.c.due_at)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(outbox)
-    .where(outbox.c.id.in_(select(_due.c.id)))
-    .values(
-        state=State.SENDING,
-        changed_at=now,
-        lease_token=bindparam("token"),
-        lease_owner=bindparam("owner"),
-        lease_until=now + bindparam("lease"),
-    )
-    .returning(*outbox.c)
-)
 #: A released mail keeps its due time, and so its place among the others.
 _is_release = bindparam("releases") > 0
 #: The claim of the first attempt, which is the mail's Date: a leased mail was changed last by its claim.
@@ -148,14 +126,8 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._process_locks = database.process_locks
-        self._claim = database.compiled(_CLAIM)
         self._settle = database.compiled(_SETTLE)
         self._add_event = database.compiled(history.ADD)
-
-    def claim_all(self, connection: Connection, requests: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-        """Lease due mails for each request, longest due first, and return their rows."""
-        # An UPDATE returns its rows in any order.
-        return [sorted(self._claim.rows(connection, request), key=_due_order) for request in requests]
 
     def settle_all(self, connection: Connection, finished_attempts: Sequence[FinishedAttempt]) -> list[bool]:
         """Record outcomes and end leases. A result is False, and nothing is changed, when the lease has been lost."""
@@ -196,10 +168,6 @@ class Leases:
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
         history.record(connection, ids, Event.RELEASED, State.QUEUED)
-
-
-def _due_order(row: Any) -> tuple[float, int]:
-    return row.due_at, row.id
 
 
 def _values(finished: FinishedAttempt) -> dict[str, Any]:

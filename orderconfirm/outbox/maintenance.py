@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import INTERRUPTED
-from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.relay_account import RelayAccount
 from orderconfirm.outbox.retention import MAX_BATCH, Retention
 from orderconfirm.outbox.stats import read_stats
 
@@ -29,23 +29,21 @@ REMINDER_INTERVAL = 3600.0
 class Maintenance:
     """Maintenance tasks of the dispatcher's thread between two rounds of sending.
 
-    `breaker` knows whether the relay, of which `relay` is the host and port, is paused. `keep_seconds` is how long the
-    content of a finished order is kept. With `holds_unknown`, mails of dead processes that may have been sent are held
-    for a person.
+    `accounts` are those through which mails are sent. `keep_seconds` is how long the content of a finished order is
+    kept. With `holds_unknown`, mails of dead processes that may have been sent are held for a person.
     """
 
     database: Database
     queue: OutboxQueue
     retention: Retention
     clock: ClockWatch
-    breaker: Breaker
-    relay: str
+    accounts: Sequence[RelayAccount]
     keep_seconds: float
     holds_unknown: bool
 
     def __post_init__(self) -> None:
         self._next_check = self._next_purge = 0.0
-        self._hours_paused = 0
+        self._hours_paused: dict[str, int] = {}
 
     def run(self, own_tokens: Collection[str], now: float) -> None:
         """Run the tasks that are due. Raises OutboxUnavailable.
@@ -61,30 +59,32 @@ class Maintenance:
             )
         self.clock.check(now)
         self._reclaim(own_tokens, now)
-        self._remind_of_pause(now)
+        for account in self.accounts:
+            self._remind_of_pause(account, now)
         # Right after the clock check, so that no jump is missed.
         if now >= self._next_purge and self.clock.is_trusted:
             purged = self.retention.purge(self.keep_seconds)
             # A full batch means that there is more to purge. Sending comes first, so the next batch waits.
             self._next_purge = now + (POLL_INTERVAL if purged == MAX_BATCH else PURGE_INTERVAL)
 
-    def _remind_of_pause(self, now: float) -> None:
+    def _remind_of_pause(self, account: RelayAccount, now: float) -> None:
         """Log a long pause again every hour: its first line may be out of reach."""
-        pause = self.breaker.pause
+        pause = account.pause
         # The pause may have begun after `now`.
         hours = max(0, int((now - pause.since) // REMINDER_INTERVAL)) if pause else 0
-        if pause and hours > self._hours_paused:
+        if pause and hours > self._hours_paused.get(account.name, 0):
             since, next_try_at = (datetime.now(UTC) + timedelta(seconds=at - now) for at in (pause.since, pause.until))
             extra = {
                 "reason": pause.reason,
                 "advice": pause.advice,
-                "relay": self.relay,
+                "relay": account.relay,
+                "account": account.name,
                 "mails": read_stats(self.database).pending,
                 "since": since.isoformat(timespec="seconds"),
                 "next_try_at": next_try_at.isoformat(timespec="seconds"),
             }
             log.error("the relay is still paused", extra=extra)
-        self._hours_paused = hours
+        self._hours_paused[account.name] = hours
 
     def _reclaim(self, own_tokens: Collection[str], now: float) -> None:
         order_ids = self.queue.reclaim_abandoned(own_tokens, self.clock.trusts_leases(now), self.holds_unknown)

@@ -1,29 +1,25 @@
-"""The queue of mails: add an order's mail; claim, settle and reclaim mails (their SQL is in `leases`)."""
+"""The queue of mails: add an order's mail; claim, settle and reclaim mails (SQL: `fair_claims` and `leases`)."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from sqlalchemy import func, select
 
 from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.models import ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.database import Database
+from orderconfirm.outbox.fair_claims import SHOPS, ClaimRequest, FairClaims
 from orderconfirm.outbox.leases import FinishedAttempt, Leases, ReclaimRequest
 from orderconfirm.outbox.retry import Outcome
 from orderconfirm.outbox.rows import to_claimed
-from orderconfirm.outbox.sql import is_due_state, now
-from orderconfirm.outbox.tables import outbox
+from orderconfirm.queries import COMMON_ACCOUNT
 
 log = logging.getLogger(__name__)
-
-_NEXT = select(select(func.min(outbox.c.due_at)).where(is_due_state).scalar_subquery() - now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +41,23 @@ class OutboxQueue:
     The methods raise OutboxUnavailable when the database fails.
     """
 
-    def __init__(self, database: Database, max_pending: int, wakes_others: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        max_pending: int,
+        wakes_others: bool = False,
+        account_of: Callable[[str], str] = lambda shop: COMMON_ACCOUNT,
+    ) -> None:
         """`max_pending` is how many mails may wait; further ones are refused with OutboxFull.
 
+        `account_of` returns the relay account of a shop.
         With `wakes_others`, new mails wake the senders of other machines, if they share a PostgreSQL database.
         """
         self._database = database
         self._capacity = Capacity(max_pending)
         self._additions = Additions(database, self._capacity, wakes_others and database.dialect == "postgresql")
+        self._account_of = account_of
+        self._claims = FairClaims(database, account_of)
         self._leases = Leases(database)
         #: Tokens of unconfirmed claims: this process may hold leases without knowing for which mails.
         self._unconfirmed_tokens: set[str] = set()
@@ -84,16 +89,20 @@ class OutboxQueue:
             self._capacity.note_acceptance()
         return result
 
-    def exchange(self, finished_attempts: Sequence[FinishedAttempt], limit: int, lease_seconds: float) -> Exchange:
-        """Record finished attempts, and lease up to `limit` due mails for `lease_seconds`, longest due first.
+    def exchange(
+        self, finished_attempts: Sequence[FinishedAttempt], limits: Mapping[str, int], lease_seconds: float
+    ) -> Exchange:
+        """Record finished attempts, and lease due mails for `lease_seconds`: for each relay account up to its limit.
+
+        Each shop gets a fair share of the leases, and of its mails those that have been due longest.
 
         No other process gets the leased mails before their lease ends. An unreadable row fails alone. Never raises:
         database failures are in the result.
         """
         token = secrets.token_hex(16)
-        owner = self._database.process_locks.owner
-        request = {"token": token, "owner": owner, "limit": limit, "lease": lease_seconds}
-        claim = [(self._leases.claim_all, request)] if limit > 0 else []
+        limits = {account: limit for account, limit in limits.items() if limit > 0}
+        request = ClaimRequest(token, self._database.process_locks.owner, lease_seconds, limits)
+        claim = [(self._claims.claim_all, request)] if limits else []
         results = self._database.write_all([*((self._leases.settle_all, each) for each in finished_attempts), *claim])
         rows = results.pop() if claim else []
         if isinstance(rows, UnconfirmedWrite):
@@ -116,11 +125,11 @@ class OutboxQueue:
         self._unconfirmed_tokens -= unconfirmed
         return order_ids
 
-    def seconds_to_next(self) -> float | None:
-        """Return the seconds until the next mail is due; None when nothing waits."""
+    def seconds_to_next(self, accounts: Container[str]) -> float | None:
+        """Return the seconds until the next mail of one of the relay accounts is due; None when none waits."""
         with self._database.reading() as connection:
-            wait = connection.execute(_NEXT).scalar_one()
-        return None if wait is None else max(0.0, wait)
+            waits = [row.wait for row in connection.execute(SHOPS) if self._account_of(row.shop) in accounts]
+        return max(0.0, min(waits)) if waits else None
 
     def _read(self, row: Any) -> ClaimedMail | None:
         try:

@@ -1,13 +1,13 @@
-"""The processes that send mails, and the division of the relay account's limits among them.
+"""The processes that send mails, and the division of each relay account's limits among them.
 
-A relay counts connections and mails by account, not by process. So each sender has a row with the number of connections
-that it may have open, and all rows together never exceed MAIL_MAX_CONNECTIONS. A sender that joins takes only what is
-free: it waits until the others have closed their surplus connections.
+A relay counts connections and mails by account, not by process. So each sender has a row for each account with the
+number of connections that it may have open, and the rows of an account together never exceed the account's limit. A
+sender that joins takes only what is free: it waits until the others have closed their surplus connections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from orderconfirm.outbox.process_locks import ProcessLocks
 from orderconfirm.outbox.rows import stored_text
 from orderconfirm.outbox.sql import now as database_now
 from orderconfirm.outbox.tables import senders
-from orderconfirm.queries import RelayPause
+from orderconfirm.queries import COMMON_ACCOUNT, RelayPause
 
 #: Seconds between two looks at the other senders: while the shares are settled, and while they are not.
 LOOK_INTERVAL = 2.0
@@ -30,13 +30,17 @@ SIGN_INTERVAL = 20.0
 #: Seconds without an update after which a row is deleted, unless a lock shows that the process lives.
 SILENCE = 60.0
 
-_READ = select(senders, (database_now - senders.c.seen_at).label("silence")).order_by(
+_READ_ALL = select(senders, (database_now - senders.c.seen_at).label("silence")).order_by(
     senders.c.joined_at, senders.c.name
 )
+_READ = _READ_ALL.where(senders.c.account == bindparam("of_account"))
 _LOCK_TABLE = text("LOCK TABLE senders IN EXCLUSIVE MODE")
-_DELETE = delete(senders).where(senders.c.name.in_(bindparam("names", expanding=True)))
+_DELETE = delete(senders).where(
+    senders.c.account == bindparam("of_account"), senders.c.name.in_(bindparam("names", expanding=True))
+)
 _ADD = insert(senders).values(
     name=bindparam("name"),
+    account=bindparam("account"),
     connections=bindparam("connections"),
     joined_at=func.coalesce(bindparam("joined_at", type_=Double), database_now),
     seen_at=database_now,
@@ -71,14 +75,15 @@ class _Division:
 
 
 class Senders:
-    """This process's row among those of all senders. Only the dispatcher's thread uses it.
+    """This process's row among those of all senders to a relay account. Only the dispatcher's thread uses it.
 
     Its methods raise OutboxUnavailable when the database fails. Times are seconds of a monotonic clock.
     """
 
-    def __init__(self, database: Database, max_connections: int) -> None:
+    def __init__(self, database: Database, max_connections: int, account: str = COMMON_ACCOUNT) -> None:
         """`max_connections` is how many connections all senders together may have open."""
         self._database = database
+        self._account = account
         self._locks = database.process_locks
         self._max_connections = max_connections
         self._share = Share()
@@ -111,7 +116,7 @@ class Senders:
     def leave(self) -> None:
         """Delete this process's row, which frees its connections for the others. Call it once they are closed."""
         if self._is_member:
-            self._database.write(lambda connection: connection.execute(_DELETE, {"names": [self._locks.owner]}).close())
+            self._database.write(lambda connection: self._delete(connection, [self._locks.owner]))
             self._is_member, self._share = False, Share()
 
     def _must_sign(self, now: float) -> bool:
@@ -119,7 +124,7 @@ class Senders:
 
     def _divide(self, connection: Connection, held: int) -> _Division:
         """Divide the connections among the living senders. This one may have `held` open."""
-        rows = {row.name: row for row in connection.execute(_READ)}
+        rows = {row.name: row for row in connection.execute(_READ, {"of_account": self._account})}
         own = rows.pop(self._locks.owner, None)
         gone = _gone(connection, self._locks, rows)
         others = {name: row for name, row in rows.items() if name not in gone}
@@ -145,9 +150,10 @@ class Senders:
             # Two senders that join at once must not both take what is free. On SQLite the write lock prevents it.
             connection.execute(_LOCK_TABLE)
         division = self._divide(connection, held)
-        connection.execute(_DELETE, {"names": [*division.gone, self._locks.owner]}).close()
+        self._delete(connection, [*division.gone, self._locks.owner])
         values: dict[str, Any] = {
             "name": self._locks.owner,
+            "account": self._account,
             "connections": division.held,
             "joined_at": division.joined_at,
             "paused_for": now - pause.since if pause else None,
@@ -158,14 +164,20 @@ class Senders:
         connection.execute(_ADD, values).close()
         return division
 
+    def _delete(self, connection: Connection, names: Sequence[str]) -> None:
+        connection.execute(_DELETE, {"of_account": self._account, "names": names}).close()
 
-def read_senders(database: Database) -> tuple[int, RelayPause | None]:
-    """Return how many processes send, and the longest of their pauses. Raises OutboxUnavailable."""
+
+def read_senders(database: Database) -> tuple[int, tuple[RelayPause, ...]]:
+    """Return how many processes send, and of each paused account the longest pause. Raises OutboxUnavailable."""
     with database.reading() as connection:
-        rows = {row.name: row for row in connection.execute(_READ)}
-        gone = _gone(connection, database.process_locks, rows)
-    living = [row for name, row in rows.items() if name not in gone]
-    return len(living), _longest_pause(living)
+        rows = connection.execute(_READ_ALL).all()
+        gone = _gone(connection, database.process_locks, {row.name: row for row in rows})
+    living = [row for row in rows if row.name not in gone]
+    pauses: dict[str, RelayPause] = {}
+    for row in sorted((row for row in living if row.paused_since is not None), key=lambda row: row.paused_since):
+        pauses.setdefault(row.account, _to_pause(row))
+    return len({row.name for row in living}), tuple(pauses.values())
 
 
 def _gone(connection: Connection, locks: ProcessLocks, rows: Mapping[str, Row[Any]]) -> frozenset[str]:
@@ -175,9 +187,6 @@ def _gone(connection: Connection, locks: ProcessLocks, rows: Mapping[str, Row[An
     return frozenset(name for name in rows if is_gone[name])
 
 
-def _longest_pause(rows: Iterable[Row[Any]]) -> RelayPause | None:
-    paused = min((row for row in rows if row.paused_since is not None), key=lambda row: row.paused_since, default=None)
-    if paused is None:
-        return None
-    since, next_try_at = (datetime.fromtimestamp(at, UTC) for at in (paused.paused_since, paused.next_try_at))
-    return RelayPause(paused.pause_reason, since, next_try_at, paused.pause_advice or "")
+def _to_pause(row: Row[Any]) -> RelayPause:
+    since, next_try_at = (datetime.fromtimestamp(at, UTC) for at in (row.paused_since, row.next_try_at))
+    return RelayPause(row.account, row.pause_reason, since, next_try_at, row.pause_advice or "")

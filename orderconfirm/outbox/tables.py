@@ -96,7 +96,8 @@ _partial_index(
     "delivery IS NOT NULL",
     *(outbox.c.shop, outbox.c.delivery, outbox.c.state, outbox.c.accepted_at, outbox.c.id),
 )
-_partial_index("outbox_due", IS_DUE_STATE, outbox.c.due_at)
+#: By shop, because each shop has its share of the connections.
+_partial_index("outbox_due_by_shop", IS_DUE_STATE, outbox.c.shop, outbox.c.due_at)
 _partial_index("outbox_leased", IS_LEASED_STATE, outbox.c.lease_until)
 _partial_index("outbox_attention", IS_ATTENTION_STATE, outbox.c.state)
 _partial_index("outbox_copies", HAS_POSSIBLE_COPIES, outbox.c.possible_copies)
@@ -188,12 +189,14 @@ clock_jumps = Table(
     Column("seconds", Double, nullable=False),
 )
 
-#: The processes that send. `connections` is how many connections to the relay each may have open.
+#: The processes that send. `connections` is how many connections each may have open to the relay of an account.
 senders = Table(
     "senders",
     metadata,
     #: As in `outbox.lease_owner`.
     Column("name", String(16), primary_key=True),
+    #: See RelayPause.
+    Column("account", String(64), primary_key=True, server_default=""),
     Column("connections", Integer, nullable=False),
     Column("joined_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),

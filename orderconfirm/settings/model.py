@@ -112,6 +112,11 @@ class Settings(SettingsFields):
         return is_mailtrap or bool(self.mailtrap_webhook_secret)
 
     @property
+    def holds_unknown(self) -> bool:
+        """Whether a person decides about a mail that may have been sent; otherwise it is sent again."""
+        return self.mail_unknown_outcome == "hold"
+
+    @property
     def sender_address(self) -> str:
         """The From address without a name, with its domain in ASCII."""
         return ascii_address(self.from_header.rpartition("<")[2].rstrip("> ")) if self.from_header else _SENDER

@@ -21,11 +21,17 @@ CATEGORY = "order-confirmation"
 class SmtpSender:
     """Sends the dispatcher's mails to the relay."""
 
-    def __init__(self, app: Flask, shops: Shops, renderers: ShopRenderers, relay: Relay, pool: ConnectionPool) -> None:
-        """`app` provides the context in which Flask-Mail sends its signal for each mail. `pool` connects to `relay`."""
+    def __init__(
+        self, app: Flask, shops: Shops, renderers: ShopRenderers, account: str, relay: Relay, pool: ConnectionPool
+    ) -> None:
+        """`app` provides the context in which Flask-Mail sends its signal for each mail.
+
+        `pool` connects to `relay`, which is that of the relay account.
+        """
         self._app = app
         self._shops = shops
         self._renderers = renderers
+        self._account = account
         self._relay = relay
         self._pool = pool
 
@@ -53,7 +59,8 @@ class SmtpSender:
 
     def advise(self, failure: DeliveryFailure) -> str:
         """Return what an operator does about a failure that concerns all mails."""
-        return advise(self._shops.settings, self._relay, failure)
+        advice = advise(self._shops[self._account].settings, self._relay, failure)
+        return self._shops[self._account].in_its_terms(advice) if self._account else advice
 
     @property
     def open_connections(self) -> int:

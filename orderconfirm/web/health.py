@@ -51,8 +51,8 @@ def readyz() -> tuple[Response, int]:
         {
             "status": "unavailable" if reason else "ready",
             "reason": reason,
-            "relay": "paused" if status.pause else "in use",
-            "pause": _describe(status.pause) if status.pause else None,
+            "relay": "paused" if status.pauses else "in use",
+            "pauses": [_describe(pause) for pause in status.pauses],
             "senders": status.senders,
             "outbox": "full" if status.is_full else "open",
             "pending": status.stats.pending,
@@ -75,10 +75,14 @@ def metrics() -> Response:
     return Response(to_text(runtime.metrics()), content_type=CONTENT_TYPE)
 
 
-def _describe(pause: RelayPause) -> dict[str, str]:
-    """Return why and since when mails wait, what to do, and when the relay is tried again."""
+def _describe(pause: RelayPause) -> dict[str, str | None]:
+    """Return why and since when mails wait, what to do, and when the relay is tried again.
+
+    `account` is null for the relay of the settings, and otherwise the shop that has a relay of its own.
+    """
     times = {"since": pause.since, "next_try_at": pause.next_try_at}
     return {
+        "account": pause.account or None,
         "reason": pause.reason,
         "advice": pause.advice,
         **{name: time.isoformat(timespec="seconds") for name, time in times.items()},

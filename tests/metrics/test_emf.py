@@ -68,7 +68,7 @@ SCHEMA = {
         }
     },
 }
-HEALTHY = HealthStatus(QueueStats({State.QUEUED: 3}, 12.5, 1), 1000, None, 0.2, 2, None)
+HEALTHY = HealthStatus(QueueStats({State.QUEUED: 3}, 12.5, 1), 1000, None, 0.2, 2, ())
 
 
 def lines_of(samples: dict[Key, list[float]]) -> list[dict[str, Any]]:

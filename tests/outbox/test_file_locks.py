@@ -94,10 +94,10 @@ database = Database(sys.argv[1])
 database.open()
 database.process_locks.claim(lambda: None)
 queue, locks = OutboxQueue(database, 1000), database.process_locks
-mails = sorted(queue.exchange([], 4, 60).claimed, key=lambda mail: mail.order_id)
+mails = sorted(queue.exchange([], {"": 4}, 60).claimed, key=lambda mail: mail.order_id)
 for mail in mails[:3]:
     locks.note_begun(mail.id)
-queue.exchange([FinishedAttempt.of(mails[2], SENT)], 0, 0)
+queue.exchange([FinishedAttempt.of(mails[2], SENT)], {}, 0)
 locks.note_settled(mails[2].id)
 print(locks.owner, flush=True)
 time.sleep(60)

@@ -16,8 +16,10 @@ from orderconfirm.outbox.breaker import Breaker
 from orderconfirm.outbox.clock import MAX_ABSENCE, ClockReading, ClockWatch
 from orderconfirm.outbox.maintenance import POLL_INTERVAL, PURGE_INTERVAL, Maintenance
 from orderconfirm.outbox.queue import OutboxQueue
+from orderconfirm.outbox.relay_account import RelayAccount
 from orderconfirm.outbox.retention import Retention
 from orderconfirm.outbox.retry import SENT
+from orderconfirm.queries import COMMON_ACCOUNT
 
 LEASE = 100.0
 
@@ -40,9 +42,8 @@ def jumping(queue: OutboxQueue) -> JumpingClock:
 def make_maintenance(queue: OutboxQueue, clock: ClockWatch | None = None, holds: bool = False) -> Maintenance:
     database = queue._database
     clock = clock or ClockWatch(database, LEASE)
-    return Maintenance(
-        database, queue, Retention(database), clock, Breaker(60), "relay:25", keep_seconds=500, holds_unknown=holds
-    )
+    account: Any = RelayAccount(COMMON_ACCOUNT, "relay:25", 1, Any, Any, Breaker(60), Any, Any)  # type: ignore[arg-type]
+    return Maintenance(database, queue, Retention(database), clock, [account], keep_seconds=500, holds_unknown=holds)
 
 
 def abandon(queue: OutboxQueue, order_id: str) -> None:
@@ -66,6 +67,7 @@ def test_an_abandoned_mail_is_queued_again_at_the_next_check(queue: OutboxQueue,
 
 def test_a_long_pause_is_logged_every_hour(queue: OutboxQueue, lines: list[dict[str, Any]]) -> None:
     maintenance = make_maintenance(queue)
+    breaker = maintenance.accounts[0].breaker
     queue.add(mail("1"))
     now = time.monotonic()
 
@@ -73,7 +75,7 @@ def test_a_long_pause_is_logged_every_hour(queue: OutboxQueue, lines: list[dict[
         maintenance.run([], now + hours * 3600)
         return [line for line in lines if line["event"] == "the relay is still paused"]
 
-    maintenance.breaker.trip(RelayTrouble("connect", "refused"), now, "check MAIL_PORT")
+    breaker.trip(RelayTrouble("connect", "refused"), now, "check MAIL_PORT")
     assert hours_later(-0.01) == []  # another thread began the pause after the round
     assert hours_later(0.99) == []
     [line] = hours_later(1.01)
@@ -83,7 +85,7 @@ def test_a_long_pause_is_logged_every_hour(queue: OutboxQueue, lines: list[dict[
     assert since.total_seconds() == pytest.approx(1.01 * 3600, abs=5)
     assert len(hours_later(1.5)) == 1
     assert len(hours_later(3.01)) == 2
-    maintenance.breaker.reset(now + 3.02 * 3600)
+    breaker.reset(now + 3.02 * 3600)
     assert len(hours_later(9)) == 2
 
 

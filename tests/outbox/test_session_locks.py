@@ -30,7 +30,7 @@ from orderconfirm.outbox.queue import OutboxQueue
 database = Database(sys.argv[1])
 database.open()
 database.process_locks.claim(lambda: None)
-[mail] = OutboxQueue(database, 1000).exchange([], 1, float(sys.argv[2])).claimed
+[mail] = OutboxQueue(database, 1000).exchange([], {"": 1}, float(sys.argv[2])).claimed
 print(database.process_locks.owner, flush=True)
 time.sleep(60)
 """

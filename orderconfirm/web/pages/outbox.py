@@ -132,7 +132,7 @@ def _news(overview: Overview, problem: str | None) -> str:
     """Return what a screen reader announces when it changes."""
     troubles = [f"{count:,} {state}" for state in _TROUBLES if (count := overview.stats.mails.get(state, 0))]
     relay = "The relay is in use." if overview.senders else "No process sends mails."
-    relay = "The relay is paused." if overview.pause else relay
+    relay = " ".join(f"{pause.relay[0].upper()}{pause.relay[1:]} is paused." for pause in overview.pauses) or relay
     relay = "The service has a problem." if problem else relay
     return f"{relay} {', '.join(troubles) or 'No mail needs attention'}."
 
