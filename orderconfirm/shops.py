@@ -45,7 +45,7 @@ _NAMES = {
     "mail_use_tls": "relay.security",
     "mail_use_ssl": "relay.security",
 }
-_WEBHOOK = ("format", "secret_env", "secret_file", "trigger")
+_WEBHOOK = ("format", "secret_env", "secret_file", "trigger", "silence_alert")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 #: Shorter secrets can be guessed.
 _MIN_SECRET_LENGTH = 16
@@ -56,11 +56,15 @@ _OF_VARIABLES = {_SETTINGS[field]["env"]: name for field, name in _NAMES.items()
 
 @dataclass(frozen=True, slots=True)
 class ShopWebhook:
-    """How a shop's platform posts its orders. Any of the `secrets` may sign. With `only_paid`, unpaid ones wait."""
+    """How a shop's platform posts its orders. Any of the `secrets` may sign. With `only_paid`, unpaid ones wait.
+
+    `silence_alert` is after how many hours without a webhook somebody should look; None: never.
+    """
 
     format: Format
     secrets: tuple[str, ...] = field(repr=False)
     only_paid: bool
+    silence_alert: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,14 @@ class _ProfileReader:
         trigger = self._text(table, "trigger", "webhook.") or "created"
         if trigger not in ("created", "paid"):
             self.problems.append("webhook.trigger must be created or paid")
-        return ShopWebhook(chosen, self._secrets(table, chosen), trigger == "paid")
+        return ShopWebhook(chosen, self._secrets(table, chosen), trigger == "paid", self._silence_alert(table))
+
+    def _silence_alert(self, table: dict[str, Any]) -> int | None:
+        hours = table.get("silence_alert", self._settings.webhook_silence_alert)
+        if hours is None or (type(hours) is int and hours >= 0):
+            return hours or None
+        self.problems.append("webhook.silence_alert must be a whole number of hours, or 0 for none")
+        return None
 
     def _secrets(self, table: dict[str, Any], chosen: Format) -> tuple[str, ...]:
         sources = [

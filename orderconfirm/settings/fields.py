@@ -112,6 +112,12 @@ class SettingsFields:
     shops_dir: str = setting(
         "SHOPS_DIR", "", "folder with a profile for each shop; empty: all shops have the settings below", values.folder
     )
+    webhook_silence_alert: int | None = setting(
+        "WEBHOOK_SILENCE_ALERT",
+        None,
+        "hours without a webhook of a shop's platform after which the log and flask check name the shop; empty: never",
+        values.positive,
+    )
     company_name: str = setting("COMPANY_NAME", "Our Shop", "the shop's name, shown in the subject and the mail")
     from_header: str = setting(
         "EMAIL_SENDER",
