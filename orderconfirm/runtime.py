@@ -41,6 +41,7 @@ from orderconfirm.shop_webhooks import ShopWebhooks
 from orderconfirm.shops import Shops
 from orderconfirm.smtp.local_inbox import Inbox
 from orderconfirm.version import VERSION
+from orderconfirm.webhook_silence import SilenceWatch
 
 if TYPE_CHECKING:
     from orderconfirm.smtp.inbox_server import InboxServer
@@ -114,7 +115,10 @@ class Runtime:
         self.confirmations = OrderConfirmations(
             self.database, self._queue, self.renderers, self.shops, self.wake, self._stopping.is_set
         )
-        self.shop_webhooks = ShopWebhooks(self.confirmations, WebhookLog(self.database), self.shops)
+        webhook_log = WebhookLog(self.database)
+        self.shop_webhooks = ShopWebhooks(self.confirmations, webhook_log, self.shops)
+        self._silence = SilenceWatch(webhook_log, self.shops)
+        self._silences = TimeLimited(self._silence.read, HEALTH_TIMEOUT)
 
     def start(self, keeps_trying: bool = False, remote_sender: Sender | None = None) -> None:
         """Open the outbox and start to send its mails, unless `remote_sender` or other machines do.
@@ -184,11 +188,13 @@ class Runtime:
 
     def metrics(self) -> Samples:
         """Return every metric, without those of the database when it cannot be read."""
-        status = None
+        status: HealthStatus | None = None
+        silences: dict[str, float] = {}
         with suppress(OutboxUnavailable):
             status = self.health()
+            silences = self._silences()
         idle_seconds = self.sender.seconds_since_last_round if self.sender else None
-        return collect(status, idle_seconds, self.settings.build_revision)
+        return collect(status, idle_seconds, self.settings.build_revision, silences)
 
     def _readiness(self) -> HealthStatus:
         status = self._health()
@@ -265,6 +271,7 @@ class Runtime:
                 accounts,
                 settings.retention_days * 86400,
                 settings.holds_unknown,
+                self._silence.run,
             ),
             self.database.process_locks,
             Limits(settings.lease_seconds, settings.max_send_seconds, settings.drain_seconds),

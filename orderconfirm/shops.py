@@ -49,7 +49,7 @@ _NAMES = {
     "callback_url": "callback.url",
     "callback_secrets": "callback.secret_env",
 }
-_WEBHOOK = ("format", "secret_env", "secret_file", "trigger")
+_WEBHOOK = ("format", "secret_env", "secret_file", "trigger", "silence_alert")
 _CALLBACK = ("url", "secret_env", "secret_file")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 #: Shorter secrets can be guessed.
@@ -61,11 +61,15 @@ _OF_VARIABLES = {_SETTINGS[field]["env"]: name for field, name in _NAMES.items()
 
 @dataclass(frozen=True, slots=True)
 class ShopWebhook:
-    """How a shop's platform posts its orders. Any of the `secrets` may sign. With `only_paid`, unpaid ones wait."""
+    """How a shop's platform posts its orders. Any of the `secrets` may sign. With `only_paid`, unpaid ones wait.
+
+    `silence_alert` is after how many hours without a webhook somebody should look; None: never.
+    """
 
     format: Format
     secrets: tuple[str, ...] = field(repr=False)
     only_paid: bool
+    silence_alert: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,15 @@ class _ProfileReader(ProfileFile):
         if trigger not in ("created", "paid"):
             self.problems.append("webhook.trigger must be created or paid")
         parse = _standard_secret if chosen.name == "standard" else _secret
-        return ShopWebhook(chosen, self._secrets("webhook", table, parse), trigger == "paid")
+        secrets = self._secrets("webhook", table, parse)
+        return ShopWebhook(chosen, secrets, trigger == "paid", self._silence_alert(table))
+
+    def _silence_alert(self, table: dict[str, Any]) -> int | None:
+        hours = table.get("silence_alert", self._settings.webhook_silence_alert)
+        if hours is None or (type(hours) is int and hours >= 0):
+            return hours or None
+        self.problems.append("webhook.silence_alert must be a whole number of hours, or 0 for none")
+        return None
 
     def _callback(self, table: Any) -> dict[str, Any]:
         """Return the fields of the settings that the shop's callback replaces."""

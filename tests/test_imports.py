@@ -37,16 +37,28 @@ ALLOWED = {
     "order_request": LEAVES | {"order", "shops"},
     "confirmations": LEAVES | {"mail", "order", "order_request", "outbox", "shops"},
     "shop_webhooks": LEAVES | {"confirmations", "order", "outbox", "platforms", "shops"},
+    "webhook_silence": LEAVES | {"outbox", "shops"},
     "web": LEAVES | {"confirmations", "order", "platforms", "smtp"},
-    "checks": LEAVES | {"mail", "order", "outbox", "shops", "smtp"},
+    "checks": LEAVES | {"mail", "order", "outbox", "shops", "smtp", "webhook_silence"},
     "cli": LEAVES | {"checks", "confirmations", "order", "platforms", "runtime", "shop_webhooks", "shops"},
     "relay_accounts": LEAVES | {"mail", "outbox", "shops", "smtp"},
     "runtime": LEAVES
-    | {"callbacks", "confirmations", "mail", "outbox", "relay_accounts", "shop_webhooks", "shops", "smtp"},
+    | {
+        "callbacks",
+        "confirmations",
+        "mail",
+        "outbox",
+        "relay_accounts",
+        "shop_webhooks",
+        "shops",
+        "smtp",
+        "webhook_silence",
+    },
     "server": LEAVES | {"web"},
     "__init__": LEAVES | {"cli", "runtime", "web"},
     **{leaf: {"errors", "models", "version"} for leaf in LEAVES},
     "metrics": {"errors", "models", "queries", "version"},
+    "representation": {"models", "queries"},
 }
 
 

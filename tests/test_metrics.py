@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from smtp_server import Sink, smtp_server
 
 from orderconfirm.metrics.table import ALL
+from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.outbox.dispatcher import POLL_INTERVAL
 
 ROUTE = "/api/order-confirmation"
@@ -61,6 +62,10 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder, port = tmp_path_factory.mktemp("metrics"), free_port()
     variables = {"WEB_CONCURRENCY": "2", "SENDER": "process", "BUILD_REVISION": "0a1b2c", "METRICS_EMF": "true"}
+    profile = folder / "shops" / f"{DEFAULT_SHOP}.toml"
+    profile.parent.mkdir()
+    profile.write_text('[webhook]\nformat = "shopify"\nsecret_env = "HOOK_SECRET"\n')
+    variables |= {"SHOPS_DIR": str(profile.parent), "HOOK_SECRET": "a secret of the shop"}
     with smtp_server() as (sink, relay_port), service(folder, port, relay_port, **variables) as master:
         yield Running(folder, port, master, sink)
 
@@ -110,6 +115,7 @@ def test_gauges_show_what_the_outbox_and_the_sender_have(running: Running) -> No
     assert values["orderconfirm_senders", ()] == 1
     assert values["orderconfirm_mails", ("queued",)] == 0
     assert values["orderconfirm_relay_paused", ()] == 0
+    assert 0 <= values["orderconfirm_webhook_silence_seconds", (DEFAULT_SHOP,)] < 60
     assert values["orderconfirm_dispatcher_idle_seconds", ()] < POLL_INTERVAL + 10
     wait_until(lambda: running.values()["orderconfirm_relay_connections", ()] > 0)
 

@@ -108,4 +108,4 @@ def test_promtool_accepts_the_queries_of_the_dashboard(tmp_path: Path) -> None:
 @needs_promtool
 def test_promtool_accepts_the_metrics() -> None:
     status = HealthStatus(QueueStats({}, 0.0, 0), 1000, None, 0.0, 1, ())
-    promtool("check", "metrics", text=to_text(collect(status, 0.0, "0a1b2c")))
+    promtool("check", "metrics", text=to_text(collect(status, 0.0, "0a1b2c", {"fjord": 60.0})))

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin and two npm packages for the mail's look,
-# PHP and curl for the examples, PgBouncer for the outbox, Redis for the rate limit, promtool for the alert rules.
+# Installs what the tests need beyond Python: Chromium and fonts, SpamAssassin for the mail, npm packages
+# for its look and for Shopify's signature, PHP and curl for the examples, PgBouncer for the outbox, Redis for the rate
+# limit, promtool for the alert rules.
 # What cannot be installed is named with the tests that are skipped without it, and on Debian with the command that
 # installs it; the exit code is then 1.
 set -u
@@ -84,17 +85,18 @@ fi
 has_browser || skipped "those in a browser" "no Chromium (or set CHROMIUM to its path)"
 has_playwright || skipped "those in a browser" "Playwright does not start"
 has spamassassin || skipped test_spam.py "no SpamAssassin"
-has php || skipped "test_examples.py for PHP" "no PHP"
+has php || skipped "test_examples.py and test_vendor_signatures.py for PHP" "no PHP"
 has curl || skipped "test_examples.py for curl" "no curl"
 has_pgbouncer || skipped test_pgbouncer.py "no PgBouncer"
 has redis-server || skipped "test_shop_limit.py with Redis" "no redis-server"
 has_promtool || skipped "test_monitoring.py with promtool" "no promtool (it comes with Prometheus)"
 has node || skipped "test_examples.py for JavaScript" "no Node.js (install 20.19 or later)"
 
+npm_tests="test_browser.py, test_clients.py and test_vendor_signatures.py for Shopify"
 if ! has npm; then
-    skipped "test_browser.py and test_clients.py" "no npm (install Node.js 20.19 or later)"
+    skipped "$npm_tests" "no npm (install Node.js 20.19 or later)"
 elif ! npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; then
-    skipped "test_browser.py and test_clients.py" "npm ci failed"
+    skipped "$npm_tests" "npm ci failed"
 fi
 if [ -n "$packages" ] && [ "$(id -u)" -ne 0 ]; then
     echo "For every test: sudo apt-get install $packages"

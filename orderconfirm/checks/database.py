@@ -7,6 +7,7 @@ from functools import partial
 
 from orderconfirm.checks.findings import Finding, Status, error, error_of, ok, skipped, warning
 from orderconfirm.checks.storage import examine_storage
+from orderconfirm.checks.webhooks import examine_webhooks
 from orderconfirm.errors import DatabaseUnreachable, OutboxUnavailable, SchemaMismatch
 from orderconfirm.models import State
 from orderconfirm.outbox import examination
@@ -68,6 +69,7 @@ def _examine(settings: Settings, database: Database) -> Iterator[Finding]:
     yield _clock(settings, database)
     yield _senders(settings, database, can_write=writing.status is Status.OK)
     yield _outbox(settings, database)
+    yield from examine_webhooks(settings, database)
 
 
 def _how_to_reach(settings: Settings, exc: OutboxUnavailable) -> str:

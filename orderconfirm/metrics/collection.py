@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.shared_counters import Key
 from orderconfirm.metrics.table import (
@@ -15,16 +17,23 @@ from orderconfirm.metrics.table import (
     POSSIBLE_COPIES,
     RELAY_PAUSED,
     SENDERS,
+    WEBHOOK_SILENCE,
 )
 from orderconfirm.models import State
 from orderconfirm.queries import HealthStatus
 from orderconfirm.version import VERSION
 
 
-def collect(status: HealthStatus | None, idle_seconds: float | None, revision: str) -> dict[Key, list[float]]:
+def collect(
+    status: HealthStatus | None,
+    idle_seconds: float | None,
+    revision: str,
+    silences: Mapping[str, float],
+) -> dict[Key, list[float]]:
     """Return every metric. Without a `status`, because the database cannot be read, those that it has are missing.
 
     `idle_seconds` is the time since the dispatcher's last round, None when nothing sends. `revision` is the build's.
+    `silences` are the seconds since the last webhook of each shop from which one has come.
     """
     samples = _zeros() | counters.totals()
     samples[BUILD, (VERSION, revision)] = [1.0]
@@ -33,7 +42,7 @@ def collect(status: HealthStatus | None, idle_seconds: float | None, revision: s
         samples[DISPATCHER_IDLE, ()] = [idle_seconds]
     if status is not None:
         samples |= _gauges(status)
-    return samples
+    return samples | {(WEBHOOK_SILENCE, (shop,)): [seconds] for shop, seconds in silences.items()}
 
 
 def _zeros() -> dict[Key, list[float]]:

@@ -130,6 +130,9 @@ OLDEST_CALLBACK = Metric(
 POSSIBLE_COPIES = Metric("possible_copies", "gauge", "Sends with an unknown outcome, of all mails", is_read=True)
 SENDERS = Metric("senders", "gauge", "Processes that send, on all machines", is_read=True)
 RELAY_PAUSED = Metric("relay_paused", "gauge", "1 while any sender has paused a relay account", is_read=True)
+WEBHOOK_SILENCE = Metric(
+    "webhook_silence_seconds", "gauge", "Time since the last webhook of a shop's platform", ("shop",), is_read=True
+)
 DATABASE_UP = Metric("database_up", "gauge", "1 if the database could be read just now", is_read=True)
 DISPATCHER_IDLE = Metric(
     "dispatcher_idle_seconds", "gauge", "Time since this service's dispatcher completed a round", is_read=True

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from orderconfirm.errors import KeyConflict
-from orderconfirm.models import Cause, Event, NewCopy, NewMail, OutboxEntry, State
+from orderconfirm.models import Event, NewCopy, NewMail, OutboxEntry, State
 from orderconfirm.outbox import history, merchant_copies
 from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_shop
 from orderconfirm.outbox.capacity import Capacity
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.idempotency import IdempotencyKeys, KeyUse
 from orderconfirm.outbox.rows import new_entry, new_values, to_entry

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Double, Integer, String, bindparam, delete, func, insert, literal, select
 
-from orderconfirm.models import Cause, Delivery, Event
+from orderconfirm.models import Delivery, Event
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import now
 from orderconfirm.outbox.tables import callbacks, outbox

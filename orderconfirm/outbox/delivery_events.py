@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, up
 
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
-from orderconfirm.models import Cause, Delivery, RelayEvent
+from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox import merchant_copies
 from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_shop
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
 from orderconfirm.outbox.suppressions import SuppressionList

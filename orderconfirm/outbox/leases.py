@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, Table, and_, bindparam, case, func, or_, select, update
 
-from orderconfirm.models import Cause, ClaimedMail, Event, State
+from orderconfirm.models import ClaimedMail, Event, State
 from orderconfirm.outbox import history
 from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.copy_numbers import copies_among
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.retry import Outcome

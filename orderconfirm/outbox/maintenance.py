@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +31,7 @@ class Maintenance:
 
     `accounts` are those through which mails are sent. `keep_seconds` is how long the content of a finished order is
     kept. With `holds_unknown`, mails of dead processes that may have been sent are held for a person.
+    `look_for_silence` names shops whose webhook is silent, given the monotonic time.
     """
 
     database: Database
@@ -40,6 +41,7 @@ class Maintenance:
     accounts: Sequence[RelayAccount]
     keep_seconds: float
     holds_unknown: bool
+    look_for_silence: Callable[[float], None]
 
     def __post_init__(self) -> None:
         self._next_check = self._next_purge = 0.0
@@ -61,6 +63,7 @@ class Maintenance:
         self._reclaim(own_tokens, now)
         for account in self.accounts:
             self._remind_of_pause(account, now)
+        self.look_for_silence(now)
         # Right after the clock check, so that no jump is missed.
         if now >= self._next_purge and self.clock.is_trusted:
             purged = self.retention.purge(self.keep_seconds)

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
-from orderconfirm.models import Cause, ClaimedMail, Event, NewMail, State
+from orderconfirm.models import ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
 from orderconfirm.outbox.callback_events import no_shop
 from orderconfirm.outbox.capacity import Capacity
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.fair_claims import ClaimRequest, FairClaims, shops_with_mails
 from orderconfirm.outbox.leases import FinishedAttempt, Leases, ReclaimRequest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orderconfirm.errors import ORDER_STAGES, DeliveryFailure, Denied, RelayTrouble, SlowDown, TryLater, UnknownOutcome
-from orderconfirm.models import Cause, ClaimedMail, Event, State
+from orderconfirm.models import ClaimedMail, Event, State
+from orderconfirm.outbox.causes import Cause
 
 #: A delay varies by this share in both directions, so that mails that failed together are not retried together.
 JITTER = 0.2

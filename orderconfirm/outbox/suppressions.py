@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, null, select, tuple_, update
 
-from orderconfirm.models import Cause, Event, RelayEvent, State
+from orderconfirm.models import Event, RelayEvent, State
 from orderconfirm.outbox import history
 from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.rows import address_hash
 from orderconfirm.outbox.sql import SUPPRESSED, insert_into, is_suppressed, now, state_of_few

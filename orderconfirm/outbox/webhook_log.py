@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, or_, select
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select
 
 from orderconfirm.outbox.database import Database
-from orderconfirm.outbox.sql import insert_into, now
+from orderconfirm.outbox.sql import insert_into, now, of_few_mails
 from orderconfirm.outbox.tables import outbox, webhooks
 from orderconfirm.outbox.writer import run_jobs
 from orderconfirm.platforms import Outcome
@@ -29,6 +29,23 @@ _is_settled = exists().where(
     or_(outbox.c.accepted_at >= webhooks.c.received_at, webhooks.c.outcome == Outcome.NOT_DUE),
 )
 _NEWEST = select(webhooks).where(~_is_settled).order_by(webhooks.c.received_at.desc(), webhooks.c.id.desc())
+
+#: The newest order that a shop has placed, and the newest of its webhooks that came later.
+_newest_order = (
+    select(outbox.c.accepted_at)
+    .where(outbox.c.shop == bindparam("shop"), outbox.c.revision == 0)
+    .order_by(outbox.c.accepted_at.desc(), outbox.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_newest_webhook = (
+    select(webhooks.c.received_at)
+    .where(of_few_mails(webhooks.c.shop) == bindparam("shop"), webhooks.c.received_at > func.coalesce(_newest_order, 0))
+    .order_by(webhooks.c.received_at.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_SINCE_LAST = select(now - func.coalesce(_newest_webhook, _newest_order))
 
 
 class WebhookLog:
@@ -63,6 +80,15 @@ class WebhookLog:
             statement = statement.where(webhooks.c.outcome.in_(outcomes))
         with self._database.reading() as connection:
             return [_kept(row) for row in connection.execute(statement)]
+
+    def seconds_since_last(self, shop: str) -> float | None:
+        """Return the time since the last webhook of a shop, or since its last order, whichever came later.
+
+        None if there was neither. Repeated webhooks about a known order leave no trace.
+        """
+        with self._database.reading() as connection:
+            seconds: float | None = connection.execute(_SINCE_LAST, {"shop": shop}).scalar_one()
+        return seconds if seconds is None else max(0.0, seconds)
 
     def find(self, number: int) -> KeptWebhook | None:
         """Return the webhook with this number; None when there is none."""

@@ -57,7 +57,8 @@ class Format:
 
     `verify` returns whether a signature is valid, given the headers, the raw body, the secrets and the Unix time.
     `read` returns what a verified webhook is, given its topic, the decoded body, and whether only paid orders count; it
-    raises Unreadable. `where_to_find_it` is where the shop finds its secret, for the log.
+    raises Unreadable. For the log, `where_to_find_it` is where the shop finds its secret, and `how_to_switch_on` what
+    it does when the platform posts nothing any more.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Format:
     verify: Callable[[Headers, bytes, Sequence[str], float], bool]
     read: Callable[[str, Any, bool], Found | Nothing]
     where_to_find_it: str
+    how_to_switch_on: str
     #: Whether an unsigned request is the platform's ping.
     is_ping: Callable[[Headers], bool] = lambda _: False
 

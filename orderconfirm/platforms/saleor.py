@@ -99,4 +99,5 @@ FORMAT = Format(
     verify=verify,
     read=read,
     where_to_find_it="the webhook's secret key in Saleor's dashboard",
+    how_to_switch_on="look at the webhook's last deliveries in Saleor's dashboard",
 )

@@ -151,4 +151,5 @@ FORMAT = Format(
     verify=verify,
     read=read,
     where_to_find_it="Settings > Notifications > Webhooks, at the bottom of the page",
+    how_to_switch_on="create it again in Settings > Notifications > Webhooks: Shopify deletes it after errors",
 )

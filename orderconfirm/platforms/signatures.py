@@ -60,8 +60,9 @@ def verify_standard(headers: Mapping[str, str], body: bytes, secrets: Sequence[s
 
 def standard_key(secret: str) -> bytes:
     """Return the key of a Standard Webhooks secret. Raises ValueError when it is not `whsec_` and base64."""
+    digits = secret.removeprefix("whsec_").rstrip("=")  # some tools leave the padding out
     try:
-        return b64decode(secret.removeprefix("whsec_"), validate=True)
+        return b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except binascii.Error:
         raise ValueError("must be whsec_ and base64, as Standard Webhooks has it") from None
 

@@ -26,4 +26,5 @@ FORMAT = Format(
     verify=verify_standard,
     read=read,
     where_to_find_it="the secret that the shop's code signs with",
+    how_to_switch_on="see whether the shop's code still posts, and what it logs",
 )

@@ -126,4 +126,5 @@ FORMAT = Format(
     verify=verify,
     read=read,
     where_to_find_it="the endpoint's signing secret in Stripe's dashboard (whsec_…)",
+    how_to_switch_on="enable the endpoint again in Stripe's dashboard: Stripe disables it after days of errors",
 )

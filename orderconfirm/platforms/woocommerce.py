@@ -175,5 +175,6 @@ FORMAT = Format(
     verify=verify,
     read=read,
     where_to_find_it="WooCommerce > Settings > Advanced > Webhooks > Secret",
+    how_to_switch_on="set the Status to Active again in WooCommerce > Settings > Advanced > Webhooks",
     is_ping=is_ping,
 )

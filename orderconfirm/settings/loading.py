@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orderconfirm.settings import dotenv_file
-from orderconfirm.settings.fields import ROOT
 from orderconfirm.settings.model import Settings
 from orderconfirm.settings.names import describe_unknown
+from orderconfirm.settings.service_fields import ROOT
 from orderconfirm.settings.variables import variable_names
 
 #: The file of variables that are not set in the environment.

@@ -12,8 +12,9 @@ from orderconfirm.models import DEFAULT_SHOP
 from orderconfirm.settings.addresses import ascii_address
 from orderconfirm.settings.checks import contradictions, platform_problems
 from orderconfirm.settings.cpus import usable_cpus
-from orderconfirm.settings.fields import ROOT, SettingsFields
+from orderconfirm.settings.fields import SettingsFields
 from orderconfirm.settings.relay import Relay, select_relay
+from orderconfirm.settings.service_fields import ROOT
 from orderconfirm.settings.variables import read_fields
 
 #: The built-in templates of the mail.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 #: A variable with one of these prefixes is meant for this service. Other programs use API_, LOG_ and the like.
-PREFIXES = ("MAIL_", "MAILTRAP_", "EMAIL_", "COMPANY_", "LEGAL_", "LOGO_", "OUTBOX_")
+PREFIXES = ("MAIL_", "MAILTRAP_", "EMAIL_", "COMPANY_", "CALLBACK_", "LEGAL_", "LOGO_", "OUTBOX_")
 #: Read by the tests that use a Mailtrap sandbox.
 _TEST_VARIABLES = ("MAILTRAP_ACCOUNT_ID", "MAILTRAP_SANDBOX_ID")
 #: Similarity (0 to 1) from which a name counts as a misspelling of another.

@@ -89,7 +89,7 @@ def one(lines: list[dict[str, Any]], name: str, **dimensions: str) -> float:
 
 
 def test_the_lines_follow_the_specification() -> None:
-    lines = lines_of(collect(HEALTHY, 0.2, "0a1b2c"))
+    lines = lines_of(collect(HEALTHY, 0.2, "0a1b2c", {"fjord": 60.0}))
     validator = Draft7Validator(SCHEMA)
     for line in lines:
         validator.validate(line)
@@ -105,7 +105,7 @@ def test_the_lines_follow_the_specification() -> None:
 
 
 def test_a_line_without_a_revision_has_a_dimension_nevertheless() -> None:
-    lines = lines_of(collect(None, None, ""))
+    lines = lines_of(collect(None, None, "", {}))
     assert one(lines, "build_info", version="0.1.0", revision="none") == 1
 
 

@@ -43,7 +43,7 @@ def make_maintenance(queue: OutboxQueue, clock: ClockWatch | None = None, holds:
     database = queue._database
     clock = clock or ClockWatch(database, LEASE)
     account: Any = RelayAccount(COMMON_ACCOUNT, "relay:25", 1, Any, Any, Breaker(60), Any, Any)  # type: ignore[arg-type]
-    return Maintenance(database, queue, Retention(database), clock, [account], keep_seconds=500, holds_unknown=holds)
+    return Maintenance(database, queue, Retention(database), clock, [account], 500, holds, lambda _: None)
 
 
 def abandon(queue: OutboxQueue, order_id: str) -> None:
