@@ -13,12 +13,12 @@ from zoneinfo import available_timezones
 from orderconfirm.errors import SettingsError
 from orderconfirm.platforms import FORMATS, Format
 from orderconfirm.platforms.signatures import standard_key
-from orderconfirm.profile_file import ProfileFile
 from orderconfirm.queries import COMMON_ACCOUNT
 from orderconfirm.settings import DOTENV, Settings, contradictions, read_dotenv
 from orderconfirm.settings.values import callback_secret, callback_url
-from orderconfirm.shop_relays import NO_RELAY, RELAY_FIELDS, RELAY_SECRETS, RELAY_SECURITY, share_accounts
-from orderconfirm.shop_texts import BY_LANGUAGE, texts_by_language
+from orderconfirm.shops.profile_file import ProfileFile
+from orderconfirm.shops.relays import NO_RELAY, RELAY_FIELDS, RELAY_SECRETS, RELAY_SECURITY, share_accounts
+from orderconfirm.shops.texts import BY_LANGUAGE, texts_by_language
 
 #: The field of the settings that each value of a profile replaces.
 _FIELDS = {
