@@ -41,7 +41,7 @@ class RelayAccounts:
         """Return a sender through an account, with connections of its own."""
         settings = self._settings_of(account)
         relay = inbox or cast(Relay, settings.relay)
-        ehlo_name = settings.sender_address.rpartition("@")[2]
+        ehlo_name = settings.sender_domain
         mail = RelayMail(relay, ehlo_name, settings.mail_timeout)
         pool = ConnectionPool(mail.connect, settings.mail_max_per_connection)
         return SmtpSender(self.app, self.shops, self.renderers, account, relay, pool)

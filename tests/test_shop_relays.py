@@ -21,6 +21,9 @@ from flask.testing import FlaskClient
 from processes import wait_until
 from smtp_server import PASSWORD, USER, Sink, smtp_server
 
+from orderconfirm.checks.findings import Status
+from orderconfirm.checks.run import run_checks
+
 KEYS = {"fjord": "key-of-fjord-0123456789", "kiln": "key-of-kiln-0123456789", "plain": "key-of-plain-0123456789"}
 WEBHOOK_SECRET = "secret-of-the-mailtrap-webhook"
 FJORD = """
@@ -87,6 +90,11 @@ def status(client: FlaskClient, shop: str, order_id: str) -> Any:
 def mail_of(relay: tuple[Sink, int]) -> EmailMessage:
     [raw] = relay[0].wait_for(1)
     return message_from_bytes(raw, policy=policy.default)  # type: ignore[return-value]
+
+
+def variables_of(service: Flask) -> dict[str, str]:
+    settings = service.extensions["orderconfirm"].settings
+    return relay_variables(settings.mail_port, SHOPS_DIR=settings.shops_dir, DATABASE_URL=settings.database_url)
 
 
 @contextmanager
@@ -178,3 +186,15 @@ def test_orders_lists_and_suppressions_of_shops_do_not_mix(service: Flask, relay
     assert status(client, "plain", "1")["status"] == 404
     listed = client.get("/api/order-confirmations", headers={"Authorization": f"Bearer {KEYS['fjord']}"}).json
     assert sorted(each["order_id"] for each in listed["orders"]) == ["1", "2"]  # type: ignore[index]
+
+
+def test_the_check_examines_the_relay_of_each_shop(service: Flask, relays: dict[str, tuple[Sink, int]]) -> None:
+    with refused_login(relays["fjord"][0]):
+        sections = run_checks(variables_of(service), Path("/nowhere/.env"), subjects=())
+        found = {section.title: section.findings for section in sections}
+    [refused] = [each for each in found["Relay of fjord"] if each.status is Status.ERROR]
+    assert refused.name == "login"
+    assert refused.advice.startswith("compare relay.username and relay.password_env with the relay's account")
+    assert [each.name for each in found["Relay of kiln"] if each.status is Status.OK][-1] == "sender"
+    assert not any(PASSWORD in each.found for findings in found.values() for each in findings)
+    assert {"Sender's domain of fjord", "Sender's domain of kiln"} < found.keys()

@@ -24,7 +24,7 @@ def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iter
     if relay is None or relay.host.startswith("sandbox."):
         yield skipped("domain", "no mail leaves for real recipients, so nobody looks the domain up")
         return
-    domain = settings.sender_address.rpartition("@")[2]
+    domain = settings.sender_domain
     try:
         lookup = _Lookup(resolver or Resolver())
         has_mail_server = bool(lookup.records(domain, "MX")) or bool(lookup.records(domain, "A"))

@@ -94,7 +94,7 @@ def _authorities(relay: Relay) -> Finding:
 
 def _talk(settings: Settings, relay: Relay, addresses: list[str]) -> Iterator[Finding]:
     reply_timeout = min(settings.mail_timeout, REPLY_TIMEOUT)
-    mail = RelayMail(relay, settings.sender_address.rpartition("@")[2], reply_timeout)
+    mail = RelayMail(relay, settings.sender_domain, reply_timeout)
     session = mail.connect().host
     # `begin` allows READY_TIMEOUT_FACTOR reply timeouts for all stages together.
     session.begin(time.monotonic() + CONVERSATION_TIMEOUT - READY_TIMEOUT_FACTOR * reply_timeout)

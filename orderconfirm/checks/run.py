@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,8 +18,10 @@ from orderconfirm.checks.relay import examine_relay
 from orderconfirm.checks.service import examine_service
 from orderconfirm.checks.shops import examine_shops
 from orderconfirm.checks.templates import examine_templates
+from orderconfirm.errors import SettingsError
 from orderconfirm.logs import mask_addresses, printable, shortened
 from orderconfirm.settings import ROOT, Settings
+from orderconfirm.shops import ShopProfile, Shops
 
 #: Seconds for all subjects together.
 TIME_LIMIT = 25.0
@@ -58,12 +61,41 @@ def run_checks(
     Works with any settings: a subject whose variables are wrong is skipped.
     """
     configuration = read_configuration(environ, dotenv)
-    clean = _Cleaner(configuration.settings)
+    profiles = _profiles(configuration.settings)
+    clean = _Cleaner([configuration.settings, *(profile.settings for profile in profiles)])
     yield Section("Settings", tuple(map(clean, configuration.findings)))
     give_up_at = time.monotonic() + time_limit
-    runs = [_Run(subject, configuration) for subject in subjects]
+    runs = [_Run(subject, configuration) for subject in (*subjects, *_of_profiles(configuration.settings, profiles))]
     for run in runs:
         yield Section(run.subject.title, tuple(map(clean, run.findings(give_up_at))))
+
+
+def _profiles(settings: Settings) -> list[ShopProfile]:
+    """Return the profiles of the shops; none if one is wrong, which is a finding about the shops."""
+    try:
+        return list(Shops(settings).profiles.values())
+    except SettingsError:
+        return []
+
+
+def _of_profiles(settings: Settings, profiles: Iterable[ShopProfile]) -> Iterator[Subject]:
+    """Yield the relay and the sender's domain of each shop that has one of its own, each only once."""
+    relays, domains = {settings.relay}, {(settings.relay, settings.sender_domain)}
+    for profile in profiles:
+        relay, domain = profile.settings.relay, profile.settings.sender_domain
+        if relay not in relays:
+            yield Subject(f"Relay of {profile.name}", partial(_examine_profile, examine_relay, profile), ())
+        if (relay, domain) not in domains:
+            yield Subject(f"Sender's domain of {profile.name}", partial(_examine_profile, examine_domain, profile), ())
+        relays.add(relay)
+        domains.add((relay, domain))
+
+
+def _examine_profile(
+    examine: Callable[[Settings], Iterator[Finding]], profile: ShopProfile, _: Settings
+) -> Iterator[Finding]:
+    for finding in examine(profile.settings):
+        yield replace(finding, advice=profile.in_its_terms(finding.advice))
 
 
 class _Run:
@@ -102,8 +134,9 @@ class _Run:
 class _Cleaner:
     """Removes secrets, the local parts of addresses and control characters from findings."""
 
-    def __init__(self, settings: Settings) -> None:
-        secrets = {str(getattr(settings, each.name)) for each in fields(settings) if each.metadata["secret"]}
+    def __init__(self, of_all: Collection[Settings]) -> None:
+        secret_fields = [each.name for each in fields(Settings) if each.metadata["secret"]]
+        secrets = {str(getattr(settings, name)) for settings in of_all for name in secret_fields}
         passwords = {urlsplit(secret).password for secret in secrets if "://" in secret}
         secrets |= {password for each in passwords if each for password in (each, unquote(each))}
         self._secrets = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)

@@ -123,6 +123,11 @@ class Settings(SettingsFields):
         return ascii_address(self.from_header.rpartition("<")[2].rstrip("> ")) if self.from_header else _SENDER
 
     @property
+    def sender_domain(self) -> str:
+        """The domain of the From address, in ASCII."""
+        return self.sender_address.rpartition("@")[2]
+
+    @property
     def sender_name(self) -> str:
         """The From name: the name in EMAIL_SENDER, or the company's."""
         name = self.from_header.rpartition("<")[0].strip()

@@ -25,7 +25,7 @@ PARTS = ("writing", "clock", "senders", "outbox")
 def add_sender(queue: OutboxQueue, pause: str = "NULL, NULL, NULL, NULL") -> None:
     """Add the row of a sender, with the time, the reason and the end of its pause, and the advice."""
     now = time.time()
-    run(queue, f"INSERT INTO senders VALUES ('a', 1, {now}, {now}, {pause})")
+    run(queue, f"INSERT INTO senders VALUES ('a', '', 1, {now}, {now}, {pause})")
 
 
 def examine(url: str, **changes: str) -> list[Finding]:
