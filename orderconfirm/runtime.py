@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -285,6 +287,12 @@ def _server_of(inbox: Inbox) -> InboxServer:
 
 
 def _inbox_folder(database_url: str) -> Path:
-    """Return the inbox's folder: next to the SQLite file, or in the project's var folder."""
-    database = make_url(database_url).database if database_url.startswith("sqlite") else None
-    return (Path(database).parent if database else ROOT / "var") / "inbox"
+    """Return the inbox's folder: next to the SQLite file, or in the project's var folder.
+
+    In a container whose root is read-only, it is in the folder of temporary files.
+    """
+    if database_url.startswith("sqlite") and (database := make_url(database_url).database):
+        return Path(database).parent / "inbox"
+    if os.access(ROOT, os.W_OK):
+        return ROOT / "var" / "inbox"
+    return Path(tempfile.gettempdir()) / "orderconfirm-inbox"

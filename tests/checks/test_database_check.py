@@ -25,7 +25,8 @@ PARTS = ("writing", "clock", "senders", "outbox")
 def add_sender(queue: OutboxQueue, pause: str = "NULL, NULL, NULL, NULL") -> None:
     """Add the row of a sender, with the time, the reason and the end of its pause, and the advice."""
     now = time.time()
-    run(queue, f"INSERT INTO senders VALUES ('a', '', 1, {now}, {now}, {pause})")
+    columns = "name, connections, joined_at, seen_at, paused_since, pause_reason, next_try_at, pause_advice"
+    run(queue, f"INSERT INTO senders ({columns}) VALUES ('a', 1, {now}, {now}, {pause})")
 
 
 def examine(url: str, **changes: str) -> list[Finding]:
