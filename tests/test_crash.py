@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from callback_receiver import SECRETS, callback_receiver
 from fork_server import ServiceProcess
 from processes import free_port, kill, post, query, service, start, stop, wait_until, wait_until_healthy
 from smtp_server import HANG, Sink, orders_of, smtp_server
@@ -249,6 +251,31 @@ def test_two_hundred_accepted_orders_survive_kill_9(tmp_path: Path) -> None:
         kill(process)
     with smtp_server(port=relay_port) as (sink, _), service(tmp_path, port, relay_port):
         assert sink.wait_for_orders(200, seconds=40) == Counter(names)
+
+
+def test_kill_9_between_a_sent_mail_and_its_callback_loses_no_callback(tmp_path: Path) -> None:
+    names = [f"K{number}" for number in range(5)]
+    with callback_receiver() as receiver, smtp_server() as (_, relay_port):
+        receiver.respond = lambda path: (503, {})  # so that none is delivered before the kill
+        callback = {
+            "CALLBACK_URL": receiver.url,
+            "CALLBACK_SECRETS": ",".join(SECRETS),
+            "CALLBACK_ALLOW_PRIVATE": "true",
+        }
+        port = free_port()
+        with service(tmp_path, port, relay_port, **callback) as process:
+            assert {post(port, name) for name in names} == {202}
+            wait_until(lambda: query(tmp_path, "SELECT count(*) FROM outbox WHERE state = 'sent'") == [(5,)])
+            kill(process)
+        receiver.respond = lambda path: (200, {})
+        receiver.received.clear()
+        with sqlite3.connect(tmp_path / "outbox.db") as connection:
+            connection.execute("UPDATE callbacks SET due_at = 0")
+        connection.close()
+        with service(tmp_path, port, relay_port, **callback):
+            wait_until(lambda: query(tmp_path, "SELECT count(*) FROM callbacks WHERE state = 'delivered'") == [(5,)])
+        told = Counter(json.loads(body)["data"]["order_id"] for _, _, body in receiver.received)
+        assert told == Counter(names)
 
 
 def test_mails_in_flight_at_sigterm_are_finished_and_the_others_wait(tmp_path: Path) -> None:

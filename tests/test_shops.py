@@ -18,7 +18,7 @@ from orderconfirm.settings.values import Rate
 from orderconfirm.shops import Shops
 
 SECRET = "0123456789abcdef0123456789abcdef"
-ENVIRON = {"FJORD_SECRET": SECRET, "SHORT": "short"}
+ENVIRON = {"FJORD_SECRET": SECRET, "SHORT": "short", "WHSEC": f"whsec_{'A' * 32}"}
 
 
 def read(folder: Path, text: str, name: str = "fjord.toml") -> Shops:
@@ -86,6 +86,14 @@ def test_secrets_come_from_variables_and_files_several_at_once(tmp_path: Path) -
             '[webhook]\nformat = "standard"\nsecret_env = "FJORD_SECRET_"\n',
             "the variable FJORD_SECRET_ must hold a secret",
         ),
+        ('[callback]\nurl = "https://x.example"', "callback.secret_env is missing"),
+        (
+            '[callback]\nurl = "https://x.example"\nsecret_env = "FJORD_SECRET"',
+            "the variable FJORD_SECRET must be whsec_",
+        ),
+        ('[callback]\nurl = "x.example"\nsecret_env = "WHSEC"', "callback.url must be a URL like https://"),
+        ('[callback]\nurl = "http://x.example"\nsecret_env = "WHSEC"', "callback.url must be https:// and public"),
+        ('[callback]\nurl = "https://10.0.0.5/x"\nsecret_env = "WHSEC"', "callback.url must be https:// and public"),
         ('[webhook]\nformats = "shopify"', "webhook.formats is not known: did you mean format?"),
     ],
 )

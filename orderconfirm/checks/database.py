@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from urllib.parse import urlsplit
 
 from orderconfirm.checks.findings import Finding, Status, error, error_of, ok, skipped, warning
 from orderconfirm.checks.storage import examine_storage
@@ -11,6 +12,7 @@ from orderconfirm.checks.webhooks import examine_webhooks
 from orderconfirm.errors import DatabaseUnreachable, OutboxUnavailable, SchemaMismatch
 from orderconfirm.models import State
 from orderconfirm.outbox import examination
+from orderconfirm.outbox.callback_admin import read_undelivered
 from orderconfirm.outbox.clock import ClockWatch
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.lock_holders import name_lock_holder
@@ -70,6 +72,7 @@ def _examine(settings: Settings, database: Database) -> Iterator[Finding]:
     yield _senders(settings, database, can_write=writing.status is Status.OK)
     yield _outbox(settings, database)
     yield from examine_webhooks(settings, database)
+    yield from _callbacks(database)
 
 
 def _how_to_reach(settings: Settings, exc: OutboxUnavailable) -> str:
@@ -143,3 +146,13 @@ def _outbox(settings: Settings, database: Database) -> Finding:
         advice = "see senders above and flask outbox list"
         return warning("outbox", f"{found}; the oldest has been due for {stats.oldest_due / 60:.0f} minutes", advice)
     return warning("outbox", found, "see flask outbox list --state failed") if attention else ok("outbox", found)
+
+
+def _callbacks(database: Database) -> Iterator[Finding]:
+    count, gone = read_undelivered(database)
+    if gone:
+        hosts = " ".join(sorted({urlsplit(url).netloc for url in gone}))
+        advice = "correct the URL, or post what was missed by flask outbox callback --replay --all"
+        yield warning("callbacks", f"switched off after 410 Gone: {hosts}", advice)
+    elif count:
+        yield warning("callbacks", f"{count} were not delivered to the shop", "see flask outbox callback")
