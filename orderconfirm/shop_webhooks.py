@@ -11,6 +11,7 @@ from orderconfirm.errors import InvalidOrder, OrderConflict
 from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import WEBHOOKS
 from orderconfirm.order.json_body import InvalidJson, parse_json
+from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 from orderconfirm.order.schemas import DefaultCurrency, OrderSchema, load_order
 from orderconfirm.outbox.webhook_log import WebhookLog
 from orderconfirm.platforms import FORMATS, Found, Nothing, Outcome, Unreadable
@@ -53,9 +54,9 @@ class ShopWebhooks:
                 NewWebhook(
                     shop=shop,
                     platform=platform,
-                    topic=topic[:_MAX_TOPIC_LENGTH],
+                    topic=_storable(topic[:_MAX_TOPIC_LENGTH]),
                     outcome=receipt.outcome,
-                    reason=receipt.reason[:_MAX_REASON_LENGTH],
+                    reason=_storable(receipt.reason[:_MAX_REASON_LENGTH]),
                     order_id=receipt.order_id,
                     body=body.decode("utf-8", "replace").replace("\0", ""),
                 )
@@ -107,4 +108,9 @@ def _nothing(reading: Nothing) -> Receipt:
 
 def _stored_id(order_id: object) -> str | None:
     """Return an order's id if it can be stored."""
-    return order_id[:128].replace("\0", "") if isinstance(order_id, str) else None
+    return _storable(order_id[:MAX_ORDER_ID_LENGTH]) if isinstance(order_id, str) else None
+
+
+def _storable(text: str) -> str:
+    """Return a text that both databases can store: without NUL and unpaired surrogates, which JSON can express."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -261,7 +261,7 @@ def test_ready_and_metrics_report_the_counts_of_the_outbox(start_app: StartApp, 
         "status": "ready",
         "reason": None,
         "relay": "in use",
-        "pause": None,
+        "pauses": [],
         "senders": 1,
         "outbox": "open",
         "pending": 0,
@@ -281,9 +281,9 @@ def test_a_paused_relay_is_explained(start_app: StartApp, sink: tuple[Sink, int]
     mailbox.replies["MAIL"] = ["535 5.7.8 no access for john@example.com"] * 5
     client = start_app(**relay_variables(port)).test_client()
     client.post(URL, json=make_body(order_id="P1"))
-    wait_until(lambda: client.get("/ready").get_json()["pause"])
+    wait_until(lambda: client.get("/ready").get_json()["pauses"])
     ready = client.get("/ready")
-    pause = ready.get_json()["pause"]
+    [pause] = ready.get_json()["pauses"]
     assert (ready.status_code, ready.get_json()["relay"]) == (200, "paused")
     assert pause["reason"] == "mail: 535 5.7.8 no access for …@example.com"
     assert pause["since"] <= pause["next_try_at"]

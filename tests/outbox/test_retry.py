@@ -20,6 +20,7 @@ from orderconfirm.errors import (
     UnknownOutcome,
 )
 from orderconfirm.models import ClaimedMail, State
+from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.retry import EXPIRED, JITTER, RELEASED, SENT, Outcome, Policy, decide, is_expired
 
 POLICY = Policy(delays=(10.0, 60.0, 300.0), give_up_after=1000.0, unknown_delay=100.0)
@@ -95,7 +96,7 @@ def test_a_wait_that_the_relay_asks_for_counts_towards_giving_up() -> None:
 
 def test_giving_up_says_after_how_long_and_why() -> None:
     outcome = decide(TryLater("rcpt", "Greylisted", 450), mail(9, 48 * HOUR), POLICY, 0.5)
-    assert outcome == Outcome(State.FAILED, "failed", "given up after 48 h: rcpt: 450 Greylisted")
+    assert outcome == Outcome(State.FAILED, "failed", "given up after 48 h: rcpt: 450 Greylisted", cause=Cause.GIVEN_UP)
 
 
 def test_giving_up_on_an_unknown_outcome_still_counts_a_possible_copy() -> None:
@@ -104,15 +105,20 @@ def test_giving_up_on_an_unknown_outcome_still_counts_a_possible_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason"),
+    ("failure", "reason", "cause"),
     [
-        (Refused("rcpt", "No such user", 550), "rcpt: 550 No such user"),
-        (TemplateError("order_confirmation.html, line 3: oops"), "order_confirmation.html, line 3: oops"),
-        (ValueError("bad row"), "bad row"),
+        (Refused("rcpt", "No such user", 550), "rcpt: 550 No such user", Cause.REFUSED),
+        (
+            TemplateError("order_confirmation.html, line 3: oops"),
+            "order_confirmation.html, line 3: oops",
+            Cause.NOT_RENDERED,
+        ),
+        (ValueError("bad row"), "bad row", Cause.NOT_RENDERED),
     ],
 )
-def test_the_order_s_own_fault_fails_at_once(failure: Exception, reason: str) -> None:
-    assert decide(failure, mail(), POLICY, 0.5) == Outcome(State.FAILED, "failed", reason)
+def test_the_order_s_own_fault_fails_at_once(failure: Exception, reason: str, cause: Cause) -> None:
+    outcome = Outcome(State.FAILED, "failed", reason, cause=cause)
+    assert decide(failure, mail(), POLICY, 0.5) == outcome
 
 
 def test_the_fixed_settlements_spend_an_attempt_only_when_sent() -> None:

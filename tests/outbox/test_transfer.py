@@ -73,6 +73,7 @@ def fill(url: str) -> None:
         events.record([EVENT, replace(EVENT, event_id="2", order_id="unknown", shop="other", address=None)])
         run(queue, "INSERT INTO clock_jumps (noticed_at, trusted_from, seconds) VALUES (1.5, 2.25, 1e6)")
         WebhookLog(queue._database).keep(NewWebhook("shop", "shopify", "orders/create", "refused", "why", "7", "{}"))
+        run(queue, "INSERT INTO gone_endpoints (url, gone_at) VALUES ('https://shop.example', 1)")
         run(
             queue,
             "INSERT INTO senders (name, connections, joined_at, seen_at) VALUES ('ended', 3, 1, 2)",

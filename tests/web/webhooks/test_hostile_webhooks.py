@@ -1,19 +1,17 @@
-"""Signed webhooks with hostile bodies: always 200 with a reason, within moments, whatever stands where."""
+"""Signed webhooks with hostile bodies: always 200 with a reason, whatever stands where."""
 
 from __future__ import annotations
 
 import copy
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import relay_variables
 from flask import Flask
-from platform_webhooks import PLATFORMS, SECRET, fixture, profile, signed_headers
+from platform_webhooks import PLATFORMS, SECRET, fixture, inner, profile, signed_headers
 
 from orderconfirm import create_app
 from orderconfirm.settings import Settings
@@ -73,24 +71,26 @@ def test_any_value_anywhere_in_an_order_gets_200_and_a_reason(app: Flask, platfo
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("name", ["id", "lines"])
-def test_x(app: Flask, platform: str, name: str) -> None:
-    line = {"woocommerce": "line_items", "shopify": "line_items", "standard": "items"}
-    big: dict[str, bytes] = {
-        "digits": b'{"id": ' + b"9" * 1_000_000 + b"}",
-        "digit text": json.dumps({**fixture(platform), "x": "9" * 1_000_000}).encode(),
-        "deep": b"[" * 500_000 + b"]" * 500_000,
-        "deep2": b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
-        "nulls": b"[" + b"null," * 200_000 + b"null]",
-        "NaN": b'{"id": NaN, "total": Infinity}',
-    }
-    many = fixture(platform)
-    from platform_webhooks import inner
-    order = inner(many, PLATFORMS[platform].order)
-    items = order["lines"]["data"] if platform == "stripe" else order["lines"] if platform == "saleor" else order[line[platform]]
+def test_a_huge_or_deep_body_gets_200_and_a_reason(app: Flask, platform: str) -> None:
+    many_lines = fixture(platform)
+    items = lines_of(platform, many_lines)
     items *= 10_000 // len(items)
-    big["lines"] = json.dumps(many).encode()
-    for what, body in big.items():
-        start = time.perf_counter()
+    for body in (
+        b'{"id": ' + b"9" * 1_000_000 + b"}",
+        json.dumps({"id": "9" * 1_000_000}).encode(),
+        b"[" * 500_000 + b"]" * 500_000,
+        b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
+        b"[" + b"null," * 200_000 + b"null]",
+        b'{"id": NaN, "total": Infinity}',
+        json.dumps(many_lines).encode(),
+    ):
         status, receipt = post(app, platform, body)
-        print(platform, what, len(body), status, round(time.perf_counter() - start, 3), str(receipt)[:150])
+        assert status == 200 and receipt["reason"], (body[:20], receipt)
+
+
+def lines_of(platform: str, body: dict[str, Any]) -> list[Any]:
+    """Return the list of an order's lines, as it stands in the body."""
+    order = inner(body, PLATFORMS[platform].order)
+    names = {"stripe": "lines", "saleor": "lines", "standard": "items"}
+    lines = order[names.get(platform, "line_items")]
+    return lines["data"] if platform == "stripe" else lines  # type: ignore[no-any-return]
