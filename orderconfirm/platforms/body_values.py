@@ -12,6 +12,8 @@ from orderconfirm.platforms.readings import Unreadable
 
 #: Maximum characters of an amount: longer ones are no money, and arithmetic with them is slow.
 _MAX_AMOUNT_LENGTH = 40
+#: Maximum digits before the point. The decimals of a unit price still fit into the 28 digits of Python's arithmetic.
+_MAX_DIGITS = 18
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -54,7 +56,7 @@ def amount(value: Any, *names: str) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     # A number with a huge exponent would make every sum as long as that.
-    if not number.is_finite() or abs(number.adjusted()) > _MAX_AMOUNT_LENGTH:
+    if not number.is_finite() or not -_MAX_AMOUNT_LENGTH <= number.adjusted() < _MAX_DIGITS:
         raise Unreadable(f"{'.'.join(names)} is not an amount")
     return number
 

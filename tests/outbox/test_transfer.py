@@ -73,6 +73,11 @@ def fill(url: str) -> None:
         events.record([EVENT, replace(EVENT, event_id="2", order_id="unknown", shop="other", address=None)])
         run(queue, "INSERT INTO clock_jumps (noticed_at, trusted_from, seconds) VALUES (1.5, 2.25, 1e6)")
         WebhookLog(queue._database).keep(NewWebhook("shop", "shopify", "orders/create", "refused", "why", "7", "{}"))
+        run(
+            queue,
+            "INSERT INTO callbacks (webhook_id, mail_id, shop, event, at, mail_state, state, due_at) "
+            "VALUES ('evt_1', 1, 'shop', 'sent', 1.5, 'sent', 'waiting', 2.5)",
+        )
         run(queue, "INSERT INTO gone_endpoints (url, gone_at) VALUES ('https://shop.example', 1)")
         run(
             queue,

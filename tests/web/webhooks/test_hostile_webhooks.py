@@ -74,7 +74,7 @@ def test_any_value_anywhere_in_an_order_gets_200_and_a_reason(app: Flask, platfo
 def test_a_huge_or_deep_body_gets_200_and_a_reason(app: Flask, platform: str) -> None:
     many_lines = fixture(platform)
     items = lines_of(platform, many_lines)
-    items *= 10_000 // len(items)
+    items *= 500 // len(items)
     for body in (
         b'{"id": ' + b"9" * 1_000_000 + b"}",
         json.dumps({"id": "9" * 1_000_000}).encode(),
