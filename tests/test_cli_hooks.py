@@ -47,6 +47,16 @@ def test_the_list_has_the_reason_and_no_body(flask: Type) -> None:
     assert flask("hooks", "list", "--outcome", "changed").output == "There are no such webhooks.\n"
 
 
+def test_the_check_of_the_shops_examines_the_profiles(
+    flask: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOPS_DIR", str(tmp_path / "shops"))
+    result = flask("shops", "check")
+    assert "complete for 1 shops: fjord" in result.output
+    assert "Sender's domain of fjord" in result.output
+    assert result.exit_code == 0
+
+
 def test_json_has_the_body(flask: Type) -> None:
     [webhook] = json.loads(flask("hooks", "list", "--json").stdout)
     assert (webhook["number"], webhook["order_id"], webhook["outcome"]) == (1, "7", "refused")

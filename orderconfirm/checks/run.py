@@ -40,11 +40,12 @@ class Subject:
 
 _OF_SERVICE = ("API_KEYS", "HOST", "SENDER", "WEB_CONCURRENCY", "STOP_TIMEOUT", "MAIL_TIMEOUT", "MAIL_MAX")
 _OF_RELAY = ("MAIL_", "MAILTRAP_", "EMAIL_SENDER")
+SHOPS = Subject("Shops", examine_shops, ("SHOPS_DIR",))
 SUBJECTS = (
     Subject("Service", examine_service, _OF_SERVICE),
     Subject("Database", examine_database, ("DATABASE_",)),
     Subject("Templates", examine_templates, ("TEMPLATES_DIR", "DEFAULT_")),
-    Subject("Shops", examine_shops, ("SHOPS_DIR",)),
+    SHOPS,
     Subject("Relay", examine_relay, _OF_RELAY),
     Subject("Sender's domain", examine_domain, _OF_RELAY),
 )

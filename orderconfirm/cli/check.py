@@ -33,9 +33,13 @@ def check(as_json: bool) -> None:
     # Imported here because the service registers this command, and does not need its libraries.
     from orderconfirm.checks.run import run_checks
 
+    print_findings(run_checks(os.environ), as_json)
+
+
+def print_findings(sections: Iterable[Section], as_json: bool = False) -> None:
+    """Print what the checks find. Raises SystemExit with code 1 after an error."""
     # The findings are printed; the parts that the checks use would log them as well.
     logging.getLogger("orderconfirm").setLevel(logging.CRITICAL)
-    sections = run_checks(os.environ)
     findings = _print_json(sections) if as_json else _print_lines(sections)
     if any(finding.status is Status.ERROR for finding in findings):
         raise SystemExit(1)

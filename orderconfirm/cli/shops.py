@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from orderconfirm.cli.check import print_findings
 from orderconfirm.shops import ShopProfile, Shops
 
 shops = AppGroup("shops", help="Show the shops' profiles. The service does not start while one is invalid.")
@@ -19,6 +22,18 @@ def list_shops() -> None:
         click.echo("  ".join(_words(profile)))
     if not profiles.profiles:
         click.echo("There are no profiles: SHOPS_DIR is not set, or empty.", err=True)
+
+
+@shops.command("check")
+def check_shops() -> None:
+    """Find problems with the profiles, their templates, and the relays and sender's domains of the shops.
+
+    The exit code is 1 after an error, otherwise 0.
+    """
+    # Imported here because the service registers this command, and does not need its libraries.
+    from orderconfirm.checks.run import SHOPS, run_checks
+
+    print_findings(run_checks(os.environ, subjects=(SHOPS,)))
 
 
 def _words(profile: ShopProfile) -> tuple[str, ...]:
