@@ -97,7 +97,9 @@ def inbox() -> str:
     search = request.args.get("search", "")
     skip = max(0, request.args.get("skip", 0, type=int))
     mails, count = _inbox().newest(search, skip, PAGE_SIZE)
-    return render_template("inbox.html", mails=mails, count=count, search=search, skip=skip, step=PAGE_SIZE)
+    has_shops = bool(current_app.extensions["orderconfirm"].shops.profiles)
+    found = {"mails": mails, "count": count, "search": search}
+    return render_template("inbox.html", **found, skip=skip, step=PAGE_SIZE, has_shops=has_shops)
 
 
 @bp.post("/inbox/delete")
