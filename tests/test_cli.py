@@ -127,7 +127,7 @@ def test_retry_sends_failed_mails_one_by_one_and_all(outbox: Type, sink: tuple[S
     wait_until(lambda: is_settled(shop, "F2", "sent"))
 
 
-def test_what_cannot_be_retried_is_told_with_its_reason(outbox: Type) -> None:
+def test_what_cannot_be_retried_is_reported_with_its_reason(outbox: Type) -> None:
     result = outbox("retry", "S1", "nobody")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -257,7 +257,7 @@ def test_an_interrupted_command_says_how_far_it_got(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err.endswith("Interrupted after 520: repeat the command for the remaining ones.\n")
 
 
-def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: object) -> None:
+def test_a_database_that_cannot_be_opened_is_reported_in_a_sentence(tmp_path: object) -> None:
     runner = create_app(Settings.from_env({"DATABASE_URL": f"sqlite:///{__file__}/x.db"})).test_cli_runner()
     result = runner.invoke(args=["outbox", "list"])
     assert result.exit_code == 1
@@ -304,7 +304,7 @@ def test_send_test_sends_the_sample_to_me_and_tells_what_the_relay_said(sink: tu
         (b'{"customer": "x"}', "/customer"),
     ],
 )
-def test_a_file_that_is_no_order_is_told_in_a_sentence(
+def test_a_file_that_is_no_order_is_reported_in_a_sentence(
     tmp_path: Path, sink: tuple[Sink, int], body: bytes, words: str
 ) -> None:
     (tmp_path / "order.json").write_bytes(body)
@@ -315,7 +315,7 @@ def test_a_file_that_is_no_order_is_told_in_a_sentence(
             assert words in result.stderr
 
 
-def test_a_preview_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_preview_that_cannot_be_written_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run_mail("preview", "--to", f"{tmp_path}/file/preview")
     assert result.exit_code == 1

@@ -132,7 +132,7 @@ def test_a_folder_of_another_user_is_named(tmp_path: Path) -> None:
 
 
 @as_root
-def test_root_is_told_of_files_that_the_services_user_cannot_write(tmp_path: Path) -> None:
+def test_root_is_warned_of_files_that_the_services_user_cannot_write(tmp_path: Path) -> None:
     file = tmp_path / "outbox.db"
     os.chown(tmp_path, NOBODY, NOBODY)
     assert statuses(examine(file))["files"] == "warning"

@@ -88,7 +88,7 @@ def test_a_mail_address_is_brought_into_ascii(said: str, read: str) -> None:
         ".a@example.com",
     ],
 )
-def test_what_is_no_plain_mail_address_is_told_why(said: str) -> None:
+def test_what_is_no_plain_mail_address_gets_the_reason(said: str) -> None:
     assert errors(**customer(email=said))["/customer/email"].startswith("is not an email address: ")
 
 

@@ -151,7 +151,7 @@ def test_a_relay_without_starttls_gets_no_password(sink: tuple[Sink, int]) -> No
     assert (kept.logins, kept.mails) == ([], [])
 
 
-def test_a_wrong_password_is_tried_once_and_told_as_misconfigured(server_tls: ssl.SSLContext, ca_file: str) -> None:
+def test_a_wrong_password_is_tried_once_and_reported_as_misconfigured(server_tls: ssl.SSLContext, ca_file: str) -> None:
     with smtp_server(server_tls) as (kept, port):
         with sender(Relay("localhost", port, "starttls", USER, "wrong", ca_file)) as send:
             with pytest.raises(RelayMisconfigured) as caught:

@@ -75,7 +75,7 @@ class TestWaiting:
 
 
 class TestTheSameOrderAgain:
-    def test_it_is_told_that_its_mail_was_sent_before_and_when(self, client: FlaskClient) -> None:
+    def test_the_response_says_that_its_mail_was_sent_before_and_when(self, client: FlaskClient) -> None:
         place(client, "1")
         told = wait_for(client, "1", "sent")
         sent_at = told["changed_at"][: len("2025-03-15T14:30:02")]
@@ -213,7 +213,7 @@ class TestList:
         assert ids("until=2020-01-01T00:00:00.125000+0100") == []
         assert ids("until=2020-01-01T00:00:00Z") == []
 
-    def test_a_time_that_is_told_is_the_one_that_is_found(self, client: FlaskClient) -> None:
+    def test_a_time_that_is_returned_is_the_one_that_is_found(self, client: FlaskClient) -> None:
         for number in range(40):
             place(client, f"{number}")
         for order in client.get(LIST).get_json()["orders"]:
@@ -245,7 +245,7 @@ class TestList:
             ("email=nobody", "/email"),
         ],
     )
-    def test_a_bad_query_is_told_by_its_name(self, client: FlaskClient, query: str, pointer: str) -> None:
+    def test_the_error_of_a_bad_query_names_the_parameter(self, client: FlaskClient, query: str, pointer: str) -> None:
         answer = client.get(f"{LIST}?{query}")
         assert (answer.status_code, problem_of(answer)) == (422, "invalid-request")
         assert [error["pointer"] for error in answer.get_json()["errors"]] == [pointer]

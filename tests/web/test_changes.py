@@ -90,7 +90,7 @@ class TestResend:
         found = [told["message_id"] for told in client.get(f"{LIST}?limit=200").get_json()["orders"]]
         assert len(found) == len(set(found))
 
-    def test_a_conflict_is_told_of_the_order_as_it_was_accepted(self, client: FlaskClient) -> None:
+    def test_a_conflict_is_about_the_order_as_it_was_accepted(self, client: FlaskClient) -> None:
         place(client, "1")
         wait_for(client, "1", "sent")
         client.post(f"{URL}/1/resend", json={"email": "right@example.com"})
@@ -142,7 +142,7 @@ class TestResend:
         ]
         assert [mail["message_id"] for mail in mails] == [str(parse(raw)["Message-ID"]) for raw in sink[0].mails]
 
-    def test_a_bad_address_and_an_unknown_order_are_told(self, client: FlaskClient) -> None:
+    def test_a_bad_address_and_an_unknown_order_are_reported(self, client: FlaskClient) -> None:
         assert client.post(f"{URL}/1/resend").status_code == 404
         place(client, "1")
         answer = client.post(f"{URL}/1/resend", json={"email": "x"})

@@ -56,7 +56,7 @@ class TestKeys:
         assert place(app.test_client(), "1", headers).status_code == 202
 
     @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Basic eDp5"}])
-    def test_without_one_nothing_is_read_or_told(self, app: Flask, headers: dict[str, str], log: list[str]) -> None:
+    def test_without_one_nothing_is_read_or_returned(self, app: Flask, headers: dict[str, str], log: list[str]) -> None:
         answer = app.test_client().post(URL, data="{", headers=headers)
         assert (answer.status_code, problem_of(answer)) == (401, "unauthorized")
         assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
@@ -209,7 +209,7 @@ class TestHosts:
         headers = {"Host": "evil.example", "X-Forwarded-Host": "localhost"}
         assert client.get(LIST, headers=headers).status_code == 421
 
-    def test_an_origin_that_is_named_is_told_why(self, start_app: StartApp) -> None:
+    def test_an_origin_that_is_named_gets_the_reason(self, start_app: StartApp) -> None:
         client = start_app(CORS_ORIGINS="https://shop.example").test_client()
         answer = client.get(LIST, headers={"Host": "evil.example", "Origin": "https://shop.example"})
         assert answer.status_code == 421

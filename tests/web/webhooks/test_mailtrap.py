@@ -69,8 +69,8 @@ def taken(received: int, new: int | None = None) -> dict[str, int]:
 def tell(client: FlaskClient, *events: dict[str, Any]) -> dict[str, Any]:
     answer = send(client, json.dumps({"events": events}).encode())
     assert answer.status_code == 200
-    told: dict[str, Any] = answer.get_json()
-    return told
+    found: dict[str, Any] = answer.get_json()
+    return found
 
 
 def sent(client: FlaskClient, order_id: str = "ORD-12345") -> dict[str, Any]:
@@ -95,9 +95,9 @@ def sent(client: FlaskClient, order_id: str = "ORD-12345") -> dict[str, Any]:
 def test_an_event_becomes_the_order_s_delivery_and_story(client: FlaskClient, kind: str, delivery: str | None) -> None:
     sent(client)
     assert tell(client, event(kind, response="250 Ok", response_code=250)) == taken(1)
-    told = client.get(f"{URL}/ORD-12345").get_json()
-    assert (told["state"], told["delivery"]) == ("sent", delivery)
-    assert [(each["event"], each["code"], each["text"]) for each in told["deliveries"]] == [(kind, 250, "250 Ok")]
+    found = client.get(f"{URL}/ORD-12345").get_json()
+    assert (found["state"], found["delivery"]) == ("sent", delivery)
+    assert [(each["event"], each["code"], each["text"]) for each in found["deliveries"]] == [(kind, 250, "250 Ok")]
 
 
 def test_an_event_is_taken_once(client: FlaskClient) -> None:
@@ -112,18 +112,18 @@ def test_an_older_event_that_comes_late_does_not_undo_a_newer_one(client: FlaskC
     tell(client, event("spam", 5))
     tell(client, event("delivery", 2))
     tell(client, event("open", 9))
-    told = client.get(f"{URL}/ORD-12345").get_json()
-    assert told["delivery"] == "complained"
-    assert [each["event"] for each in told["deliveries"]] == ["delivery", "spam", "open"]
+    found = client.get(f"{URL}/ORD-12345").get_json()
+    assert found["delivery"] == "complained"
+    assert [each["event"] for each in found["deliveries"]] == ["delivery", "spam", "open"]
 
 
-def test_a_complaint_is_not_undone_by_a_delivery_that_is_told_as_newer(client: FlaskClient) -> None:
+def test_a_complaint_is_not_undone_by_a_delivery_that_is_reported_as_newer(client: FlaskClient) -> None:
     sent(client)
     tell(client, event("spam", 5), event("delivery", 6))
     assert client.get(f"{URL}/ORD-12345").get_json()["delivery"] == "complained"
 
 
-def test_a_complaint_that_is_told_as_older_than_its_delivery_counts(client: FlaskClient) -> None:
+def test_a_complaint_that_is_reported_as_older_than_its_delivery_counts(client: FlaskClient) -> None:
     sent(client)
     tell(client, event("delivery", 6))
     tell(client, event("spam", 5))
@@ -153,17 +153,17 @@ def test_a_time_that_has_not_come_or_is_none_is_now(client: FlaskClient, timesta
     sent(client)
     before = datetime.now(UTC)
     tell(client, event("soft bounce", 1, timestamp=timestamp))
-    [told] = client.get(f"{URL}/ORD-12345").get_json()["deliveries"]
-    assert before <= datetime.fromisoformat(told["at"]) <= datetime.now(UTC)
+    [found] = client.get(f"{URL}/ORD-12345").get_json()["deliveries"]
+    assert before <= datetime.fromisoformat(found["at"]) <= datetime.now(UTC)
     tell(client, event("delivery", 2, timestamp=time.time()))
     assert client.get(f"{URL}/ORD-12345").get_json()["delivery"] == "delivered"
 
 
-@pytest.mark.parametrize(("code", "told"), [(550, 550), ("550", 550), ("5.1.1", None), (10**30, None), (-1, None)])
-def test_a_code_is_a_number_however_it_is_written(client: FlaskClient, code: Any, told: int | None) -> None:
+@pytest.mark.parametrize(("code", "expected"), [(550, 550), ("550", 550), ("5.1.1", None), (10**30, None), (-1, None)])
+def test_a_code_is_a_number_however_it_is_written(client: FlaskClient, code: Any, expected: int | None) -> None:
     sent(client)
     tell(client, event("bounce", response_code=code))
-    assert [each["code"] for each in client.get(f"{URL}/ORD-12345").get_json()["deliveries"]] == [told]
+    assert [each["code"] for each in client.get(f"{URL}/ORD-12345").get_json()["deliveries"]] == [expected]
 
 
 def test_json_lines_are_taken_as_well(client: FlaskClient) -> None:
@@ -259,8 +259,8 @@ def test_a_dead_address_is_held_until_somebody_releases_it(
     tell(client, event(kind))
     answer = place(client, "next")
     assert (answer.status_code, answer.get_json()["state"]) == (202, "held")
-    told = client.get(f"{URL}/next").get_json()
-    assert "use resend to release it" in told["reason"] and [e["event"] for e in told["history"]] == ["held"]
+    found = client.get(f"{URL}/next").get_json()
+    assert "use resend to release it" in found["reason"] and [e["event"] for e in found["history"]] == ["held"]
     assert len(sink[0].mails) == 1
     assert admin_of(client).requeue("default", "next") == retry_all(client) == 0
     assert client.post(f"{URL}/next/resend").status_code == 202
@@ -280,8 +280,8 @@ def test_what_waits_for_an_address_that_died_is_held_too_and_may_go_once_it_is_r
         wait_until(lambda order_id=order_id: client.get(f"{URL}/{order_id}").get_json()["history"])
     tell(client, event("spam", email="John.Doe@example.com"))
     for order_id in ("queued", "failed"):
-        told = client.get(f"{URL}/{order_id}").get_json()
-        assert (told["state"], told["history"][-1]["event"]) == ("held", "held")
+        found = client.get(f"{URL}/{order_id}").get_json()
+        assert (found["state"], found["history"][-1]["event"]) == ("held", "held")
     assert retry_all(client) == 0
     assert client.post(f"{URL}/queued/resend").status_code == 202
     assert "retry sends the mail" in client.get(f"{URL}/failed").get_json()["reason"]
@@ -300,7 +300,7 @@ def test_an_address_that_dies_again_is_held_again(client: FlaskClient) -> None:
     assert retry_all(client) == admin_of(client).requeue("default", "2") == 0
 
 
-def test_what_is_told_of_the_time_before_a_release_holds_nothing(client: FlaskClient) -> None:
+def test_what_is_reported_of_the_time_before_a_release_holds_nothing(client: FlaskClient) -> None:
     sent(client)
     tell(client, event("bounce", 1))
     client.post(f"{URL}/ORD-12345/resend")
@@ -329,8 +329,8 @@ def test_a_mail_that_is_on_its_way_when_its_address_dies_does_not_go_again(
     wait_for(client, "2", "sending")
     tell(client, event("bounce"))
     sink[0].held_at = None
-    told = wait_for(client, "2", "held")
-    assert [each["event"] for each in told["history"]][-1] == "held"
+    found = wait_for(client, "2", "held")
+    assert [each["event"] for each in found["history"]][-1] == "held"
 
 
 def test_an_event_finds_the_mail_that_it_is_about(client: FlaskClient) -> None:
@@ -339,9 +339,9 @@ def test_an_event_finds_the_mail_that_it_is_about(client: FlaskClient) -> None:
     wait_for(client, "ORD-12345", "sent")
     variables = {"order_id": "ORD-12345", "shop": "default", "message_id": first["message_id"]}
     tell(client, event("bounce", custom_variables=variables))
-    told = client.get(f"{URL}/ORD-12345").get_json()
-    assert told["delivery"] is None
-    assert [each["event"] for each in told["deliveries"]] == ["bounce"]
+    found = client.get(f"{URL}/ORD-12345").get_json()
+    assert found["delivery"] is None
+    assert [each["event"] for each in found["deliveries"]] == ["bounce"]
 
 
 @pytest.mark.parametrize(
@@ -355,8 +355,8 @@ def test_the_event_of_a_real_mail_finds_it_whatever_its_order_is_called(
     [mail] = sink[0].mails
     variables = json.loads(str(message_from_bytes(mail, policy=SMTP)["X-MT-Custom-Variables"]))
     tell(client, event("delivery", custom_variables=variables))
-    told = client.get(f"{URL}/{order_id}").get_json()
-    assert [(each["event"], each["revision"]) for each in told["deliveries"]] == [("delivery", 0)]
+    found = client.get(f"{URL}/{order_id}").get_json()
+    assert [(each["event"], each["revision"]) for each in found["deliveries"]] == [("delivery", 0)]
 
 
 @pytest.mark.parametrize("changes", [{"shop": "other"}, {"order_id": "other"}, {"message_id": "<other@x>"}])
@@ -396,8 +396,8 @@ def test_what_comes_for_a_purged_order_changes_its_delivery_and_goes_in_its_time
     retention.purge(-1)
     bounce = event("bounce", 2, timestamp=time.time() + 1, response="550 <john.doe@example.com> is gone")
     assert [tell(client, bounce)["new"] for _ in range(2)] == [1, 0]
-    told = client.get(f"{URL}/ORD-12345").get_json()
-    assert (told["state"], told["delivery"], told["deliveries"], told["history"]) == ("sent", "bounced", [], [])
+    found = client.get(f"{URL}/ORD-12345").get_json()
+    assert (found["state"], found["delivery"], found["deliveries"], found["history"]) == ("sent", "bounced", [], [])
     assert "john.doe" not in str(query(tmp_path, "SELECT * FROM delivery_events"))
     retention.purge(-1)
     assert query(tmp_path, "SELECT * FROM delivery_events") == []
