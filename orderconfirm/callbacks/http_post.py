@@ -16,7 +16,8 @@ from urllib.parse import SplitResult, urlsplit
 from orderconfirm.callbacks.schedule import Response
 from orderconfirm.settings.public_addresses import is_public
 
-#: Seconds for a POST, from the connection to the end of the response. The lookup of the name has its own time limit.
+#: Seconds for a POST, from the connection to the end of the response. How long the lookup of the name takes before it
+#: is limited by the system's resolver, usually to half a minute.
 TIMEOUT = 15.0
 #: Bytes of the response's body that are read, so that the endpoint can finish it. They are not used.
 MAX_BODY_BYTES = 16_384

@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from itertools import chain, compress
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Table, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Executable,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from orderconfirm.models import ClaimedMail, Event, State
 from orderconfirm.outbox import history
@@ -140,23 +154,8 @@ class _TableLeases:
 
     def __init__(self, database: Database, table: Table) -> None:
         self._is_copy = table is merchant_copies
+        self._settle = database.compiled(_settlement(table))
         c = table.c
-        #: The claim of the first attempt, which is the mail's Date: a leased mail was changed last by its claim.
-        first_tried_at = func.coalesce(c.tried_at, c.changed_at)
-        self._settle = database.compiled(
-            update(table)
-            .where(c.id == bindparam("mail_id"), c.lease_token == bindparam("token"), is_leased_state)
-            .values(
-                state=bindparam("to_state"),
-                reason=case((_is_release, c.reason), else_=bindparam("why")),
-                changed_at=now,
-                due_at=case((_is_release, c.due_at), else_=now + bindparam("delay")),
-                tried_at=case((bindparam("spent") > 0, first_tried_at), else_=c.tried_at),
-                attempts=c.attempts + bindparam("spent"),
-                possible_copies=c.possible_copies + bindparam("copies"),
-                **NO_LEASE,
-            )
-        )
         release = update(table).values(state=State.QUEUED, changed_at=now, **NO_LEASE).returning(c.id)
         #: The mails of unconfirmed claims, none of which has been begun.
         self._release_unconfirmed = release.where(
@@ -168,34 +167,7 @@ class _TableLeases:
         )
         #: The owners of leases, with the time when each last took one.
         self._owners = select(c.lease_owner, func.max(c.changed_at)).where(is_leased_state).group_by("lease_owner")
-        #: The leases of `dead` owners, and expired ones, unless their owner is known to be `living` or this process is
-        #: sending the mail (`tokens`): a jump of the clock must not cause a mail to be sent twice.
-        self._reclaim = (
-            update(table)
-            .where(
-                is_leased_state,
-                or_(
-                    c.lease_owner.in_(bindparam("dead", expanding=True)),
-                    and_(
-                        bindparam("trusts_clock", type_=Boolean()),
-                        c.lease_until < now,
-                        c.lease_owner.not_in(bindparam("living", expanding=True)),
-                        c.lease_token.not_in(bindparam("tokens", expanding=True)),
-                    ),
-                ),
-            )
-            .values(
-                state=bindparam("to_state"),
-                reason=bindparam("why"),
-                changed_at=now,
-                due_at=now,
-                tried_at=first_tried_at,
-                attempts=c.attempts + 1,
-                possible_copies=c.possible_copies + 1,
-                **NO_LEASE,
-            )
-            .returning(*(c[name] for name in ("id", "order_id", "shop") if name in c))
-        )
+        self._reclaim = _reclamation(table)
 
     def settle(self, connection: Connection, finished: FinishedAttempt) -> bool:
         """Record an outcome and end the lease. Returns False if the lease has been lost."""
@@ -221,6 +193,59 @@ class _TableLeases:
     def _release(self, connection: Connection, statement: Any, values: dict[str, Any]) -> None:
         ids = list(connection.execute(statement, values).scalars())
         history.record(connection, ids, Event.RELEASED, State.QUEUED, is_copy=self._is_copy)
+
+
+def _first_tried_at(table: Table) -> ColumnElement[float]:
+    """Return the claim of the first attempt, the mail's Date: the last change of a leased mail was its claim."""
+    return func.coalesce(table.c.tried_at, table.c.changed_at)
+
+
+def _settlement(table: Table) -> Update:
+    c = table.c
+    return (
+        update(table)
+        .where(c.id == bindparam("mail_id"), c.lease_token == bindparam("token"), is_leased_state)
+        .values(
+            state=bindparam("to_state"),
+            reason=case((_is_release, c.reason), else_=bindparam("why")),
+            changed_at=now,
+            due_at=case((_is_release, c.due_at), else_=now + bindparam("delay")),
+            tried_at=case((bindparam("spent") > 0, _first_tried_at(table)), else_=c.tried_at),
+            attempts=c.attempts + bindparam("spent"),
+            possible_copies=c.possible_copies + bindparam("copies"),
+            **NO_LEASE,
+        )
+    )
+
+
+def _reclamation(table: Table) -> Executable:
+    """End the leases of `dead` owners, and expired ones.
+
+    Except if the owner is known to be `living`, or this process is sending the mail (`tokens`): a jump of the clock
+    must not cause a mail to be sent twice.
+    """
+    c = table.c
+    has_expired = and_(
+        bindparam("trusts_clock", type_=Boolean()),
+        c.lease_until < now,
+        c.lease_owner.not_in(bindparam("living", expanding=True)),
+        c.lease_token.not_in(bindparam("tokens", expanding=True)),
+    )
+    return (
+        update(table)
+        .where(is_leased_state, or_(c.lease_owner.in_(bindparam("dead", expanding=True)), has_expired))
+        .values(
+            state=bindparam("to_state"),
+            reason=bindparam("why"),
+            changed_at=now,
+            due_at=now,
+            tried_at=_first_tried_at(table),
+            attempts=c.attempts + 1,
+            possible_copies=c.possible_copies + 1,
+            **NO_LEASE,
+        )
+        .returning(*(c[name] for name in ("id", "order_id", "shop") if name in c))
+    )
 
 
 def _mail_event(finished: FinishedAttempt, is_suppressed: bool) -> MailEvent:

@@ -46,6 +46,27 @@ metadata = MetaData()
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _progress() -> tuple[Column[Any], ...]:
+    """Return the columns of how far the sending of a mail, or of a copy, has come."""
+    return (
+        Column("state", String(16), nullable=False),
+        Column("changed_at", Double, nullable=False),
+        Column("due_at", Double, nullable=False),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("possible_copies", Integer, nullable=False, server_default="0"),
+        Column("reason", Text),
+        #: The last delivery that a webhook reported, and the time of that event.
+        Column("delivery", String(16)),
+        Column("delivery_at", Double),
+    )
+
+
+def _lease() -> tuple[Column[Any], ...]:
+    """Return the columns of a lease. `lease_owner` is the process that holds it (ProcessLocks.owner)."""
+    return Column("lease_token", String(32)), Column("lease_owner", String(16)), Column("lease_until", Double)
+
+
 #: One row per mail, never deleted. All times are seconds since 1970 by the database's clock.
 outbox = Table(
     "outbox",
@@ -67,21 +88,10 @@ outbox = Table(
     #: First counted attempt since the mail was accepted or requeued. MAIL_GIVE_UP_AFTER counts from here.
     Column("tried_at", Double),
     Column("send_before", Double),
-    Column("state", String(16), nullable=False),
-    Column("changed_at", Double, nullable=False),
-    Column("due_at", Double, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("possible_copies", Integer, nullable=False, server_default="0"),
-    Column("reason", Text),
-    #: The last delivery that a webhook reported, and the time of that event.
-    Column("delivery", String(16)),
-    Column("delivery_at", Double),
+    *_progress(),
     #: When the order's personal data was erased.
     Column("erased_at", Double),
-    Column("lease_token", String(32)),
-    #: The process that holds the lease (ProcessLocks.owner).
-    Column("lease_owner", String(16)),
-    Column("lease_until", Double),
+    *_lease(),
     #: The X-Request-ID of the request that placed or resent the mail.
     Column("request_id", Text),
     UniqueConstraint("shop", "order_id", "revision", name="outbox_order"),
@@ -117,19 +127,9 @@ merchant_copies = Table(
     Column("shop", String(64), nullable=False),
     Column("message_id", String(255), nullable=False),
     Column("recipient", String(254), nullable=False),
-    #: The rest is as in `outbox`.
     Column("tried_at", Double),
-    Column("state", String(16), nullable=False),
-    Column("changed_at", Double, nullable=False),
-    Column("due_at", Double, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("possible_copies", Integer, nullable=False, server_default="0"),
-    Column("reason", Text),
-    Column("delivery", String(16)),
-    Column("delivery_at", Double),
-    Column("lease_token", String(32)),
-    Column("lease_owner", String(16)),
-    Column("lease_until", Double),
+    *_progress(),
+    *_lease(),
 )
 _partial_index("merchant_copies_due", IS_DUE_STATE, merchant_copies.c.shop, merchant_copies.c.due_at)
 _partial_index("merchant_copies_leased", IS_LEASED_STATE, merchant_copies.c.lease_until)

@@ -132,7 +132,7 @@ class Writer:
         The result of a write that failed is an exception: OutboxUnavailable when nothing was written, UnconfirmedWrite
         when the commit's outcome is unknown, or what its operation returned or raised. Operations may run several times
         (the writes of a failed group are repeated one by one), so they must do nothing but SQL. With `is_order`, a
-        shop is told that they are stored.
+        shop gets the response that they are stored.
         """
         pending = [_Write(operation, item, is_order) for operation, item in writes]
         refusal = self._refusal()

@@ -76,10 +76,10 @@ class Step:
 
 
 _CALLBACKS: dict[str, str] = {
-    CallbackState.WAITING: "The shop is not told yet: {}",
-    CallbackState.DELIVERED: "The shop was told: {}",
-    CallbackState.FAILED: "The shop could not be told: {}",
-    CallbackState.GONE: "The shop was not told, because its callback is switched off: {}",
+    CallbackState.WAITING: "Callback {} is not delivered yet",
+    CallbackState.DELIVERED: "Callback {} delivered to the shop",
+    CallbackState.FAILED: "Callback {} failed",
+    CallbackState.GONE: "Callback {} not posted: the shop’s URL is switched off",
 }
 
 
@@ -92,10 +92,10 @@ def timeline(entry: OutboxEntry, callbacks: Iterable[Callback]) -> list[Step]:
         of_copy = [_event(each) for each in copy.history] + [_report(each) for each in copy.deliveries]
         steps += [replace(step, title=f"Merchant’s copy: {step.title}") for step in of_copy]
     steps += [_callback(each) for each in callbacks]
-    return sorted([accepted, *steps], key=_moment)
+    return sorted([accepted, *steps], key=_sort_time)
 
 
-def _moment(step: Step) -> datetime:
+def _sort_time(step: Step) -> datetime:
     """Return a step's place in time: a relay that reports whole seconds means any time within that second."""
     return step.at + timedelta(seconds=1) if step.kind == "report" and not step.at.microsecond else step.at
 
