@@ -1,6 +1,6 @@
-"""Jinja templates compiled for one language: texts without variables become constants.
+"""Jinja templates compiled for one language: texts become constants.
 
-Jinja's i18n extension looks up every text again for each mail, which takes a third of the rendering.
+Jinja's i18n extension looks up every text again for each mail, which takes nearly half of the rendering.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Gettext = Callable[[str], str]
 
 
 class TranslatedEnvironment(jinja2.Environment):
-    """An environment whose templates have their constant texts translated by `gettext` when they are compiled."""
+    """An environment whose templates have their texts translated by `gettext` when they are compiled."""
 
     def __init__(self, gettext: Gettext, **options: Any) -> None:
         super().__init__(**options)
@@ -36,23 +36,26 @@ class TranslatedEnvironment(jinja2.Environment):
 
 
 class _Translator(NodeTransformer):
-    """Replaces `_("text")` with the translation, marked as safe in HTML, as the i18n extension does."""
+    """Replaces `_("text", name=value)` by `"translation" % {"name": value}`, as the i18n extension evaluates it."""
 
     def __init__(self, gettext: Gettext) -> None:
         self._gettext = gettext
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:
         call = self.generic_visit(node)
-        if isinstance(call, nodes.Call) and (text := _constant_text(call)) is not None:
-            # The i18n extension formats every text, so "%%" is a percent sign.
-            return nodes.MarkSafeIfAutoescape(nodes.Const(self._gettext(text) % {}), lineno=node.lineno)
-        return call
+        if not isinstance(call, nodes.Call) or (text := _constant_text(call)) is None:
+            return call
+        # Safe in HTML are the translation's own characters, not the values.
+        translation = nodes.MarkSafeIfAutoescape(nodes.Const(self._gettext(text)))
+        values = nodes.Dict([nodes.Pair(nodes.Const(value.key), value.value) for value in call.kwargs])
+        # Texts without values are formatted as well, so "%%" is a percent sign in every text.
+        return nodes.Mod(translation, values, lineno=node.lineno)
 
 
 def _constant_text(call: nodes.Call) -> str | None:
-    """Return the text of a call that translates a text without variables."""
+    """Return the text of a call that translates a constant text."""
     is_gettext = isinstance(call.node, nodes.Name) and call.node.name in ("_", "gettext")
-    if not is_gettext or len(call.args) != 1 or call.kwargs or call.dyn_args or call.dyn_kwargs:
+    if not is_gettext or len(call.args) != 1 or call.dyn_args or call.dyn_kwargs:
         return None
     [text] = call.args
     return text.value if isinstance(text, nodes.Const) and isinstance(text.value, str) else None
