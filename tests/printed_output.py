@@ -65,8 +65,11 @@ class PrintedOutput:
         self._findings: list[str] = []
 
     def learn(self, variables: Mapping[str, str]) -> None:
-        """Also look for the secrets in a service's environment."""
-        self._words.update(word for word in secrets_of(variables) if len(word) >= MIN_LENGTH)
+        """Also look for the secrets in a service's environment. Raises ValueError for an English word."""
+        secrets = {word for word in secrets_of(variables) if len(word) >= MIN_LENGTH}
+        if words := [secret for secret in secrets if secret.isalpha() and secret.islower() and len({*secret}) > 1]:
+            raise ValueError(f"{words} may be in a line by chance: let the test have other secrets")
+        self._words |= secrets
         self._pattern = None
 
     def watch(self, process: Pollable, path: Path, variables: Mapping[str, str]) -> None:

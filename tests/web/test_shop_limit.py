@@ -110,7 +110,7 @@ def test_in_one_machine_each_process_has_its_share(processes: int) -> None:
 def test_while_redis_is_away_requests_are_allowed_and_one_line_is_logged(
     start_app: Callable[..., Flask], log: list[str]
 ) -> None:
-    url = f"redis://me:secret@127.0.0.1:{free_port()}/0"
+    url = f"redis://me:p4ss-of-redis@127.0.0.1:{free_port()}/0"
     client = start_app(API_RATE_LIMIT="1/1m", RATELIMIT_STORAGE_URL=url).test_client()
     assert [client.get(URL).status_code for _ in range(5)] == [404] * 5
     assert log == ["Redis (RATELIMIT_STORAGE_URL) fails: requests are not limited"]
@@ -144,9 +144,9 @@ def test_a_service_without_the_package_names_what_to_install() -> None:
     code = "import sys; sys.modules['redis'] = None; from orderconfirm import create_app; create_app()"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"RATELIMIT_STORAGE_URL": "redis://me:secret@localhost", "PYTHONPATH": ":".join(sys.path)},
+        env={"RATELIMIT_STORAGE_URL": "redis://me:p4ss-of-redis@localhost", "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
     )
     assert "RATELIMIT_STORAGE_URL needs a package that is not installed: pip install 'limits[redis]'" in done.stderr
-    assert "secret" not in done.stderr
+    assert "p4ss" not in done.stderr
