@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from functools import lru_cache
 
 import wcwidth
 
@@ -36,7 +37,7 @@ def columns(left: str, right: str, total: int) -> str:
         # An order number is copied and searched for, so it must not be broken.
         return "\n".join([*_lines(left, total), f"{' ' * (total - width(right))}{right}"])
     line = " ".join(left.split())
-    *before, last = [line] if width(line) <= room else _lines(left, room)
+    *before, last = (line,) if width(line) <= room else _lines(left, room)
     if width(last) > room:  # a URL
         before, last = [*before, last], ""
     gap = " " * (total - width(last) - width(right))
@@ -65,7 +66,9 @@ _PIECES = re.compile("[\u1100-\uffdc\U0001f000-\U0003fffd]|[^\u1100-\uffdc\U0001
 _WHOLE = re.compile(r"://|\S@\S")
 
 
-def _lines(text: str, room: int) -> list[str]:
+@lru_cache(maxsize=256)
+def _lines(text: str, room: int) -> tuple[str, ...]:
+    """Return `text` in lines of at most `room` columns. Most long texts are the shop's, the same in every mail."""
     lines = _Lines(room)
     for word in text.split():
         lines.add(word)
@@ -93,10 +96,10 @@ class _Lines:
         else:
             self._add_pieces(_PIECES.findall(word), blank)
 
-    def filled(self) -> list[str]:
+    def filled(self) -> tuple[str, ...]:
         """Return the lines that are not empty, at least one."""
         self._begin()
-        return self._lines or [""]
+        return tuple(self._lines or [""])
 
     def _add_pieces(self, pieces: list[str], blank: str) -> None:
         if len(pieces) == 1:
