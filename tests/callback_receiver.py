@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ class Receiver:
 
 
 @contextmanager
-def callback_receiver() -> Iterator[Receiver]:
+def callback_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """Run a receiver, by HTTPS if there is a TLS context."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +46,9 @@ def callback_receiver() -> Iterator[Receiver]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_address[1]}/callback"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        receiver.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/callback"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -26,11 +27,14 @@ MAX_BODY_BYTES = 16_384
 class Poster:
     """Posts to URLs. Redirects are not followed, and no proxy is used."""
 
-    def __init__(self, allow_private: bool, timeout: float = TIMEOUT, tls: ssl.SSLContext | None = None) -> None:
-        """With `allow_private`, the addresses need not be public. `tls` is by default that of the system's CAs."""
+    def __init__(self, allow_private: bool) -> None:
+        """With `allow_private`, the addresses need not be public."""
         self._allow_private = allow_private
-        self._timeout = timeout
-        self._tls = tls or ssl.create_default_context()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """The system's certificate authorities, which are only loaded if a shop has a callback by HTTPS."""
+        return ssl.create_default_context()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Post `body` and return the response, which has no status when the endpoint could not be asked."""
@@ -40,7 +44,7 @@ class Poster:
             if not self._allow_private and not all(is_public(str(each[4][0])) for each in addresses):
                 return Response(None, "not posted: the name has an address that is not public")
             tls = self._tls if parts.scheme == "https" else None
-            connection = _Connection(parts, addresses, tls, time.monotonic() + self._timeout)
+            connection = _Connection(parts, addresses, tls, time.monotonic() + TIMEOUT)
             try:
                 connection.request("POST", _target(parts), body, dict(headers))
                 response = connection.getresponse()
@@ -51,7 +55,7 @@ class Poster:
             finally:
                 connection.close()
         except TimeoutError:
-            return Response(None, f"no response within {self._timeout:g} s")
+            return Response(None, f"no response within {TIMEOUT:g} s")
         except (OSError, HTTPException, ValueError) as exc:
             return Response(None, f"{type(exc).__name__}: {exc}")
 
