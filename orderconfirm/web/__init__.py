@@ -31,7 +31,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(health.bp)
     if settings.takes_orders:
         _register_blueprints(app, settings)
-    problems.init_app(app)  # last, because it replaces flask-smorest's error handlers
+    problems.init_app(app)
     if settings.cors_origins:
         from flask_cors import CORS
 
@@ -45,11 +45,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _register_blueprints(app: Flask, settings: Settings) -> None:
-    documented_api = document.init_app(app)
-    documented_api.register_blueprint(api.bp)
-    documented_api.register_blueprint(webhooks.bp)
-    app.register_blueprint(document.bp)
-    app.register_blueprint(views.bp)
+    for bp in (api.bp, webhooks.bp, document.bp, views.bp):
+        app.register_blueprint(bp)
     if settings.has_demo_page or settings.has_outbox_page:
         # Imports Flask-WTF, which a service without these pages does not need.
         from orderconfirm.web.pages import session

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import flask_smorest
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, request, send_from_directory
+from flask import Blueprint, Flask, Response, abort, render_template, request, send_from_directory
 from werkzeug.routing import PathConverter
 
 from orderconfirm.order.order_id import MAX_ORDER_ID_LENGTH
 from orderconfirm.order.schemas import AddressSchema
 from orderconfirm.version import VERSION
-from orderconfirm.web import problem_types
+from orderconfirm.web import api, problem_types, webhooks
 from orderconfirm.web.openapi import field_schemas
 from orderconfirm.web.openapi.blueprint import problem_response
 from orderconfirm.web.response_schemas import ProblemSchema
@@ -47,8 +48,15 @@ class DocumentedApi(flask_smorest.Api):  # type: ignore[misc]
     DEFAULT_ERROR_RESPONSE_NAME = None
 
 
-def init_app(app: Flask) -> DocumentedApi:
-    """Return the API at which documented blueprints are registered."""
+@cache
+def document() -> bytes:
+    """Return the document as JSON. It depends on nothing but the version.
+
+    Only the first call builds it, with an application of its own: most services are never asked for it.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.url_map.converters["order_id"] = OrderIdConverter
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schemas
     app.config.update(
         API_TITLE="orderconfirm",
         API_VERSION=VERSION,
@@ -77,8 +85,9 @@ def init_app(app: Flask) -> DocumentedApi:
     # Problems that no documented operation returns.
     for problem_type in (problem_types.METHOD_NOT_ALLOWED, problem_types.CSRF_TOKEN):
         components.response(problem_type.name, problem_response([problem_type]))
-    app.extensions["openapi"] = documented_api
-    return documented_api
+    for blueprint in (api.bp, webhooks.bp):
+        documented_api.register_blueprint(blueprint)
+    return app.json.response(documented_api.spec.to_dict()).get_data()  # type: ignore[attr-defined, no-any-return]
 
 
 def _description() -> str:
@@ -109,11 +118,8 @@ def set_content_security_policy(response: Response) -> Response:
 
 @bp.get("/openapi.json")
 def openapi() -> Response:
-    """Return the document. It depends on nothing but the version, so it is built once per process and has an ETag."""
-    extensions = current_app.extensions
-    if "document" not in extensions:
-        extensions["document"] = jsonify(extensions["openapi"].spec.to_dict()).get_data()
-    response = Response(extensions["document"], mimetype="application/json")
+    """Return the document, with an ETag."""
+    response = Response(document(), mimetype="application/json")
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
     response.make_conditional(request)
