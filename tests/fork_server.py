@@ -1,7 +1,6 @@
-"""A fork server: it imports the libraries and compiles the templates once for all service processes of the tests.
+"""A fork server: it imports the service and compiles the templates once for all service processes of the tests.
 
-Both take most of a service's start. The modules of the service, but those that the templates need, are imported after
-the fork, as in any service process.
+Both take most of a service's start. What the import makes for each service alone is made again after the fork.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO
 
 #: The modules that import everything a service imports.
@@ -108,14 +108,16 @@ class ForkServer:
 SERVER = ForkServer()
 
 
-def _import_libraries() -> None:
-    """Import a service, and forget its own modules and gunicorn's.
+def _renew() -> None:
+    """Make again what one service must not share with another: memory, a pipe and a key.
 
-    Some share memory with processes that are forked later, and gunicorn keeps the current folder.
+    The modules of gunicorn's hooks are imported again after it.
     """
-    for name in ENTRANCES:
-        importlib.import_module(name)
-    _forget("gunicorn", "orderconfirm")
+    metrics = importlib.import_module("orderconfirm.metrics")
+    metrics.counters.__init__(metrics.SLOTS)
+    metrics.published.__init__(1)
+    importlib.import_module("orderconfirm.settings.model")._KEY_OF_THIS_START = token_hex(32)
+    _forget("orderconfirm.server")
 
 
 def _forget(*names: str) -> None:
@@ -135,13 +137,12 @@ def _compile_templates() -> None:
     settings = Settings.from_env({})
     shared_renderer(settings, settings.template_folders).render(SAMPLES["two lines"])
     shop_renderers.MailRenderer = shared_renderer  # type: ignore[assignment,misc]
-    # Each start of a service makes its own key for the pages' sessions.
-    _forget("orderconfirm.settings", "orderconfirm.shops")
 
 
 def _serve(requests: socket.socket) -> None:
     sys.path.insert(0, os.getcwd())
-    _import_libraries()
+    for name in ENTRANCES:
+        importlib.import_module(name)
     _compile_templates()
     del sys.path[1]  # the folder of this file
     gc.freeze()  # the services need not traverse what they share
@@ -176,8 +177,10 @@ def _run(request: dict[str, Any], output: int) -> None:
     for standard in (1, 2):
         os.dup2(output, standard)
     os.close(output)
-    if request["root"] != os.getcwd():  # another version of the service
-        _forget("orderconfirm")
+    if request["root"] == os.getcwd():
+        _renew()
+    else:  # another version of the service; gunicorn keeps the folder in which it is imported
+        _forget("gunicorn", "orderconfirm")
     os.chdir(request["root"])
     os.environ.clear()
     os.environ.update(request["environ"])

@@ -8,6 +8,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,14 @@ PLATFORMS = {
 
 def fixture(platform: str, name: str = "simple") -> Any:
     """Return a body as the platform posts it."""
-    if platform == "standard":
-        return json.loads((ROOT / "examples" / "order.json").read_text(encoding="utf-8"))
-    return json.loads((FIXTURES / platform / f"{name}.json").read_text(encoding="utf-8"))["body"]
+    body = json.loads(_text(platform, name))
+    return body if platform == "standard" else body["body"]
+
+
+@cache
+def _text(platform: str, name: str) -> str:
+    path = ROOT / "examples" / "order.json" if platform == "standard" else FIXTURES / platform / f"{name}.json"
+    return path.read_text(encoding="utf-8")
 
 
 def inner(body: Any, path: Names) -> Any:

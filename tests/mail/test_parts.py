@@ -94,10 +94,10 @@ def render(order: Order) -> tuple[Email, OrderView]:
 def test_both_parts_tell_every_fact_and_nothing_else(sample: str, language: str) -> None:
     email, view = render(replace(SAMPLES[sample], locale=language))
     html = Visible(email.html).words
-    for part in (html, email.text):
-        assert [fact for fact in facts(view) if without_spaces(fact) not in without_spaces(part)] == []
+    for part in (without_spaces(html), without_spaces(email.text)):
+        assert [fact for fact in facts(view) if without_spaces(fact) not in part] == []
         # Some languages greet without the name, which would need the vocative.
-        assert (without_spaces(view.customer_name) in without_spaces(part)) or not greets_by_name(language)
+        assert (without_spaces(view.customer_name) in part) or not greets_by_name(language)
     assert letters(html) == letters(email.text)
 
 
