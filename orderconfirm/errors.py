@@ -149,7 +149,7 @@ class DeliveryFailure(OrderConfirmError):
     """
 
     def __init__(self, stage: str, text: str, code: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(f"{stage}: {code or 'no reply'} {text}")
+        super().__init__(f"{stage}: {code} {text}" if code else f"{stage}: {text}")
         self.stage = stage
         self.code = code
         self.text = text

@@ -23,6 +23,18 @@ def summary(entry: OutboxEntry) -> dict[str, Any]:
     }
 
 
+def advise(entry: OutboxEntry) -> str | None:
+    """Return what a person can do about a mail that has failed, by its last attempt; None for any other mail."""
+    if entry.state is not State.FAILED or entry.recipient is None:
+        return None
+    stage = next((each.stage for each in reversed(entry.history) if each.stage), None)
+    if stage == "rcpt":
+        return "the relay refuses the address: send the mail again to another one, or retry once the address works"
+    if stage == "render":
+        return "correct the template, in TEMPLATES_DIR if it is yours, and retry"
+    return "retry once the cause is removed"
+
+
 def detail(entry: OutboxEntry, waiting: str | None, callbacks: Iterable[Callback]) -> dict[str, Any]:
     """Return a mail with its history, and its order's earlier mails and `callbacks`.
 

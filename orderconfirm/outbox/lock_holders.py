@@ -70,7 +70,8 @@ def describe_lock(database: Database) -> str | None:
     """
     if database.file:
         pid = _holder_of_file(database.file)
-        return pid and f"the database is locked by another process, {pid}{_program(pid)}: end it, or let it finish"
+        advice = "orders are refused until you end it or it finishes"
+        return pid and f"the database is locked by another process, {pid}{_program(pid)}: {advice}"
     with database.reading() as connection:
         holder = connection.execute(_BLOCKING_SESSION).first()
     if holder is None:
@@ -79,7 +80,7 @@ def describe_lock(database: Database) -> str | None:
     since = f", in a transaction for {holder.seconds:.0f} s" if holder.seconds is not None else ""
     return (
         f"the database is locked by another process, session {holder.pid}{program}{since}: "
-        f"let it finish, or end it with SELECT pg_terminate_backend({holder.pid})"
+        f"orders are refused until it finishes, or you end it with SELECT pg_terminate_backend({holder.pid})"
     )
 
 

@@ -56,10 +56,10 @@ def _about_connection(relay: Relay, exc: DeliveryFailure, addresses: Collection[
     if isinstance(exc.__cause__, TimeoutError):
         return "a firewall may be in between: many clouds block port 25, so try 587 or 2525"
     if exc.stage != "connect":
-        return "check that MAIL_SERVER and MAIL_PORT are those of an SMTP relay"
+        return f"check that MAIL_SERVER and MAIL_PORT ({relay.host}:{relay.port}) are those of an SMTP relay"
     if addresses and all(":" in address for address in addresses):
         return "the relay has only IPv6 addresses: this machine needs IPv6, or another MAIL_SERVER"
-    return "check MAIL_SERVER and MAIL_PORT, that the relay runs, and the firewall"
+    return f"check MAIL_SERVER and MAIL_PORT ({relay.host}:{relay.port}), that the relay runs, and the firewall"
 
 
 def _login_variables(settings: Settings) -> str:

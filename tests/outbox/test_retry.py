@@ -82,7 +82,7 @@ def test_the_relay_s_own_wait_goes_before_ours_without_chance() -> None:
 
 def test_an_unknown_outcome_is_tried_again_and_counts_as_a_possible_copy() -> None:
     outcome = decide(UnknownOutcome("end_of_data", "timed out"), mail(), POLICY, 0.5)
-    assert outcome == Outcome(State.UNKNOWN, "unknown", "end_of_data: no reply timed out", 100.0, may_be_copy=True)
+    assert outcome == Outcome(State.UNKNOWN, "unknown", "end_of_data: timed out", 100.0, may_be_copy=True)
 
 
 @pytest.mark.parametrize(("age", "state"), [(990.0, State.QUEUED), (990.1, State.FAILED), (5000.0, State.FAILED)])

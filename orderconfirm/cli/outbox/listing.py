@@ -128,6 +128,7 @@ def _print(entry: OutboxEntry, waiting: str | None, callbacks: list[Callback]) -
         "to": entry.recipient,
         "state": entry.state,
         "reason": entry.reason,
+        "what to do": representation.advise(entry),
         "waiting": waiting,
         "delivery": entry.delivery,
         "accepted": when(entry.accepted_at),

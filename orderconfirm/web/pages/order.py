@@ -9,6 +9,7 @@ from flask import Blueprint, Response, abort, current_app, flash, g, redirect, r
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
+from orderconfirm import representation
 from orderconfirm.confirmations import OrderConfirmations
 from orderconfirm.errors import ContentDeleted, TemplateError, UnreadableOrder, WrongState
 from orderconfirm.models import Delivery, OutboxEntry, Resend, State
@@ -149,6 +150,7 @@ def _page(entry: OutboxEntry, opened: str, errors: dict[str, str] | None = None)
         errors=errors or {},
         line_total=line_total,
         is_due=entry.state in State.DUE,
+        advice=representation.advise(entry),
         waiting=_confirmations().why_waiting([entry]).get(entry.id),
         **values,
     )
