@@ -236,6 +236,11 @@ class TestOrder:
         ]
         assert "new@example.com" in page
 
+    def test_a_failed_mail_has_advice_instead_of_an_emphasised_retry(self, client: FlaskClient) -> None:
+        page = read(client, url_of(failed(client, "550 5.1.1 unknown user")))
+        assert "send the mail again to another one" in page
+        assert re.search(r'<button class="quiet" name="do" value="retry"', page)
+
     def test_it_shows_the_order_and_its_mail_as_it_would_be_sent_now(self, client: FlaskClient) -> None:
         order_id = sent(client)
         page = read(client, url_of(order_id))
