@@ -100,7 +100,6 @@ def test_a_waiting_mail_says_for_what_it_waits(outbox: Type) -> None:
 def test_show_tells_the_story_of_one_order(outbox: Type) -> None:
     told = outbox("show", "F1").output
     assert "to              john.doe@example.com\n" in told
-    assert "to              john.doe@example.com\n" in told
     assert "what to do      the relay refuses the address: send the mail again to another one" in told
     assert "rcpt 550 5.1.1 <…@example.com> no such user" in told
     assert outbox("show", "nobody").exit_code == 1
