@@ -68,8 +68,16 @@ class ShopWebhooks:
         return receipt
 
     def replay(self, webhook: KeptWebhook) -> Receipt:
-        """Take a kept webhook again, for example after its shop's profile was corrected."""
-        return self.take(webhook.shop, webhook.platform, webhook.topic, webhook.body.encode())
+        """Process a kept webhook again, for example after its shop's profile was corrected.
+
+        If it leads to no mail again, it keeps its number and its time, and gets the new reason.
+        """
+        receipt = self._read(webhook.shop, webhook.platform, webhook.topic, webhook.body.encode())
+        if receipt.outcome in KEPT:
+            self.kept.update(webhook.number, receipt.outcome, _storable(receipt.reason[:_MAX_REASON_LENGTH]))
+        else:
+            self.kept.delete(webhook.number)
+        return receipt
 
     def _read(self, shop: str, platform: str, topic: str, body: bytes) -> Receipt:
         webhook = self._shops[shop].webhook

@@ -19,8 +19,10 @@ Zone = Mapping[tuple[str, str], list[str]]
 
 
 @contextmanager
-def dns_server(zone: Zone, rcode: dns.rcode.Rcode | None = None) -> Iterator[dns.resolver.Resolver]:
-    """Yield a resolver that asks a server with the records of `zone`. With `rcode`, that is its only answer.
+def dns_server(zone: Zone, rcode: dns.rcode.Rcode | None = None, failing: str = "") -> Iterator[dns.resolver.Resolver]:
+    """Yield a resolver that asks a server with the records of `zone`.
+
+    With `rcode`, that is its only answer for names that begin with `failing`.
 
     A name without any record does not exist.
     """
@@ -34,7 +36,7 @@ def dns_server(zone: Zone, rcode: dns.rcode.Rcode | None = None) -> Iterator[dns
                 while wire := sock.recvfrom(4096):
                     if not wire[0]:
                         return
-                    sock.sendto(_answer(dns.message.from_wire(wire[0]), zone, rcode).to_wire(), wire[1])
+                    sock.sendto(_answer(dns.message.from_wire(wire[0]), zone, rcode, failing).to_wire(), wire[1])
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -45,12 +47,12 @@ def dns_server(zone: Zone, rcode: dns.rcode.Rcode | None = None) -> Iterator[dns
             thread.join(5)
 
 
-def _answer(query: dns.message.Message, zone: Zone, rcode: dns.rcode.Rcode | None) -> dns.message.Message:
+def _answer(query: dns.message.Message, zone: Zone, rcode: dns.rcode.Rcode | None, failing: str) -> dns.message.Message:
     [question] = query.question
     name, kind = question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype)
     response = dns.message.make_response(query)
     response.flags |= dns.flags.RA
-    if rcode is not None:
+    if rcode is not None and name.startswith(failing):
         response.set_rcode(rcode)
     elif records := zone.get((name, kind)):
         response.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))

@@ -25,9 +25,12 @@ def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iter
         yield skipped("domain", "no mail leaves for real recipients, so nobody looks the domain up")
         return
     domain = settings.sender_domain
+    remaining = list(_RECORDS)
     try:
         lookup = _Lookup(resolver or Resolver())
-        has_mail_server = bool(lookup.records(domain, "MX")) or bool(lookup.records(domain, "A"))
+        servers = lookup.records(domain, "MX")
+        # Without MX records, mail goes to the domain's own address; a null MX accepts none (RFC 5321 5.1, RFC 7505).
+        has_mail_server = servers != ["0 ."] if servers else any(lookup.records(domain, kind) for kind in ("A", "AAAA"))
         if not has_mail_server and not lookup.exists:
             advice = "check the spelling of EMAIL_SENDER: most receivers refuse mail from such a domain"
             yield (error if settings.is_production else warning)("domain", f"{domain} does not exist", advice)
@@ -38,13 +41,13 @@ def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iter
         else:
             advice = "add an MX record; without one, bounces and replies cannot arrive"
             yield warning("domain", f"{domain} has no mail server", advice)
-        yield _spf(lookup, domain, relay.host)
-        yield _dkim(lookup, domain, relay.host)
-        yield _dmarc(lookup, domain)
+        for examine in (_spf, _dkim, _dmarc):
+            yield examine(lookup, domain, relay.host)
+            del remaining[0]
     except (DNSException, OSError) as exc:
-        found = f"DNS does not answer ({type(exc).__name__})"
-        yield warning("DNS", found, "check /etc/resolv.conf and the firewall; mails are sent all the same")
-        yield from (skipped(name, "DNS does not answer") for name in _RECORDS)
+        advice = "check /etc/resolv.conf, the firewall, and the domain's own DNS servers; mails are sent all the same"
+        yield warning("DNS", f"a DNS query failed ({type(exc).__name__})", advice)
+        yield from (skipped(name, "a DNS query failed") for name in remaining)
 
 
 class _Lookup:
@@ -99,7 +102,7 @@ def _dkim(lookup: _Lookup, domain: str, host: str) -> Finding:
     return ok("DKIM", f"keys at {' and '.join(names)}")
 
 
-def _dmarc(lookup: _Lookup, domain: str) -> Finding:
+def _dmarc(lookup: _Lookup, domain: str, _: str) -> Finding:
     """Look for a record at the domain, then at each domain above it, as receivers do (RFC 7489, DMARCbis)."""
     labels = domain.split(".")
     for start in range(max(1, len(labels) - 1)):

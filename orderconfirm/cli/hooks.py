@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from orderconfirm.cli.outbox.group import JSON, open_confirmations, when
+from orderconfirm.cli.outbox.group import JSON, open_confirmations, to_json, when
 from orderconfirm.platforms import Outcome
 from orderconfirm.queries import KeptWebhook
 from orderconfirm.shop_webhooks import KEPT, ShopWebhooks
 
 hooks = AppGroup("hooks", help="List the webhooks that led to no mail, and process them again.")
 
-NUMBER = click.argument("number", type=int)
+NUMBER = click.argument("number", type=click.IntRange(1, 2**63 - 1))  # what the databases can store
 
 
 @hooks.command("list")
@@ -32,7 +31,7 @@ def list_webhooks(shop: str | None, outcome: tuple[str, ...], limit: int, as_jso
         found = _webhooks().kept.newest(shop, outcome, limit)
     if as_json:
         rows = [{**asdict(each), "received_at": each.received_at.isoformat()} for each in found]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(to_json(rows))
         return
     for each in found:
         words = (str(each.number), when(each.received_at), each.shop, each.platform, each.outcome, each.order_id or "-")

@@ -24,6 +24,8 @@ class CannotInline(Exception):
 
 def inline_once(source: str, environment: jinja2.Environment, inline: Callable[[str], str]) -> str:
     """Return `source` with its CSS rules inlined by `inline`, and its Jinja tags unchanged. Raises CannotInline."""
+    if _PLACEHOLDER.search(source):
+        raise CannotInline("the template contains a text like a placeholder (jj0jj)")
     position = _Position()
     tags: list[str] = []
     parts = []
@@ -108,8 +110,8 @@ class _Position:
         return end + 1
 
     def _in_raw(self, text: str, at: int) -> int:
-        end = text.lower().find(f"</{self.place}", at)
-        if end < 0:
-            return end
+        end = re.compile(f"</{self.place}", re.IGNORECASE | re.ASCII).search(text, at)
+        if end is None:
+            return -1
         self.place, self._element = "tag", ""
-        return end + 2
+        return end.start() + 2

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from html.entities import html5
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import ValidationError, fields, validate
 
@@ -107,6 +107,7 @@ class Number(fields.Field[Decimal]):
         "null": "must not be null",
         "number": 'must be a number, or a string like "79.90" with a dot and no thousands separator',
         "large": "is too large",
+        "small": "is too close to 0",
         "negative": "must not be negative",
         "positive": "must be above 0",
         "places": "must have at most {places} decimals",
@@ -115,7 +116,7 @@ class Number(fields.Field[Decimal]):
     def __init__(
         self,
         *,
-        minimum: str = "any",
+        minimum: Literal["any", "zero", "positive"] = "any",
         places: int | None = None,
         below: Decimal = _MAX,
         negative: str | None = None,
@@ -134,12 +135,12 @@ class Number(fields.Field[Decimal]):
             raise self.make_error("number")
         if not number:
             number = abs(number)  # no minus zero
-        elif number >= self.below:
+        if number >= self.below or number <= -_MAX:
             raise self.make_error("large")
-        if number and number.adjusted() >= _MAX.adjusted():
-            raise self.make_error("large")
-        if int(number.as_tuple().exponent) < -_MAX_DECIMALS or (number and number.adjusted() < -40):
+        if int(number.as_tuple().exponent) < -_MAX_DECIMALS:
             raise self.make_error("places", places=_MAX_DECIMALS)
+        if number and number.adjusted() < -40:
+            raise self.make_error("small")
         if self.minimum != "any" and number < 0:
             raise self.make_error("negative")
         if self.minimum == "positive" and not number:

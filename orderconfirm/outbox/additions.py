@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from orderconfirm.errors import KeyConflict
 from orderconfirm.models import Event, NewCopy, NewMail, OutboxEntry, State
 from orderconfirm.outbox import history, merchant_copies
-from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_shop
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_callbacks
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
@@ -58,7 +58,7 @@ class Additions:
         database: Database,
         capacity: Capacity,
         notifies: bool = False,
-        has_callback: Callable[[str], bool] = no_shop,
+        has_callback: Callable[[str], bool] = no_callbacks,
     ) -> None:
         """With `notifies`, each transaction that adds a mail notifies the senders (PostgreSQL only).
 

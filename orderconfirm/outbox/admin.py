@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
@@ -132,7 +133,7 @@ class OutboxAdmin:
         rest = shops[shops.index(current) :] if current in shops else shops
         if not rest:
             return 0, None
-        last = int(after) if after.isdecimal() else 0
+        last = int(after) if re.fullmatch("[0-9]{1,18}", after) else 0
         values = {"of_shop": rest[0], "states": list(states), "after": last, "limit": MAX_BATCH}
         ids = self._database.write(partial(_requeue_batch, values))
         if len(ids) == MAX_BATCH:

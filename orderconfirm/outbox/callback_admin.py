@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, null, or_, select, text, update
@@ -23,7 +24,7 @@ _NEWEST = _with_mail.order_by(callbacks.c.id.desc())
 _replay = (
     update(callbacks)
     .values(state=CallbackState.WAITING, due_at=now, attempts=0, lease_token=null())
-    .returning(callbacks.c.shop)
+    .returning(callbacks.c.id)
 )
 #: A waiting one that was tried before is due at once. The others are.
 _REPLAY_ORDER = _replay.where(
@@ -33,7 +34,12 @@ _REPLAY_ORDER = _replay.where(
         and_(callbacks.c.state == CallbackState.WAITING, callbacks.c.lease_token.is_(None), callbacks.c.attempts > 0),
     ),
 )
-_undelivered = select(callbacks.c.id).where(text(IS_UNDELIVERED_CALLBACK)).limit(MAX_BATCH)
+_undelivered = (
+    select(callbacks.c.id)
+    .where(text(IS_UNDELIVERED_CALLBACK), callbacks.c.id > bindparam("after"))
+    .order_by(callbacks.c.id)
+    .limit(MAX_BATCH)
+)
 _REPLAY_ALL = _replay.where(callbacks.c.id.in_(_undelivered))
 _REPLAY_SHOP = _replay.where(callbacks.c.id.in_(_undelivered.where(callbacks.c.shop == bindparam("of_shop"))))
 _SWITCH_ON = delete(gone_endpoints).where(gone_endpoints.c.url.in_(bindparam("urls", expanding=True)))
@@ -86,13 +92,17 @@ class CallbackAdmin:
         """
         statement, values = (_REPLAY_ALL, {}) if shop is None else (_REPLAY_SHOP, {"of_shop": shop})
 
-        def job(connection: Connection) -> int:
-            connection.execute(_SWITCH_ON, {"urls": list(urls)}).close()
-            return len(connection.execute(statement, values).all())
+        def job(after: int, connection: Connection) -> list[int]:
+            if after == 0:
+                connection.execute(_SWITCH_ON, {"urls": list(urls)}).close()
+            return list(connection.execute(statement, {**values, "after": after}).scalars())
 
-        count = MAX_BATCH
+        last, count = 0, MAX_BATCH
         while count == MAX_BATCH:
-            yield (count := self._database.write(job))
+            # Upwards by id: an endpoint that is still gone makes those that are due undelivered again meanwhile.
+            ids = self._database.write(partial(job, last))
+            last, count = max(ids, default=last), len(ids)
+            yield count
 
 
 def read_oldest_due(database: Database) -> float:

@@ -77,8 +77,8 @@ class CallbackEvents:
             self._add.execute_many(connection, rows)
 
 
-def no_shop(shop: str) -> bool:
-    """Return that a shop has no callback."""
+def no_callbacks(shop: str) -> bool:
+    """Return False, for an outbox without callbacks."""
     return False
 
 

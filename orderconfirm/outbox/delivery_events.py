@@ -12,7 +12,7 @@ from orderconfirm.metrics import counters
 from orderconfirm.metrics.table import DELIVERY_EVENTS, SUPPRESSIONS
 from orderconfirm.models import Delivery, RelayEvent
 from orderconfirm.outbox import merchant_copies
-from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_shop
+from orderconfirm.outbox.callback_events import CallbackEvents, MailEvent, no_callbacks
 from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import REVISIONS, insert_into, now
@@ -71,7 +71,7 @@ def _add_statement(dialect: str) -> Any:
 class DeliveryEventStore:
     """Storage of the relay's events, and their effects on mails and addresses."""
 
-    def __init__(self, database: Database, has_callback: Callable[[str], bool] = no_shop) -> None:
+    def __init__(self, database: Database, has_callback: Callable[[str], bool] = no_callbacks) -> None:
         """`has_callback` is whether a shop's events are posted to it."""
         self._database = database
         self._add = _add_statement(database.dialect)
@@ -161,11 +161,10 @@ def _find_mail(connection: Connection, event: RelayEvent) -> int | None:
         return event.copy_of if copy is not None and event.message_id in (None, copy.message_id) else None
     if event.mail_id is not None:
         row = connection.execute(_BY_ID, {"mail": event.mail_id}).first()
-        names = (
-            ((event.shop, row.shop), (event.order_id, row.order_id), (event.message_id, row.message_id)) if row else ()
-        )
         # After a restart with an empty outbox, another mail may have the same id.
-        if row is not None and all(name in (None, own) for name, own in names):
+        if row and all(
+            getattr(event, name) in (None, getattr(row, name)) for name in ("shop", "order_id", "message_id")
+        ):
             return event.mail_id
     if event.shop is None or event.order_id is None:
         return None

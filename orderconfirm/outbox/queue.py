@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from orderconfirm.errors import OutboxFull, OutboxUnavailable, UnconfirmedWrite
 from orderconfirm.models import ClaimedMail, Event, NewMail, State
 from orderconfirm.outbox.additions import Addition, Additions, AddResult
-from orderconfirm.outbox.callback_events import no_shop
+from orderconfirm.outbox.callback_events import no_callbacks
 from orderconfirm.outbox.capacity import Capacity
 from orderconfirm.outbox.causes import Cause
 from orderconfirm.outbox.database import Database
@@ -58,7 +58,7 @@ class OutboxQueue:
         max_pending: int,
         wakes_others: bool = False,
         account_of: Callable[[str], str] = lambda shop: COMMON_ACCOUNT,
-        has_callback: Callable[[str], bool] = no_shop,
+        has_callback: Callable[[str], bool] = no_callbacks,
     ) -> None:
         """`max_pending` is how many mails may wait; further ones are refused with OutboxFull.
 

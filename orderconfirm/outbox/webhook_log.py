@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, exists, func, or_, select, update
 
 from orderconfirm.outbox.database import Database
 from orderconfirm.outbox.sql import insert_into, now, of_few_mails
@@ -70,6 +70,20 @@ class WebhookLog:
             connection.execute(self._add, values)
 
         self._database.write_order(run_jobs, job)
+
+    def update(self, number: int, outcome: str, reason: str) -> None:
+        """Change what became of a webhook."""
+        self._execute(update(webhooks).where(webhooks.c.id == number).values(outcome=outcome, reason=reason))
+
+    def delete(self, number: int) -> None:
+        """Delete a webhook that has led to a mail."""
+        self._execute(delete(webhooks).where(webhooks.c.id == number))
+
+    def _execute(self, statement: Executable) -> None:
+        def job(connection: Connection) -> None:
+            connection.execute(statement)
+
+        self._database.write(job)
 
     def newest(self, shop: str | None, outcomes: Collection[str], limit: int) -> list[KeptWebhook]:
         """Return the last webhooks of one shop, or of all. With `outcomes`, only those that ended in one of them."""

@@ -63,10 +63,9 @@ def host(text: str) -> str:
 
 
 def positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise ValueError("must be a whole number") from None
+    if not re.fullmatch("[0-9]+", text):
+        raise ValueError("must be a whole number")
+    number = int(text[:20])
     if not 1 <= number <= _MAX_NUMBER:
         raise ValueError(f"must be from 1 to {_MAX_NUMBER}")
     return number
@@ -164,7 +163,7 @@ def delays(text: str) -> tuple[float, ...]:
     except ValueError:
         raise ValueError("must be seconds separated by commas, like 10,60,300") from None
     if not all(0 < delay < 1e7 for delay in delays):
-        raise ValueError("must be numbers of seconds above 0")
+        raise ValueError("must be numbers of seconds above 0 and below 10,000,000")
     return delays
 
 

@@ -24,8 +24,10 @@ COMPLETE: Zone = {
 }
 
 
-def examine(zone: Zone, variables: dict[str, str] = MAILTRAP, rcode: dns.rcode.Rcode | None = None) -> list[Finding]:
-    with dns_server(zone, rcode) as resolver:
+def examine(
+    zone: Zone, variables: dict[str, str] = MAILTRAP, rcode: dns.rcode.Rcode | None = None, failing: str = ""
+) -> list[Finding]:
+    with dns_server(zone, rcode, failing) as resolver:
         return list(examine_domain(Settings.from_env(variables), resolver))
 
 
@@ -45,6 +47,8 @@ def test_a_complete_domain_is_right_and_dmarc_is_found_above_it() -> None:
         ({("_dmarc.acme.example", "TXT"): []}, "DMARC", "warning", "has no DMARC record"),
         ({("_dmarc.acme.example", "TXT"): ['"v=DMARC1"', '"v=DMARC1; p=none"']}, "DMARC", "warning", "2 records"),
         ({(DOMAIN, "MX"): []}, "domain", "warning", "has no mail server"),
+        ({(DOMAIN, "MX"): [], (DOMAIN, "AAAA"): ["2001:db8::1"]}, "domain", "ok", "receives mail"),
+        ({(DOMAIN, "MX"): ["0 ."], (DOMAIN, "A"): ["192.0.2.1"]}, "domain", "warning", "has no mail server"),
     ],
 )
 def test_what_is_missing_in_a_domain_is_named(changes: Zone, name: str, status: str, words: str) -> None:
@@ -72,7 +76,18 @@ def test_a_domain_that_does_not_exist_is_an_error_only_in_production() -> None:
 def test_without_an_answer_of_dns_nothing_is_said_about_the_domain() -> None:
     findings = examine(COMPLETE, rcode=dns.rcode.SERVFAIL)
     assert statuses(findings) == {"DNS": "warning", "SPF": "skipped", "DKIM": "skipped", "DMARC": "skipped"}
-    assert "DNS does not answer" in findings[0].found
+    assert "a DNS query failed" in findings[0].found
+
+
+def test_what_was_found_before_a_query_failed_is_said_once() -> None:
+    findings = examine(COMPLETE, rcode=dns.rcode.SERVFAIL, failing="_dmarc")
+    assert [(each.name, each.status) for each in findings] == [
+        ("domain", "ok"),
+        ("SPF", "ok"),
+        ("DKIM", "ok"),
+        ("DNS", "warning"),
+        ("DMARC", "skipped"),
+    ]
 
 
 def test_a_malformed_domain_is_reported_like_a_missing_answer() -> None:

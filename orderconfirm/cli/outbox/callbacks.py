@@ -15,7 +15,7 @@ from orderconfirm.shops import Shops
 @outbox.command()
 @click.argument("order_ids", nargs=-1)
 @click.option("--replay", is_flag=True, help="Post again what was not delivered, now and with all attempts.")
-@click.option("--all", "all_callbacks", is_flag=True, help="With --replay: of all orders that failed or were gone.")
+@click.option("--all", "all_callbacks", is_flag=True, help="With --replay: all that failed or whose endpoint is gone.")
 @click.option(
     "--state",
     "states",
@@ -40,6 +40,10 @@ def callback(
         raise click.UsageError("--all belongs to --replay.")
     if replay and all_callbacks == bool(order_ids):
         raise click.UsageError("Give order ids, or --all.")
+    if replay and (states or as_json):
+        raise click.UsageError("--state and --json belong to lists.")
+    if order_ids and states:
+        raise click.UsageError("--state belongs to lists without order ids.")
     with open_confirmations() as confirmations:
         if replay:
             count = _replay(confirmations, order_ids, shop)
@@ -70,6 +74,7 @@ def _replay(confirmations: OrderConfirmations, order_ids: tuple[str, ...], shop:
 
 
 def _words(callback: Callback) -> str:
-    tries = f"after {callback.attempts} attempts" if callback.attempts else ""
+    attempts = f"{callback.attempts} attempt{'' if callback.attempts == 1 else 's'}"
+    tries = f"after {attempts}" if callback.attempts else ""
     due = f"due {when(callback.due_at)}" if callback.due_at else ""
     return " ".join(filter(None, (callback.state, tries, due, callback.reason)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, g, jsonify, redirect, render_template, request, url_for
@@ -30,8 +30,9 @@ PAGE_SIZE = 50
 #: The states with few mails, which can be counted at any time, in the order of the page.
 _COUNTED = (State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.FAILED)
 _TROUBLES = (State.FAILED, State.HELD, State.UNKNOWN)
-_NAMES = ("q", "state", "delivery", "since", "until")
 _QUERY = SearchSchema()
+#: What the page calls the parameters of a search.
+_LABELS = {"/order_id": "the order number", "/email": "the address"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Filters:
     @property
     def values(self) -> dict[str, str]:
         """The filters that are set, for a URL."""
-        return {name: value for name in _NAMES if (value := getattr(self, name))}
+        return {name: value for name, value in asdict(self).items() if value}
 
     def search(self) -> Search:
         """Return the search. Raises marshmallow's ValidationError."""
@@ -69,7 +70,7 @@ class Filters:
 def show_outbox() -> ResponseReturnValue:
     """Show the counts, the relay's state and a page of mails, newest first."""
     # PostgreSQL refuses a NUL character in a query.
-    filters = Filters(**{name: request.args.get(name, "").replace("\0", "").strip() for name in _NAMES})
+    filters = Filters(**{name: request.args.get(name, "").replace("\0", "").strip() for name in Filters.__slots__})
     cursor = request.args.get("cursor")
     errors: list[str] = []
     entries: list[OutboxEntry] = []
@@ -78,7 +79,8 @@ def show_outbox() -> ResponseReturnValue:
         _QUERY.load({"cursor": cursor} if cursor else {})
         entries, next_cursor = _confirmations().search(g.shop, filters.search(), cursor, PAGE_SIZE)
     except ValidationError as exc:
-        errors = [f"{error.pointer[1:]} {error.detail}" for error in field_errors(exc.messages)]
+        found = field_errors(exc.messages)
+        errors = [f"{_LABELS.get(error.pointer, error.pointer[1:])} {error.detail}" for error in found]
     overview = _confirmations().overview(g.shop)
     problem = current_app.extensions["orderconfirm"].problem
     values = {
@@ -131,9 +133,12 @@ def _retry_of(filters: Filters, stats: QueueStats) -> dict[str, Any] | None:
 def _news(overview: Overview, problem: str | None) -> str:
     """Return what a screen reader announces when it changes."""
     troubles = [f"{count:,} {state}" for state in _TROUBLES if (count := overview.stats.mails.get(state, 0))]
-    relay = "The relay is in use." if overview.senders else "No process sends mails."
-    relay = " ".join(f"{pause.relay[0].upper()}{pause.relay[1:]} is paused." for pause in overview.pauses) or relay
-    relay = "The service has a problem." if problem else relay
+    if problem:
+        relay = "The service has a problem."
+    elif overview.pauses:
+        relay = " ".join(f"{pause.relay[0].upper()}{pause.relay[1:]} is paused." for pause in overview.pauses)
+    else:
+        relay = "The relay is in use." if overview.senders else "No process sends mails."
     return f"{relay} {', '.join(troubles) or 'No mail needs attention'}."
 
 

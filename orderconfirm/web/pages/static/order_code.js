@@ -48,8 +48,14 @@ function show() {
 }
 
 async function copy({ target }) {
-  await navigator.clipboard.writeText(place.textContent);
-  target.textContent = "Copied";
+  try {
+    await navigator.clipboard.writeText(place.textContent);
+    target.textContent = "Copied";
+  } catch {
+    // Without HTTPS, a browser has no clipboard for other machines than this one.
+    getSelection().selectAllChildren(place);
+    target.textContent = "Press Ctrl+C";
+  }
   setTimeout(() => (target.textContent = "Copy"), 2000);
 }
 
