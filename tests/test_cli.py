@@ -330,3 +330,19 @@ def test_send_test_tells_why_it_was_not_sent(sink: tuple[Sink, int]) -> None:
     assert (result.exit_code, result.stderr) == (1, "Error: not sent: rcpt: 550 5.1.1 no such user\n")
     assert "/customer/email" in run_mail("send-test", "nobody", **relay_variables(port)).stderr
     assert "No relay is configured" in run_mail("send-test", "me@shop.example").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--all"], "--all belongs to --replay."),
+        (["--replay"], "Give order ids, or --all."),
+        (["--replay", "--all", "--state", "failed"], "--state and --json belong to lists."),
+        (["--replay", "S1", "--json"], "--state and --json belong to lists."),
+        (["S1", "--state", "failed"], "--state belongs to lists without order ids."),
+    ],
+)
+def test_callback_refuses_options_that_it_would_ignore(outbox: Type, words: list[str], expected: str) -> None:
+    result = outbox("callback", *words)
+    assert result.exit_code == 2
+    assert expected in result.stderr

@@ -76,3 +76,14 @@ def test_the_rules_become_style_attributes() -> None:
 def test_a_jinja_tag_in_an_html_tag_outside_quotes_is_refused(body: str) -> None:
     with pytest.raises(CannotInline, match="outside quotes"):
         inline_once(body, jinja2.Environment(), _inline)
+
+
+def test_a_text_like_a_placeholder_is_refused() -> None:
+    with pytest.raises(CannotInline, match="jj0jj"):
+        inline_once("<p>jj9jj {{ name }}</p>", jinja2.Environment(), _inline)
+
+
+def test_letters_that_grow_in_lower_case_move_nothing() -> None:
+    source = f"<html><head><title>{'İ' * 20}</title>{STYLE}</head><body><p>{{{{ name }}}}</p></body></html>"
+
+    assert '<p style="color: {{ color }};">{{ name }}</p>' in inline_once(source, jinja2.Environment(), _inline)

@@ -193,6 +193,12 @@ class TestList:
         assert batch == {"count": 1, "after": None}
         assert state_of(client, order_id) == "queued"
 
+    @pytest.mark.parametrize("after", ["99999999999999999999 default", f"{'9' * 5000} default", "²"])
+    def test_an_impossible_place_in_the_list_begins_it_again(self, client: FlaskClient, after: str) -> None:
+        failed(client)
+        response = post(client, "/outbox/retry", {"Accept": "application/json"}, state="failed", after=after)
+        assert (response.status_code, response.get_json()["count"] >= 1) == (200, True)
+
     def test_the_batches_lead_through_all_shops(self, client: FlaskClient) -> None:
         confirmations = client.application.extensions["orderconfirm"].confirmations
         if "Retry all failed" in read(client, "/outbox"):
