@@ -88,7 +88,8 @@ def test_on_call_a_failed_mail_is_found_understood_and_sent_by_keyboard(
 ) -> None:
     fail(port, relay[0], "4712")
     page.goto(f"http://localhost:{port}/outbox")
-    page.keyboard.type(KEY)  # the field has the focus
+    expect(page.get_by_label("API key")).to_be_focused()
+    page.keyboard.type(KEY)
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("Order number or address"))
     page.keyboard.type("4712")
