@@ -149,7 +149,9 @@ def wrong_languages() -> Iterator[str]:
             yield f"{page}: there are {len(languages)} languages"
     listed = re.search(r"\bcatalogues\s+for\s+([^.]*)\.", read("mail.md"))
     named = set(re.findall(r"[A-Z][a-z]+", listed[1] if listed else ""))
-    yield from differences("docs/mail.md", named, {str(each.english_name).partition(" ")[0] for each in languages})
+    # The sentences themselves are English, so it has no catalogue.
+    expected = {str(each.english_name).partition(" ")[0] for each in languages} - {"English"}
+    yield from differences("docs/mail.md", named, expected)
 
 
 def wrong_metrics() -> Iterator[str]:

@@ -20,7 +20,7 @@ def load(name: str) -> dict[str, Any]:
     return json.loads(json.dumps(template))  # type: ignore[no-any-return] # plain dicts and lists
 
 
-def example(name: str, tag: str = "v1.0.0") -> dict[str, str]:
+def example(name: str, tag: str = "v0.1.0") -> dict[str, str]:
     """Return the parameters of an example file, with an image."""
     text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
     return {**json.loads(text)["Parameters"], "Image": f"{IMAGE}:{tag}"}

@@ -101,7 +101,7 @@ def test_an_example_can_be_deployed_and_deleted(aws: boto3.Session, template: di
 
 def test_the_service_runs_the_image_with_its_database(stack: Stack) -> None:
     container = stack.container()
-    assert container["image"] == f"{templates.IMAGE}:v1.0.0"
+    assert container["image"] == f"{templates.IMAGE}:v0.1.0"
     environment = {each["name"]: each["value"] for each in container["environment"]}
     assert environment["PGHOST"] == stack.outputs()["DatabaseHost"]
     assert environment["EMAIL_SENDER"] == templates.example("small")["EmailSender"]
@@ -124,7 +124,7 @@ def test_a_failed_update_is_rolled_back_with_its_reason(stack: Stack, template: 
     events = stack.client.describe_stack_events(StackName=NAME)["StackEvents"]
     [failure] = [each for each in events if each["ResourceStatus"] == "UPDATE_FAILED"]
     assert failure["LogicalResourceId"] == FIRST and "Unsupported" in failure["ResourceStatusReason"]
-    assert stack.container()["image"] == f"{templates.IMAGE}:v1.0.0"
+    assert stack.container()["image"] == f"{templates.IMAGE}:v0.1.0"
     assert stack.outputs() == before
 
 

@@ -10,9 +10,9 @@ from dns.resolver import NXDOMAIN, NoAnswer, Resolver
 from orderconfirm.checks.findings import Finding, error, ok, skipped, warning
 from orderconfirm.settings import Settings
 
-#: Seconds for one question.
+#: Seconds for one query.
 TIMEOUT = 3.0
-#: DKIM's selectors that a relay documents, by the end of its host name. Most relays use others for each account.
+#: DKIM selectors that the relay documents, by the end of its host name. Most relays use others for each account.
 _SELECTORS = {".mailtrap.io": ("rwmt1", "rwmt2")}
 _RECORDS = ("SPF", "DKIM", "DMARC")
 _SEE_RELAY = "publish the record that the relay's account shows for this domain"
@@ -51,11 +51,11 @@ def examine_domain(settings: Settings, resolver: Resolver | None = None) -> Iter
 
 
 class _Lookup:
-    """Questions to DNS. A missing name or record is an empty answer; a server that does not answer raises."""
+    """DNS queries. A missing name or record is an empty answer; a server that does not answer raises."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        #: Whether the name of the last question exists.
+        #: Whether the name in the last query exists.
         self.exists = True
 
     def records(self, name: str, kind: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Postal addresses in the order of lines of their country, with the country in the reader's language.
+"""Postal addresses, laid out as their country's post office does, with the country's name in the reader's language.
 
 The formats are Google's address data (CC BY 4.0, github.com/google/libaddressinput), in address_formats.json. A format
 is a text of fields, with `%n` between lines: %N name, %O company, %A street, %D district, %C city, %S region,

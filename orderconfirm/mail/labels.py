@@ -9,7 +9,7 @@ from babel import Locale
 from orderconfirm.order.models import Order
 from orderconfirm.order.totals import Totals
 
-#: The names of the tax where a country's differs from the usual one of its language.
+#: Tax names of countries that differ from the language's usual one.
 _TAXES = {
     "en": {
         **dict.fromkeys("AE CY GB IE KE MT NG PH ZA".split(), "VAT"),

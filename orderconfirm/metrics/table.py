@@ -103,7 +103,7 @@ WEBHOOKS = Metric(
 CALLBACKS = Metric(
     "callbacks_total",
     "counter",
-    "Attempts to post an event to a shop, by outcome; gone counts also those that were not posted therefore",
+    "Attempts to post an event to a shop, by outcome; gone includes events not posted because the URL is switched off",
     ("outcome",),
     ("delivered", "failed", "gone", "retried"),
 )

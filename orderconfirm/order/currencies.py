@@ -9,7 +9,7 @@ from babel.numbers import list_currencies
 
 @lru_cache(maxsize=256)
 def describe_unknown_currency(code: str) -> str | None:
-    """Return a warning for the shop, or None for a code that CLDR knows, which has all of ISO 4217."""
+    """Return a warning for the shop, or None if CLDR, which includes all of ISO 4217, knows the code."""
     known = list_currencies()
     if code in known:
         return None

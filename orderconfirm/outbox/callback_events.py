@@ -1,4 +1,4 @@
-"""The events of mails that shops get as callbacks, stored in the transaction of what they report."""
+"""Callbacks to shops about mail events, each stored in the same transaction as the event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderconfirm.outbox.sql import now
 from orderconfirm.outbox.tables import callbacks, outbox
 from orderconfirm.queries import CallbackState
 
-#: What is reported to the shop of all that happens to a mail, and the name of the callback.
+#: The events and deliveries that are reported to the shop, and the callback name of each.
 _NAMES: dict[Event | Delivery, str] = {
     Event.SENT: "sent",
     Event.FAILED: "failed",

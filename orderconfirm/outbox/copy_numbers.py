@@ -11,7 +11,7 @@ _COPY_BIT = 1 << 62
 
 
 def number_of(mail: ClaimedMail) -> int:
-    """Return a number that no other mail or copy has: a mail's own id."""
+    """Return a number unique among mails and copies: the id, with _COPY_BIT set for a copy."""
     return mail.id | _COPY_BIT if mail.is_copy else mail.id
 
 

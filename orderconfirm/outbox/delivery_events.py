@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: Deliveries that suppress the address: further mail would harm the sender's reputation.
 _SUPPRESSES = (Delivery.BOUNCED, Delivery.COMPLAINED)
-#: The cause of each delivery that the customer's mail did not survive.
+#: The cause to report for each delivery that means the mail did not arrive.
 _CAUSES = {Delivery.BOUNCED: Cause.REFUSED, Delivery.REJECTED: Cause.SUPPRESSED}
 
 #: Locks mails in the order of their ids, so that two processes with the same mails do not deadlock.
@@ -46,7 +46,7 @@ _SET_DELIVERY = (
     .values(delivery=bindparam("to_delivery"), delivery_at=bindparam("event_at"))
 )
 _DELETE = delete(delivery_events).where(delivery_events.c.mail_id.in_(bindparam("mails", expanding=True)))
-#: Deleted in one transaction, at most: new orders wait for it.
+#: Maximum events deleted in one transaction, because new orders wait for it.
 MAX_UNMATCHED = 5_000
 _DELETE_UNMATCHED = delete(delivery_events).where(
     delivery_events.c.id.in_(

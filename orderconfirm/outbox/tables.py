@@ -48,7 +48,7 @@ _Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _progress() -> tuple[Column[Any], ...]:
-    """Return the columns of how far the sending of a mail, or of a copy, has come."""
+    """Return the columns for the sending progress of a mail or a copy."""
     return (
         Column("state", String(16), nullable=False),
         Column("changed_at", Double, nullable=False),
@@ -118,8 +118,8 @@ _partial_index("outbox_attention", IS_ATTENTION_STATE, outbox.c.state)
 _partial_index("outbox_copies", HAS_POSSIBLE_COPIES, outbox.c.possible_copies)
 _partial_index("outbox_kept", IS_FINISHED_WITH_CONTENT, outbox.c.changed_at)
 
-#: The merchant's copy of an order's first mail, with that mail's id and content. In a table of its own, so that no
-#: statement that claims, counts or lists mails takes a copy for one, also in an earlier version that still runs.
+#: The merchant's copy of an order's first mail, with that mail's id and content. Copies have their own table, so
+#: that no statement that claims, counts or lists mails includes them, not even in an older version that still runs.
 merchant_copies = Table(
     "merchant_copies",
     metadata,

@@ -29,7 +29,7 @@ def tune_allocator() -> None:
 
 
 def freeze_gc() -> None:
-    """Exclude the objects loaded so far from garbage collection, which would traverse them again and again."""
+    """Exclude the objects loaded so far from garbage collection, and collect new ones less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTION_THRESHOLD)

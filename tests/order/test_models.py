@@ -78,7 +78,7 @@ def changed(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def renderer() -> MailRenderer:
-    """Without JSON-LD, which has fields that the template may have forgotten."""
+    """Without JSON-LD: it contains every field, and would hide one that the template does not show."""
     return MailRenderer(Settings(json_ld=False), [ROOT / "templates"])
 
 

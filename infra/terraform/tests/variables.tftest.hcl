@@ -14,7 +14,7 @@ override_module {
 }
 
 variables {
-  image           = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/orderconfirm:v1.0.0"
+  image           = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/orderconfirm:v0.1.0"
   secret_arn      = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orderconfirm-AbCdEf"
   certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
   email_sender    = "orders@shop.example"

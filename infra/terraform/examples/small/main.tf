@@ -18,7 +18,7 @@ module "bootstrap" {
 module "orderconfirm" {
   source = "../.."
 
-  image           = "${module.bootstrap.repository_url}:v1.0.0"
+  image           = "${module.bootstrap.repository_url}:v0.1.0"
   secret_arn      = module.bootstrap.secret_arn
   certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
   email_sender    = "Our Shop <orders@shop.example>"

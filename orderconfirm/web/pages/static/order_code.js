@@ -11,7 +11,7 @@ const WRITERS = {
 ${hasKeys ? '  -H "X-API-Key: $ORDERCONFIRM_API_KEY" \\\n' : ""}  -H 'content-type: application/json' \\
   -d '${body.replaceAll("'", "'\\''")}'`,
 
-  // The JSON never contains three quotes in a row, nor a line that begins with JSON.
+  // Valid JSON never contains three quotes in a row, nor a line that begins with "JSON".
   python: (body) => `import json
 ${hasKeys ? "import os\n" : ""}import urllib.request
 
