@@ -108,8 +108,10 @@ class ByLanguage:
 
 
 def legal_text(text: str) -> ByLanguage:
-    """Parse a text used for all languages. It is limited because the whole HTML part, order included, must fit into
-    100,000 bytes."""
+    """Parse a text used for all languages.
+
+    It is limited because the whole HTML part, order included, must fit into 100,000 bytes.
+    """
     if len(text) > _MAX_LEGAL_TEXT_LENGTH:
         raise ValueError(f"must have at most {_MAX_LEGAL_TEXT_LENGTH:,} characters: link to a longer text")
     return ByLanguage(text)
