@@ -50,7 +50,7 @@ class Sink:
         self.begun = 0
         self.most_connections = 1000
         self.turned_away = 0
-        self.hang_up_after_dot = False
+        self.disconnect_after_end_of_data = False
         self.held_at: str | None = None
         self.reached = threading.Event()
         self.arrived = threading.Condition()
@@ -100,12 +100,12 @@ class Sink:
         with self.arrived:
             self.mails.append(content)
             self.recipients += envelope.rcpt_tos
-            if reply == DROP or self.hang_up_after_dot:
+            if reply == DROP or self.disconnect_after_end_of_data:
                 self.dropped.append(content)
             self.arrived.notify_all()
         await self.hold("DOT")
-        if self.hang_up_after_dot:
-            self.hang_up_after_dot = False
+        if self.disconnect_after_end_of_data:
+            self.disconnect_after_end_of_data = False
             server.transport.abort()
         return "250 2.0.0 Ok: queued"
 

@@ -126,7 +126,7 @@ def test_a_mail_with_an_unknown_outcome_is_sent_again_with_the_same_message_id(
     start_app: StartApp, sink: tuple[Sink, int]
 ) -> None:
     mailbox, port = sink
-    mailbox.hang_up_after_dot = True
+    mailbox.disconnect_after_end_of_data = True
     app = start_app(**relay_variables(port, MAIL_UNKNOWN_OUTCOME_DELAY="1"))
     app.test_client().post(URL, json=make_body())
     first, second = (parsed(source) for source in mailbox.wait_for(2))

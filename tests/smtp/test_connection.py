@@ -190,7 +190,7 @@ def test_a_refusal_is_read_and_the_connection_serves_the_next_mail(
 
 def test_a_connection_cut_after_the_final_dot_leaves_the_outcome_unknown(sink: tuple[Sink, int]) -> None:
     kept, port = sink
-    kept.hang_up_after_dot = True
+    kept.disconnect_after_end_of_data = True
     with sender(plain(port)) as send:
         with pytest.raises(UnknownOutcome):
             send()

@@ -97,7 +97,7 @@ def show_outbox() -> ResponseReturnValue:
         "problem": problem,
         "opened": request.args.get("do"),
         "retry": _retry_of(filters, overview.stats),
-        "has_shops": len({entry.shop for entry in entries}) > 1,
+        "has_several_shops": len({entry.shop for entry in entries}) > 1,
         "states": [state.value for state in State],
         "deliveries": [delivery.value for delivery in Delivery],
     }
