@@ -333,6 +333,10 @@ def test_the_example_in_the_documentation_shows_the_order_s_own_field(own: Path)
     assert '<i dir="auto">Happy birthday, Mum!</i>' in with_note.html and "<i" not in without_note.html
     assert "\nHappy birthday, Mum!\n" in with_note.text and "Happy birthday" not in without_note.text
     assert without_note.text == MailRenderer(PRODUCTION, [BUILT_IN]).render(TWO_LINES).text
+    [error] = re.findall(rf"^    ({HTML}, line .*)$", page, re.MULTILINE)
+    replace_in(own / HTML, "{% if order.custom.", "{% if order.custm.")
+    with pytest.raises(TemplateError, match=rf"^{re.escape(error)}$"):
+        render(own)
 
 
 def test_own_fields_are_listed_and_absent_ones_are_none(own: Path) -> None:
