@@ -16,7 +16,7 @@ from factories import make_body
 from flask import Flask
 from processes import free_port, let_others_read, wait_until
 from smtp_server import smtp_server
-from test_flow import state_of
+from test_flow import status_in
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
@@ -64,7 +64,7 @@ def test_orders_are_stored_sent_and_found_behind_a_pooler(start_app: Callable[..
         for number in range(30):
             assert client.post("/api/order-confirmation", json=make_body(order_id=f"K{number}")).status_code == 202
         assert len(sink.wait_for_orders(30, seconds=20)) == 30
-        state_of(app, "K29", "sent")
+        status_in(app, "K29", "sent")
         assert client.post("/api/order-confirmation/K29/resend").status_code == 202
         assert client.get("/ready").get_json()["senders"] == 1
         locks = app.extensions["orderconfirm"].database.process_locks
