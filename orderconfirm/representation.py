@@ -1,4 +1,4 @@
-"""A mail as the API and the command line show it in JSON. The keys are stable."""
+"""A mail as the API, the pages and the command line show it. The keys of its JSON are stable."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def host(text: str) -> str:
 def positive(text: str) -> int:
     if not re.fullmatch("[0-9]+", text):
         raise ValueError("must be a whole number")
-    number = int(text[:20])
+    number = int(text[:20])  # it refuses thousands of digits
     if not 1 <= number <= _MAX_NUMBER:
         raise ValueError(f"must be from 1 to {_MAX_NUMBER}")
     return number
